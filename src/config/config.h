@@ -1,0 +1,130 @@
+/*
+ * A checked configuration as plain structs: what every floor above is given. Made by script/ from the Lua file,
+ * immutable afterwards, shared by all threads, ended by its last reference (a running association keeps the
+ * configuration it began with over a reload).
+ */
+#ifndef HILUM_CONFIG_CONFIG_H
+#define HILUM_CONFIG_CONFIG_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+
+enum config_service { CONFIG_STORE, CONFIG_ECHO }; /* later issues add the others */
+
+/* A fact that a condition looks at. */
+enum config_fact {
+    CONFIG_FACT_CALLING,      /* calling AE title, exact case, without outer spaces */
+    CONFIG_FACT_CALLED,
+    CONFIG_FACT_REMOTE,       /* the sender's address: an address or a CIDR block */
+    CONFIG_FACT_LISTENER,     /* config_listen.name */
+    CONFIG_FACT_SOP_CLASS,    /* UID */
+    CONFIG_FACT_SOP_INSTANCE, /* UID; known with the command set, not yet at negotiation */
+};
+
+/* An IPv4 or IPv6 block. IPv4 is kept as ::ffff:a.b.c.d, so bits counts from 0 to 128. */
+struct config_network {
+    uint8_t address[16];
+    unsigned bits;
+};
+
+struct config_value {
+    char *glob;                    /* all facts but remote: `*` and `?`, owned */
+    struct config_network network; /* remote */
+};
+
+/* Holds if any value matches; with `negate`, if none does. */
+struct config_condition {
+    enum config_fact fact;
+    bool negate;
+    struct config_value *values;
+    size_t value_count;
+};
+
+struct config_listen {
+    char *name;    /* fact `listener`: key `name`, else the port as text */
+    char *address; /* numeric; "" = every address, IPv6 and IPv4 */
+    uint16_t port; /* 0: the system chooses (tests); logged when listening */
+    uint32_t max_pdu;
+    char *tcp_congestion; /* NULL: the system's */
+    struct config_network *allow; /* empty: everyone */
+    size_t allow_count;
+    char **ae_titles; /* called titles that are let in; empty: all */
+    size_t ae_title_count;
+    int line; /* where it was declared */
+};
+
+enum config_calling { CONFIG_CALLING_OWN, CONFIG_CALLING_PASS, CONFIG_CALLING_TITLE };
+
+struct config_node {
+    char *name;
+    size_t index; /* in config.nodes; "node order" is this order */
+    bool is_folder;
+    /* AE */
+    char *host;
+    uint16_t port;
+    char *ae_title;
+    unsigned max_associations; /* 0 = no limit */
+    enum config_calling calling;
+    char *calling_title; /* CONFIG_CALLING_TITLE */
+    uint32_t max_pdu;    /* that we announce to it */
+    char *tcp_congestion;
+    uint64_t lag_ms;
+    /* folder */
+    char *folder; /* pattern, checked: config/pattern.h */
+    int line;
+};
+
+struct config_route {
+    char *name;
+    enum config_service service;
+    struct config_condition *conditions; /* every one must hold; none: always */
+    size_t condition_count;
+    const struct config_node **to; /* at least one, each once */
+    size_t to_count;
+    bool is_final;
+    bool stream;
+    bool back_to_sender; /* an instance may go back to the node it came from */
+    int line;
+};
+
+struct config_timeouts { /* milliseconds */
+    uint64_t connect, association, progress, response, idle, linger, lag, drain;
+};
+
+struct config {
+    atomic_uint references;
+    char *file;
+
+    char *ae_title;
+    unsigned workers; /* 0: one per available CPU */
+    uint32_t max_pdu; /* 0 = unlimited */
+    uint64_t memory, window, header_max, replay_max; /* bytes */
+    unsigned max_associations;
+    char *tcp_congestion; /* NULL: the system's */
+    char *spool;          /* checked and kept; used by a later version */
+    struct config_timeouts timeouts;
+    enum log_level log_level;
+    enum log_format log_format;
+
+    struct config_listen *listens;
+    size_t listen_count;
+    struct config_node *nodes;
+    size_t node_count;
+    struct config_route *routes;
+    size_t route_count;
+};
+
+/* Zeroed, one reference, the defaults of the product page filled in. NULL without memory. */
+struct config *config_new(void);
+struct config *config_ref(struct config *c);
+/* Drops a reference and nulls the pointer; the last one frees everything. Any thread. */
+void config_unref(struct config **c);
+
+/* True if the block holds the address (16 bytes, IPv4 mapped). */
+bool config_network_holds(const struct config_network *n, const uint8_t address[16]);
+
+#endif

@@ -1,0 +1,34 @@
+/* DIMSE statuses (0000,0900): class, severity, and what a router makes of them (PS3.7 Annex C, PS3.4). */
+#ifndef HILUM_DIMSE_STATUS_H
+#define HILUM_DIMSE_STATUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum dimse_status_class { DIMSE_SUCCESS, DIMSE_WARNING, DIMSE_FAILURE, DIMSE_CANCEL, DIMSE_PENDING };
+
+enum {
+    DIMSE_STATUS_SUCCESS = 0x0000,
+    DIMSE_STATUS_PROCESSING_FAILURE = 0x0110,
+    DIMSE_STATUS_DUPLICATE = 0x0111,
+    DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED = 0x0122,
+    DIMSE_STATUS_NOT_AUTHORISED = 0x0124,
+    DIMSE_STATUS_DUPLICATE_MESSAGE_ID = 0x0210,
+    DIMSE_STATUS_UNRECOGNISED_OPERATION = 0x0211,
+    DIMSE_STATUS_OUT_OF_RESOURCES = 0xA700,
+    DIMSE_STATUS_CANNOT_UNDERSTAND = 0xC000,
+};
+
+enum dimse_status_class dimse_status_class(uint16_t status);
+
+/*
+ * Order of badness for a verdict over several destinations of one C-STORE: 0 success (0111, a duplicate, counts as
+ * success: quirk 11), 1 warning, 2 failure that may pass (A7xx, and whatever else statuses of Annex C call a matter of resources), 3 failure that will
+ * not pass (A9xx, Cxxx, 0122, 0124 and all other failures). Pending and cancel are no final answers to a C-STORE: 3.
+ */
+int dimse_store_severity(uint16_t status);
+
+/* "success", "refused: out of resources", ...: for people. Never NULL. */
+const char *dimse_status_text(uint16_t status);
+
+#endif
