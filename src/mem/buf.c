@@ -1,0 +1,159 @@
+#include "mem/buf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+enum { HOT_BUFFERS = 32, HOT_SCRATCH = 64 };
+
+void pool_init(struct pool *p, uint64_t memory_bytes)
+{
+    *p = (struct pool){.hot = HOT_BUFFERS};
+    uint64_t cap = memory_bytes / BUF_BYTES;
+    p->cap = cap > UINT32_MAX ? UINT32_MAX : (uint32_t)cap;
+}
+
+void pool_free(struct pool *p)
+{
+    hilum_assert(p->in_use == 0);
+    while (p->free) {
+        struct buf *b = p->free;
+        p->free = b->next_free;
+        free(b);
+    }
+    while (p->free_scratch) {
+        struct buf *b = p->free_scratch;
+        p->free_scratch = b->next_free;
+        free(b);
+    }
+    p->free_count = p->free_scratch_count = 0;
+}
+
+static struct buf *buf_alloc(struct pool *p, size_t size)
+{
+    struct buf *b = malloc(sizeof(*b) + size);
+    if (b)
+        *b = (struct buf){.pool = p, .refs = 1, .size = (uint32_t)size};
+    return b;
+}
+
+struct buf *buf_new(struct pool *p)
+{
+    struct buf *b;
+    if (p->in_use >= p->cap)
+        return NULL;
+    if (p->free) {
+        b = p->free;
+        p->free = b->next_free;
+        p->free_count--;
+        *b = (struct buf){.pool = p, .refs = 1, .size = BUF_BYTES};
+    } else {
+        b = buf_alloc(p, BUF_BYTES);
+        if (!b)
+            return NULL;
+    }
+    p->in_use++;
+    return b;
+}
+
+uint32_t pool_available(const struct pool *p)
+{
+    return p->cap - p->in_use;
+}
+
+struct buf *buf_scratch(struct pool *p, size_t at_least)
+{
+    if (at_least > BUF_SCRATCH_BYTES)
+        return buf_alloc(p, at_least);
+    struct buf *b = p->free_scratch;
+    if (!b)
+        return buf_alloc(p, BUF_SCRATCH_BYTES);
+    p->free_scratch = b->next_free;
+    p->free_scratch_count--;
+    *b = (struct buf){.pool = p, .refs = 1, .size = BUF_SCRATCH_BYTES};
+    return b;
+}
+
+static void budget_release(struct budget *g)
+{
+    hilum_assert(g->held > 0);
+    g->held--;
+    if (!g->owner_left)
+        g->on_release(g->owner);
+    else if (g->held == 0)
+        free(g);
+}
+
+static void receive_buf_return(struct pool *p, struct buf *b)
+{
+    p->in_use--;
+    if (p->free_count < p->hot) {
+        b->next_free = p->free;
+        p->free = b;
+        p->free_count++;
+    } else {
+        free(b);
+    }
+    if (p->on_free)
+        p->on_free(p->on_free_arg);
+}
+
+static void scratch_return(struct pool *p, struct buf *b)
+{
+    if (b->size == BUF_SCRATCH_BYTES && p->free_scratch_count < HOT_SCRATCH) {
+        b->next_free = p->free_scratch;
+        p->free_scratch = b;
+        p->free_scratch_count++;
+    } else {
+        free(b);
+    }
+}
+
+void buf_unref(struct buf **bp)
+{
+    struct buf *b = *bp;
+    *bp = NULL;
+    if (!b)
+        return;
+    hilum_assert(b->refs > 0);
+    if (--b->refs > 0)
+        return;
+    struct budget *budget = b->budget;
+    struct pool *p = b->pool;
+    b->budget = NULL;
+    if (b->size == BUF_BYTES)
+        receive_buf_return(p, b);
+    else
+        scratch_return(p, b);
+    if (budget)
+        budget_release(budget);
+}
+
+void buf_charge(struct buf *b, struct budget *budget)
+{
+    hilum_assert(!b->budget);
+    b->budget = budget;
+    budget->held++;
+}
+
+struct budget *budget_new(void (*on_release)(void *owner), void *owner)
+{
+    struct budget *g = calloc(1, sizeof(*g));
+    if (g) {
+        g->on_release = on_release;
+        g->owner = owner;
+    }
+    return g;
+}
+
+void budget_leave(struct budget **gp)
+{
+    struct budget *g = *gp;
+    *gp = NULL;
+    if (!g)
+        return;
+    g->owner_left = true;
+    if (g->held == 0)
+        free(g);
+}

@@ -1,0 +1,110 @@
+/*
+ * Payload buffers: refcounted, pooled, borrowed through slices.
+ *
+ * A buffer belongs to one worker's pool; counts are not atomic. Whoever holds a slice holds a reference. The kernel is
+ * an owner too: io/ keeps a reference for as long as an operation may touch the buffer.
+ *
+ *   data   [0 .. used) filled, append-only while slices of it are out; [used .. size) free
+ *
+ * A pool has a cap (its part of gateway.memory). Receive buffers are charged to a budget, one an association, which
+ * learns when they come back: budgets count pinned buffers, not bytes, so that tiny slices cannot pin the pool.
+ */
+#ifndef HILUM_MEM_BUF_H
+#define HILUM_MEM_BUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    BUF_BYTES = 64 << 10,    /* a receive buffer */
+    BUF_SCRATCH_BYTES = 2048 /* headers and command sets on their way out */
+};
+
+struct pool;
+
+/* What one association holds. Lives until its owner has left and the last buffer is back. */
+struct budget {
+    uint32_t held; /* receive buffers */
+    bool owner_left;
+    void (*on_release)(void *owner); /* a buffer came back; called at once: only set a flag or defer work there */
+    void *owner;
+};
+
+struct buf {
+    struct pool *pool;
+    struct budget *budget; /* NULL: charged to nobody */
+    struct buf *next_free;
+    uint32_t refs;
+    uint32_t size;
+    uint32_t used;
+    uint8_t data[];
+};
+
+struct pool {
+    uint32_t cap;       /* receive buffers at most */
+    uint32_t in_use;    /* receive buffers that are out */
+    uint32_t free_count;
+    uint32_t hot;       /* free ones kept for reuse, newest first (they are still in the cache) */
+    struct buf *free;
+    struct buf *free_scratch;
+    uint32_t free_scratch_count;
+    void (*on_free)(void *arg); /* a receive buffer came back: somebody may be waiting for one */
+    void *on_free_arg;
+};
+
+struct slice {
+    struct buf *buf;
+    uint8_t *at;
+    uint32_t len;
+};
+
+void pool_init(struct pool *p, uint64_t memory_bytes);
+/* Every buffer must be back. */
+void pool_free(struct pool *p);
+
+/* A receive buffer with one reference, charged to nobody yet; NULL at the cap or without memory. */
+struct buf *buf_new(struct pool *p);
+/* Receive buffers that may still be taken. */
+uint32_t pool_available(const struct pool *p);
+/* A small buffer for what we write ourselves; not counted against the cap (it is bounded by what it heads). Sizes above
+ * BUF_SCRATCH_BYTES are allocated as such. NULL without memory. */
+struct buf *buf_scratch(struct pool *p, size_t at_least);
+
+static inline struct buf *buf_ref(struct buf *b)
+{
+    b->refs++;
+    return b;
+}
+/* Drops a reference and nulls the pointer. */
+void buf_unref(struct buf **b);
+
+/* Charges a receive buffer to a budget (once). */
+void buf_charge(struct buf *b, struct budget *budget);
+
+struct budget *budget_new(void (*on_release)(void *owner), void *owner);
+/* The owner leaves; it is not called any more. */
+void budget_leave(struct budget **b);
+
+/* A first-in first-out queue of slices, each with its own reference. Empty queues hold no memory. */
+struct slices {
+    struct slice *items;
+    uint32_t head, count, cap; /* cap is a power of two; item i is items[(head + i) & (cap - 1)] */
+    size_t bytes;
+};
+
+/* Appends a part of a buffer and takes a reference. False without memory (nothing is changed). */
+bool slices_push(struct slices *s, struct buf *b, uint8_t *at, uint32_t len);
+static inline struct slice *slices_at(const struct slices *s, uint32_t i)
+{
+    return &s->items[(s->head + i) & (s->cap - 1)];
+}
+/* Drops the first len bytes; len <= bytes. */
+void slices_consume(struct slices *s, size_t len);
+void slices_clear(struct slices *s);
+/* Moves up to len bytes from the front of `from` to the end of `to`. False without memory. */
+bool slices_move(struct slices *to, struct slices *from, size_t len);
+/* Copies bytes [offset, offset + len) out; they must be there. */
+void slices_copy_out(const struct slices *s, size_t offset, void *to, size_t len);
+
+#endif
