@@ -6,7 +6,9 @@
  *   LOG(LOG_INFO, "association accepted", LOG_STR("assoc", id), LOG_STR("calling", title), LOG_INT("port", 104));
  *
  * Values may hold any bytes a peer sent: they are quoted and escaped here (non-ASCII and control bytes as \xNN in
- * logfmt, \u00NN in JSON). The level is the process's only shared state and is atomic. Any thread may call.
+ * logfmt, \u00NN in JSON). Keys and events are ours. A line is at most 4096 bytes (what a pipe takes whole): a longer one
+ * loses its end and says so by a last field cut=1. errno is kept. Level and format are the process's only shared state
+ * and are atomic. Any thread may call.
  */
 #ifndef HILUM_BASE_LOG_H
 #define HILUM_BASE_LOG_H
@@ -25,21 +27,27 @@ struct log_field {
     int64_t number;
 };
 
-#define LOG_STR(k, v)       ((struct log_field){.key = (k), .text = (v), .len = SIZE_MAX})
-#define LOG_TEXT(k, v, n)   ((struct log_field){.key = (k), .text = (const char *)(v), .len = (n)})
-#define LOG_INT(k, v)       ((struct log_field){.key = (k), .number = (int64_t)(v)})
+/* Text that is not there is empty text. */
+static inline const char *log_text_or_empty(const void *text)
+{
+    return text ? text : "";
+}
+
+#define LOG_STR(k, v)     ((struct log_field){.key = (k), .text = log_text_or_empty(v), .len = SIZE_MAX})
+#define LOG_TEXT(k, v, n) ((struct log_field){.key = (k), .text = log_text_or_empty(v), .len = (n)})
+#define LOG_INT(k, v)     ((struct log_field){.key = (k), .number = (int64_t)(v)})
 
 void log_configure(enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level);
 void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t count);
 
 /* `level` and `event`, then any number of LOG_* fields. Fields are not evaluated when the level is off. */
-#define LOG(level, event, ...)                                                                                \
-    do {                                                                                                      \
-        if (log_enabled(level)) {                                                                             \
-            const struct log_field fields_[] = {{0}, __VA_ARGS__};                                            \
-            log_write((level), (event), fields_ + 1, sizeof(fields_) / sizeof(fields_[0]) - 1);               \
-        }                                                                                                     \
+#define LOG(level, event, ...)                                                                               \
+    do {                                                                                                     \
+        if (log_enabled(level)) {                                                                            \
+            const struct log_field fields_[] = {{0}, __VA_ARGS__};                                           \
+            log_write((level), (event), fields_ + 1, sizeof(fields_) / sizeof(fields_[0]) - 1);              \
+        }                                                                                                    \
     } while (0)
 
 #endif

@@ -27,9 +27,9 @@ void octets_le16(struct octets *o, uint16_t v);
 void octets_le32(struct octets *o, uint32_t v);
 /* len bytes of `value`. */
 void octets_fill(struct octets *o, uint8_t value, size_t len);
-/* Drops the first len bytes. */
+/* Drops the first len bytes; there must be as many. */
 void octets_consume(struct octets *o, size_t len);
-/* Empties it; the memory stays for the next use. */
+/* Empties it and forgets a failure; the memory stays for the next use. */
 void octets_clear(struct octets *o);
 void octets_free(struct octets *o);
 

@@ -8,11 +8,11 @@
 
 #include "base/result.h"
 
-/* True if `text` (len bytes) matches `pattern`: `*` any run, `?` any one byte, all else itself. Linear in time and
- * without recursion: a pattern of many stars cannot be made slow. */
+/* True if `text` (len bytes) matches `pattern`: `*` any run, `?` any one byte, all else itself. Without recursion and
+ * in at most len * strlen(pattern) steps: a pattern of many stars cannot be made slow. */
 bool text_glob(const char *pattern, const char *text, size_t len);
 
-/* "64", "64KiB", "1MiB", "2GiB", "10MB", "1kB" -> bytes. ERR_USAGE if it is not of that form or does not fit. */
+/* "64", "64B", "64KiB", "1MiB", "2GiB", "1kB", "10MB", "1GB" -> bytes. ERR_USAGE if it is not of that form or does not fit. */
 MUST_USE enum result text_parse_size(const char *text, uint64_t *bytes_out);
 
 /* "250ms", "5s", "2m", "1h" (a plain number is not accepted, "0" is) -> milliseconds. ERR_USAGE otherwise. */

@@ -1,0 +1,21 @@
+#include "base/assert.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* No stdio stream and no allocation: whatever broke may have broken those too. */
+_Noreturn void hilum_assert_failed(const char *file, int line, const char *text)
+{
+    char message[512];
+    int len = snprintf(message, sizeof(message), "hilum: %s:%d: assertion failed: %s\n", file, line, text);
+    if (len >= (int)sizeof(message)) {
+        len = (int)sizeof(message) - 1;
+        message[len - 1] = '\n';
+    }
+    if (len > 0) {
+        ssize_t written = write(STDERR_FILENO, message, (size_t)len);
+        (void)written; /* nobody is left to tell */
+    }
+    abort();
+}
