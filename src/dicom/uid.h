@@ -7,12 +7,18 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/version.h"
 
-enum dicom_uid_type { DICOM_UID_OTHER, DICOM_UID_SOP_CLASS, DICOM_UID_META_SOP_CLASS, DICOM_UID_TRANSFER_SYNTAX };
+enum dicom_uid_type {
+    DICOM_UID_OTHER,
+    DICOM_UID_SOP_CLASS,
+    DICOM_UID_META_SOP_CLASS,
+    DICOM_UID_TRANSFER_SYNTAX
+};
 
 struct dicom_uid {
-    const char *uid, *keyword, *name;
-    const char *service; /* SOP classes: "Storage", "Verification", ...; "" otherwise */
+    const char *uid, *keyword, *name; /* a private one's keyword is "" */
+    const char *service; /* SOP classes: "Storage", "Verification", "Query/Retrieve", ...; "" otherwise */
     enum dicom_uid_type type;
     bool is_retired;
     /* transfer syntaxes */
@@ -28,16 +34,22 @@ struct dicom_uid {
 #define DICOM_DEFLATED_EXPLICIT_LE "1.2.840.10008.1.2.1.99"
 
 /* Ours, sent in 52 and 55 and in files: root 2.25 of a random UUID. */
-#define HILUM_IMPLEMENTATION_UID "2.25.329800735698586629295641978511506172918"
+#define HILUM_IMPLEMENTATION_UID "2.25.288870907844239574848278585685882070710"
+
+/* Likewise; at most 16 characters (PS3.7 D.3.3.2.3). */
+#define HILUM_IMPLEMENTATION_VERSION "HILUM_" HILUM_VERSION
 
 /* Exact text (without padding). NULL if the registry does not have it. */
 const struct dicom_uid *dicom_uid_find(const char *uid, size_t len);
 /* By keyword, e.g. "JPEG2000Lossless". NULL if unknown. */
 const struct dicom_uid *dicom_uid_find_keyword(const char *keyword);
 
-/* Storage as negotiation sees it: every abstract syntax that the registry does not know, and every storage SOP class.
- * Only the known non-storage services are not. */
+/* Storage as negotiation sees it: every abstract syntax that the registry does not know, and every SOP class that uses
+ * C-STORE (composite and non-patient objects). What the registry knows as something else is not. */
 bool dicom_uid_is_storage(struct view uid);
+
+/* The i-th SOP class of the registry that uses C-STORE, retired ones included, rising by UID; NULL past the last. */
+const struct dicom_uid *dicom_uid_storage_class(size_t i);
 
 /* The view without trailing NULs and spaces. */
 struct view dicom_uid_trim(struct view uid);
