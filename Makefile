@@ -1,0 +1,139 @@
+# Hilum. docs/building.md says what the targets do; tools/packages names the Debian packages they need.
+#
+#   make         build/hilum                        make test    installs what is missing, builds, runs every test
+#   make run     installs, builds, starts it        make asan, make tsan   the tests under sanitizers
+#   make check   every check but the tests          make format, install, deps, fresh-test, clean
+
+BUILD  ?= build
+PREFIX ?= /usr/local
+CONFIG ?= rules/default.lua
+# Sanitizers as gcc names them ("address,undefined"); empty is the release.
+SAN    ?=
+
+CC       = gcc
+AR       = gcc-ar
+WARN     = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
+INCLUDE  = -D_GNU_SOURCE -Isrc -I/usr/include/lua5.4
+LIBS     = -luring -llua5.4 -pthread
+
+ifeq ($(SAN),)
+HARDEN_x86_64  = -fcf-protection
+HARDEN_aarch64 = -mbranch-protection=standard
+# Fat objects: the program is linked with LTO; the many test programs take the same objects without, which is quick.
+MODE     = -O2 -flto=auto -ffat-lto-objects -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection \
+           $(HARDEN_$(shell uname -m)) -fPIE
+LINK     = -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+LIBS    += -ljemalloc
+else
+MODE     = -O1 -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer -fPIE
+LINK     = -pie
+endif
+
+COMPILE  = $(CC) -std=gnu11 -g $(MODE) $(WARN) $(INCLUDE) $(CPPFLAGS) $(CFLAGS)
+
+SOURCES  := $(sort $(wildcard src/*/*.c))
+HEADERS  := $(sort $(wildcard src/*/*.h))
+TESTS    := $(sort $(wildcard tests/unit/*/test_*.c tests/wire/test_*.c))
+# What test programs share: every other C file beside them.
+SHARED   := $(sort $(filter-out $(TESTS),$(wildcard tests/unit/*.c tests/unit/*/*.c tests/wire/*.c)))
+RULES    := $(sort $(wildcard rules/*.lua))
+
+# Commands are shown by the name of what they make; V=1 shows them whole.
+Q         = $(if $(V),,@echo '  $@'; )
+quoted    = '$(subst ','\'',$(1))'
+object    = $(1:%.c=$(BUILD)/obj/%.o)
+PROGRAMS := $(TESTS:%.c=$(BUILD)/%)
+
+all: $(BUILD)/hilum
+
+$(BUILD)/hilum: $(call object,src/main.c) $(BUILD)/libhilum.a $(BUILD)/flags
+	$(Q)$(COMPILE) $(LINK) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
+
+$(BUILD)/libhilum.a: $(call object,$(SOURCES)) $(BUILD)/sources
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $(filter %.o,$^)
+
+$(BUILD)/libtests.a: $(call object,$(SHARED)) $(BUILD)/sources
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $(filter %.o,$^)
+
+$(PROGRAMS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libtests.a $(BUILD)/libhilum.a
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) $(LINK) -fno-lto $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
+
+# Written only when what they hold has changed: new flags build everything again, a file that came or went the archives.
+$(BUILD)/flags: HELD = $(COMPILE) / $(LINK) $(LDFLAGS) $(LIBS)
+$(BUILD)/sources: HELD = $(SOURCES) $(SHARED)
+$(BUILD)/flags $(BUILD)/sources: FORCE
+	@mkdir -p $(@D)
+	@echo $(call quoted,$(HELD)) | cmp -s - $@ || echo $(call quoted,$(HELD)) > $@
+
+-include $(patsubst %.o,%.d,$(call object,src/main.c $(SOURCES) $(SHARED) $(TESTS)))
+
+# The targets that install packages build in a make of their own: what they build with may only just have come.
+PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+
+run:
+	tools/deps build
+	$(MAKE) $(PARALLEL) all
+	$(BUILD)/hilum run $(CONFIG)
+
+test:
+	tools/deps build test
+	$(MAKE) $(PARALLEL) all programs
+	$(MAKE) run-tests
+
+asan:
+	$(MAKE) test BUILD=build/asan SAN=address,undefined
+
+tsan:
+	$(MAKE) test BUILD=build/tsan SAN=thread
+
+# Unit and wire tests alone, without installing anything.
+unit: programs
+	tests/run $(PROGRAMS)
+
+programs: $(PROGRAMS)
+
+# setarch -R: the sanitizers of gcc 12 do not start on kernels that place memory more randomly than they expect.
+run-tests: $(BUILD)/hilum $(PROGRAMS)
+	$(if $(SAN),setarch -R )env HILUM=$(abspath $(BUILD)/hilum) HILUM_SANITIZE=$(SAN) \
+	    tests/run $(PROGRAMS) --end-to-end tests/end_to_end/run
+
+C_FILES = $(SOURCES) $(HEADERS) $(wildcard src/main.c) $(TESTS) $(SHARED) $(wildcard tests/*/*.h tests/unit/*/*.h)
+
+check:
+	tools/deps build test check
+	tools/check_floors.py --self-test
+	tools/check_floors.py
+	tools/check_headers.sh $(INCLUDE)
+	clang-format --dry-run -Werror $(C_FILES)
+	luacheck -q $(RULES)
+	cppcheck -q -j$(shell nproc) --std=c11 --enable=warning,performance,portability --inline-suppr \
+	    --error-exitcode=1 -D_GNU_SOURCE -Isrc src
+	printf '%s\n' src/main.c $(SOURCES) | xargs -P$(shell nproc) -n4 sh -c 'clang-tidy --quiet "$$@" -- $(INCLUDE)' tidy
+
+format:
+	clang-format -i $(C_FILES)
+
+deps:
+	tools/deps build test check
+
+install: $(BUILD)/hilum
+	install -D -m 755 $(BUILD)/hilum $(DESTDIR)$(PREFIX)/bin/hilum
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/hilum/rules $(RULES)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/hilum README.md LICENSE $(wildcard docs/*.md)
+
+fresh-test:
+	tools/deps fresh
+	tools/fresh_test.sh
+
+clean:
+	rm -rf build
+
+.PHONY: all run test asan tsan unit programs run-tests check format deps install fresh-test clean FORCE
+.DELETE_ON_ERROR:
