@@ -12,12 +12,13 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "base/result.h"
 
 enum config_service { CONFIG_STORE, CONFIG_ECHO }; /* later issues add the others */
 
 /* A fact that a condition looks at. */
 enum config_fact {
-    CONFIG_FACT_CALLING,      /* calling AE title, exact case, without outer spaces */
+    CONFIG_FACT_CALLING, /* calling AE title, exact case, without outer spaces */
     CONFIG_FACT_CALLED,
     CONFIG_FACT_REMOTE,       /* the sender's address: an address or a CIDR block */
     CONFIG_FACT_LISTENER,     /* config_listen.name */
@@ -49,7 +50,7 @@ struct config_listen {
     char *address; /* numeric; "" = every address, IPv6 and IPv4 */
     uint16_t port; /* 0: the system chooses (tests); logged when listening */
     uint32_t max_pdu;
-    char *tcp_congestion; /* NULL: the system's */
+    char *tcp_congestion;         /* its own, else the gateway's; NULL: the system's */
     struct config_network *allow; /* empty: everyone */
     size_t allow_count;
     char **ae_titles; /* called titles that are let in; empty: all */
@@ -69,9 +70,9 @@ struct config_node {
     char *ae_title;
     unsigned max_associations; /* 0 = no limit */
     enum config_calling calling;
-    char *calling_title; /* CONFIG_CALLING_TITLE */
-    uint32_t max_pdu;    /* that we announce to it */
-    char *tcp_congestion;
+    char *calling_title;  /* CONFIG_CALLING_TITLE */
+    uint32_t max_pdu;     /* that we announce to it */
+    char *tcp_congestion; /* as config_listen.tcp_congestion */
     uint64_t lag_ms;
     /* folder */
     char *folder; /* pattern, checked: config/pattern.h */
@@ -100,8 +101,8 @@ struct config {
     char *file;
 
     char *ae_title;
-    unsigned workers; /* 0: one per available CPU */
-    uint32_t max_pdu; /* 0 = unlimited */
+    unsigned workers;                                /* 0: one per available CPU */
+    uint32_t max_pdu;                                /* 0 = unlimited */
     uint64_t memory, window, header_max, replay_max; /* bytes */
     unsigned max_associations;
     char *tcp_congestion; /* NULL: the system's */
@@ -124,6 +125,8 @@ struct config *config_ref(struct config *c);
 /* Drops a reference and nulls the pointer; the last one frees everything. Any thread. */
 void config_unref(struct config **c);
 
+/* Reads "10.1.0.5", "10.0.0.0/8", "::1" or "2001:db8::/32"; bits past the prefix are cleared. ERR_USAGE if it is none. */
+MUST_USE enum result config_network_parse(const char *text, struct config_network *out);
 /* True if the block holds the address (16 bytes, IPv4 mapped). */
 bool config_network_holds(const struct config_network *n, const uint8_t address[16]);
 

@@ -16,7 +16,7 @@ struct route_facts {
     struct view calling, called; /* trimmed */
     uint8_t remote[16];          /* IPv4 mapped */
     const char *listener;
-    struct view sop_class;    /* trimmed */
+    struct view sop_class;    /* trimmed; empty without has_instance: not known yet */
     struct view sop_instance; /* trimmed */
     bool has_instance;
 };

@@ -1,0 +1,122 @@
+/* The life of a configuration: defaults, references, the end. */
+#include "config/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+static const struct config_timeouts default_timeouts = {
+    .connect = 5 * 1000,
+    .association = 30 * 1000,
+    .progress = 60 * 1000,
+    .response = 60 * 1000,
+    .idle = 60 * 60 * 1000,
+    .linger = 10 * 1000,
+    .lag = 5 * 1000,
+    .drain = 8 * 1000,
+};
+
+struct config *config_new(void)
+{
+    struct config *c = calloc(1, sizeof(*c));
+    if (c == NULL) {
+        return NULL;
+    }
+    atomic_init(&c->references, 1);
+    c->ae_title = strdup("HILUM");
+    if (c->ae_title == NULL) {
+        free(c);
+        return NULL;
+    }
+    c->max_pdu = (uint32_t)MIB;
+    c->memory = 1024 * MIB;
+    c->window = MIB;
+    c->header_max = 16 * MIB;
+    c->replay_max = MIB;
+    c->max_associations = 4096;
+    c->timeouts = default_timeouts;
+    c->log_level = LOG_INFO;
+    c->log_format = LOG_LOGFMT;
+    return c;
+}
+
+struct config *config_ref(struct config *c)
+{
+    unsigned before = atomic_fetch_add_explicit(&c->references, 1, memory_order_relaxed);
+    hilum_assert(before > 0);
+    return c;
+}
+
+static void free_listen(struct config_listen *l)
+{
+    for (size_t i = 0; i < l->ae_title_count; i++) {
+        free(l->ae_titles[i]);
+    }
+    free(l->ae_titles);
+    free(l->allow);
+    free(l->tcp_congestion);
+    free(l->address);
+    free(l->name);
+}
+
+static void free_node(struct config_node *n)
+{
+    free(n->name);
+    free(n->host);
+    free(n->ae_title);
+    free(n->calling_title);
+    free(n->tcp_congestion);
+    free(n->folder);
+}
+
+static void free_route(struct config_route *r)
+{
+    for (size_t i = 0; i < r->condition_count; i++) {
+        for (size_t j = 0; j < r->conditions[i].value_count; j++) {
+            free(r->conditions[i].values[j].glob);
+        }
+        free(r->conditions[i].values);
+    }
+    free(r->conditions);
+    free(r->to);
+    free(r->name);
+}
+
+static void free_config(struct config *c)
+{
+    for (size_t i = 0; i < c->listen_count; i++) {
+        free_listen(&c->listens[i]);
+    }
+    for (size_t i = 0; i < c->node_count; i++) {
+        free_node(&c->nodes[i]);
+    }
+    for (size_t i = 0; i < c->route_count; i++) {
+        free_route(&c->routes[i]);
+    }
+    free(c->listens);
+    free(c->nodes);
+    free(c->routes);
+    free(c->file);
+    free(c->ae_title);
+    free(c->tcp_congestion);
+    free(c->spool);
+    free(c);
+}
+
+void config_unref(struct config **c)
+{
+    struct config *dropped = *c;
+    *c = NULL;
+    if (dropped == NULL) {
+        return;
+    }
+    /* Release: what this thread read is done; acquire: whoever frees has seen all the others finish. */
+    unsigned before = atomic_fetch_sub_explicit(&dropped->references, 1, memory_order_acq_rel);
+    hilum_assert(before > 0);
+    if (before == 1) {
+        free_config(dropped);
+    }
+}

@@ -1,0 +1,93 @@
+/* From routes to destinations: every route that holds contributes, a final one ends it, each node comes once. */
+#include <stdlib.h>
+
+#include "route/match.h"
+#include "route/route.h"
+
+static struct route_destination *find_destination(struct route_decision *d, const struct config_node *node)
+{
+    for (size_t i = 0; i < d->count; i++) {
+        if (d->destinations[i].node == node) {
+            return &d->destinations[i];
+        }
+    }
+    return NULL;
+}
+
+static enum result grow(struct route_decision *d)
+{
+    if (d->count < d->capacity) {
+        return OK;
+    }
+    size_t capacity = d->capacity == 0 ? 8 : d->capacity * 2;
+    struct route_destination *bigger = realloc(d->destinations, capacity * sizeof(*bigger));
+    if (bigger == NULL) {
+        return ERR_MEMORY;
+    }
+    d->destinations = bigger;
+    d->capacity = capacity;
+    return OK;
+}
+
+static enum result add_destination(struct route_decision *d, const struct config_route *route,
+                                   const struct config_node *node)
+{
+    struct route_destination *known = find_destination(d, node);
+    if (known != NULL) {
+        known->stream = known->stream && route->stream;
+        known->back_to_sender = known->back_to_sender || route->back_to_sender;
+        return OK;
+    }
+    enum result r = grow(d);
+    if (r != OK) {
+        return r;
+    }
+    d->destinations[d->count++] = (struct route_destination){
+        .node = node,
+        .route = route,
+        .stream = route->stream,
+        .back_to_sender = route->back_to_sender,
+    };
+    return OK;
+}
+
+enum result route_decide(const struct config *config, const struct route_facts *facts,
+                         struct route_decision *decision)
+{
+    decision->count = 0;
+    decision->matched = false;
+    for (size_t i = 0; i < config->route_count; i++) {
+        const struct config_route *route = &config->routes[i];
+        enum match m = match_route(route, facts);
+        if (m == MATCH_NO) {
+            continue;
+        }
+        decision->matched = true;
+        for (size_t j = 0; j < route->to_count; j++) {
+            enum result r = add_destination(decision, route, route->to[j]);
+            if (r != OK) {
+                return r;
+            }
+        }
+        if (route->is_final && m == MATCH_YES) {
+            break;
+        }
+    }
+    return OK;
+}
+
+void route_decision_free(struct route_decision *decision)
+{
+    free(decision->destinations);
+    *decision = (struct route_decision){0};
+}
+
+bool route_serves(const struct config *config, const struct route_facts *facts)
+{
+    for (size_t i = 0; i < config->route_count; i++) {
+        if (match_route(&config->routes[i], facts) != MATCH_NO) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,79 @@
+/* Conditions against facts, in three values: before the command set is here, some facts are not known. */
+#include "route/match.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+/* A text fact. False: not known yet. */
+static bool fact_text(enum config_fact fact, const struct route_facts *facts, struct view *text_out)
+{
+    switch (fact) {
+    case CONFIG_FACT_CALLING:
+        *text_out = facts->calling;
+        return true;
+    case CONFIG_FACT_CALLED:
+        *text_out = facts->called;
+        return true;
+    case CONFIG_FACT_LISTENER:
+        *text_out = (struct view){(const uint8_t *)facts->listener, strlen(facts->listener)};
+        return true;
+    case CONFIG_FACT_SOP_CLASS:
+        *text_out = facts->sop_class;
+        return facts->has_instance || facts->sop_class.len > 0;
+    case CONFIG_FACT_SOP_INSTANCE:
+        *text_out = facts->sop_instance;
+        return facts->has_instance;
+    case CONFIG_FACT_REMOTE:
+        break;
+    }
+    return false;
+}
+
+static bool any_network(const struct config_condition *c, const uint8_t remote[16])
+{
+    for (size_t i = 0; i < c->value_count; i++) {
+        if (config_network_holds(&c->values[i].network, remote)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool any_glob(const struct config_condition *c, struct view text)
+{
+    for (size_t i = 0; i < c->value_count; i++) {
+        if (text_glob(c->values[i].glob, (const char *)text.at, text.len)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum match match_condition(const struct config_condition *c, const struct route_facts *facts)
+{
+    bool any;
+    if (c->fact == CONFIG_FACT_REMOTE) {
+        any = any_network(c, facts->remote);
+    } else {
+        struct view text;
+        if (!fact_text(c->fact, facts, &text)) {
+            return MATCH_MAYBE;
+        }
+        any = any_glob(c, text);
+    }
+    return any != c->negate ? MATCH_YES : MATCH_NO;
+}
+
+enum match match_route(const struct config_route *route, const struct route_facts *facts)
+{
+    if (route->service != facts->service) {
+        return MATCH_NO;
+    }
+    enum match weakest = MATCH_YES;
+    for (size_t i = 0; i < route->condition_count && weakest != MATCH_NO; i++) {
+        enum match m = match_condition(&route->conditions[i], facts);
+        weakest = m < weakest ? m : weakest;
+    }
+    return weakest;
+}
