@@ -17,51 +17,62 @@
 #include "base/result.h"
 
 enum dimse_field {
-    DIMSE_C_STORE_RQ = 0x0001, DIMSE_C_STORE_RSP = 0x8001,
-    DIMSE_C_GET_RQ = 0x0010, DIMSE_C_GET_RSP = 0x8010,
-    DIMSE_C_FIND_RQ = 0x0020, DIMSE_C_FIND_RSP = 0x8020,
-    DIMSE_C_MOVE_RQ = 0x0021, DIMSE_C_MOVE_RSP = 0x8021,
-    DIMSE_C_ECHO_RQ = 0x0030, DIMSE_C_ECHO_RSP = 0x8030,
-    DIMSE_N_EVENT_REPORT_RQ = 0x0100, DIMSE_N_EVENT_REPORT_RSP = 0x8100,
-    DIMSE_N_GET_RQ = 0x0110, DIMSE_N_GET_RSP = 0x8110,
-    DIMSE_N_SET_RQ = 0x0120, DIMSE_N_SET_RSP = 0x8120,
-    DIMSE_N_ACTION_RQ = 0x0130, DIMSE_N_ACTION_RSP = 0x8130,
-    DIMSE_N_CREATE_RQ = 0x0140, DIMSE_N_CREATE_RSP = 0x8140,
-    DIMSE_N_DELETE_RQ = 0x0150, DIMSE_N_DELETE_RSP = 0x8150,
+    DIMSE_C_STORE_RQ = 0x0001,
+    DIMSE_C_STORE_RSP = 0x8001,
+    DIMSE_C_GET_RQ = 0x0010,
+    DIMSE_C_GET_RSP = 0x8010,
+    DIMSE_C_FIND_RQ = 0x0020,
+    DIMSE_C_FIND_RSP = 0x8020,
+    DIMSE_C_MOVE_RQ = 0x0021,
+    DIMSE_C_MOVE_RSP = 0x8021,
+    DIMSE_C_ECHO_RQ = 0x0030,
+    DIMSE_C_ECHO_RSP = 0x8030,
+    DIMSE_N_EVENT_REPORT_RQ = 0x0100,
+    DIMSE_N_EVENT_REPORT_RSP = 0x8100,
+    DIMSE_N_GET_RQ = 0x0110,
+    DIMSE_N_GET_RSP = 0x8110,
+    DIMSE_N_SET_RQ = 0x0120,
+    DIMSE_N_SET_RSP = 0x8120,
+    DIMSE_N_ACTION_RQ = 0x0130,
+    DIMSE_N_ACTION_RSP = 0x8130,
+    DIMSE_N_CREATE_RQ = 0x0140,
+    DIMSE_N_CREATE_RSP = 0x8140,
+    DIMSE_N_DELETE_RQ = 0x0150,
+    DIMSE_N_DELETE_RSP = 0x8150,
     DIMSE_C_CANCEL_RQ = 0x0FFF,
 };
 
 enum {
-    DIMSE_NO_DATA_SET = 0x0101, /* (0000,0800): this value means none, anything else means one follows (quirk 3) */
-    DIMSE_DATA_SET = 0x0001,    /* what we write for one */
+    DIMSE_NO_DATA_SET = 0x0101,         /* (0000,0800): none; any other value means one follows (quirk 3) */
+    DIMSE_DATA_SET = 0x0001,            /* what we write for one */
     DIMSE_COMMAND_MAX_BYTES = 64 << 10, /* ours: a longer command set is a fault */
 };
 
 /* Which elements are there; bit of `has`. */
 enum dimse_has {
-    DIMSE_HAS_AFFECTED_CLASS = 1 << 0,        /* 0002 UI */
-    DIMSE_HAS_REQUESTED_CLASS = 1 << 1,       /* 0003 UI */
-    DIMSE_HAS_FIELD = 1 << 2,                 /* 0100 US */
-    DIMSE_HAS_MESSAGE_ID = 1 << 3,            /* 0110 US */
-    DIMSE_HAS_RESPONDED_ID = 1 << 4,          /* 0120 US */
-    DIMSE_HAS_MOVE_DESTINATION = 1 << 5,      /* 0600 AE */
-    DIMSE_HAS_PRIORITY = 1 << 6,              /* 0700 US */
-    DIMSE_HAS_DATA_SET_TYPE = 1 << 7,         /* 0800 US */
-    DIMSE_HAS_STATUS = 1 << 8,                /* 0900 US */
-    DIMSE_HAS_OFFENDING = 1 << 9,             /* 0901 AT, 1-n */
-    DIMSE_HAS_COMMENT = 1 << 10,              /* 0902 LO */
-    DIMSE_HAS_ERROR_ID = 1 << 11,             /* 0903 US */
-    DIMSE_HAS_AFFECTED_INSTANCE = 1 << 12,    /* 1000 UI */
-    DIMSE_HAS_REQUESTED_INSTANCE = 1 << 13,   /* 1001 UI */
-    DIMSE_HAS_EVENT_TYPE = 1 << 14,           /* 1002 US */
-    DIMSE_HAS_ATTRIBUTES = 1 << 15,           /* 1005 AT, 1-n */
-    DIMSE_HAS_ACTION_TYPE = 1 << 16,          /* 1008 US */
-    DIMSE_HAS_REMAINING = 1 << 17,            /* 1020 US */
-    DIMSE_HAS_COMPLETED = 1 << 18,            /* 1021 US */
-    DIMSE_HAS_FAILED = 1 << 19,               /* 1022 US */
-    DIMSE_HAS_WARNING = 1 << 20,              /* 1023 US */
-    DIMSE_HAS_ORIGINATOR_TITLE = 1 << 21,     /* 1030 AE */
-    DIMSE_HAS_ORIGINATOR_ID = 1 << 22,        /* 1031 US */
+    DIMSE_HAS_AFFECTED_CLASS = 1 << 0,      /* 0002 UI */
+    DIMSE_HAS_REQUESTED_CLASS = 1 << 1,     /* 0003 UI */
+    DIMSE_HAS_FIELD = 1 << 2,               /* 0100 US */
+    DIMSE_HAS_MESSAGE_ID = 1 << 3,          /* 0110 US */
+    DIMSE_HAS_RESPONDED_ID = 1 << 4,        /* 0120 US */
+    DIMSE_HAS_MOVE_DESTINATION = 1 << 5,    /* 0600 AE */
+    DIMSE_HAS_PRIORITY = 1 << 6,            /* 0700 US */
+    DIMSE_HAS_DATA_SET_TYPE = 1 << 7,       /* 0800 US */
+    DIMSE_HAS_STATUS = 1 << 8,              /* 0900 US */
+    DIMSE_HAS_OFFENDING = 1 << 9,           /* 0901 AT, 1-n */
+    DIMSE_HAS_COMMENT = 1 << 10,            /* 0902 LO */
+    DIMSE_HAS_ERROR_ID = 1 << 11,           /* 0903 US */
+    DIMSE_HAS_AFFECTED_INSTANCE = 1 << 12,  /* 1000 UI */
+    DIMSE_HAS_REQUESTED_INSTANCE = 1 << 13, /* 1001 UI */
+    DIMSE_HAS_EVENT_TYPE = 1 << 14,         /* 1002 US */
+    DIMSE_HAS_ATTRIBUTES = 1 << 15,         /* 1005 AT, 1-n */
+    DIMSE_HAS_ACTION_TYPE = 1 << 16,        /* 1008 US */
+    DIMSE_HAS_REMAINING = 1 << 17,          /* 1020 US */
+    DIMSE_HAS_COMPLETED = 1 << 18,          /* 1021 US */
+    DIMSE_HAS_FAILED = 1 << 19,             /* 1022 US */
+    DIMSE_HAS_WARNING = 1 << 20,            /* 1023 US */
+    DIMSE_HAS_ORIGINATOR_TITLE = 1 << 21,   /* 1030 AE */
+    DIMSE_HAS_ORIGINATOR_ID = 1 << 22,      /* 1031 US */
 };
 
 struct dimse_command {
@@ -91,21 +102,26 @@ bool dimse_field_known(uint16_t field);
 
 /*
  * Parses a whole command set. Group length is not trusted; retired and unknown elements of group 0000 are passed over;
- * order is not enforced.
+ * order is not enforced; an element without a value counts as absent; a text value may have an odd length or more
+ * characters than its VR allows. Whether a message that needs a data set announces one is left to the caller, who can
+ * answer it by a status.
  *
  * OK         *out is filled, all that the message type demands is there (PS3.7 9.3, 10.3; deviations that real peers
  *            show are let through: no 1000/0002 in responses, no event type in N-EVENT-REPORT-RSP, no priority).
- * ERR_PROTO  *why_out is a fixed text: an element outside group 0000, a length past the end, a wrong value size,
- *            a missing mandatory element, an unknown command field.
+ * ERR_PROTO  *why_out is a fixed text: an element outside group 0000, a length past the end, a wrong value size, an
+ *            element twice, a missing mandatory element, an unknown command field, more than
+ *            DIMSE_COMMAND_MAX_BYTES.
  */
-MUST_USE enum result dimse_parse(const uint8_t *bytes, size_t len, struct dimse_command *out, const char **why_out);
+MUST_USE enum result dimse_parse(const uint8_t *bytes, size_t len, struct dimse_command *out,
+                                 const char **why_out);
 
 /* Appends the command set with a right group length; elements named by `has`, rising. Values of odd length are padded
  * (UI by NUL, AE and LO by space). */
 void dimse_write(const struct dimse_command *c, struct octets *out);
 
-/* The response to a request: field, responded id, 0002/1000 (or 0003/1001 turned into them) echoed as sent, no data
- * set, this status. comment may be NULL; it is cut to 64 characters and borrowed. (PS3.7 C) */
+/* The response to a request: field, responded id, 0002/1000 (or 0003/1001 turned into them), event and action type
+ * echoed as sent, no data set, this status. comment may be NULL; it is cut to 64 characters and borrowed. (PS3.7 C)
+ * C-CANCEL-RQ has no response: asking for one is our mistake. The views are the request's. */
 void dimse_response_to(const struct dimse_command *request, uint16_t status, const char *comment,
                        struct dimse_command *out);
 

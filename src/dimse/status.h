@@ -19,16 +19,18 @@ enum {
     DIMSE_STATUS_CANNOT_UNDERSTAND = 0xC000,
 };
 
+/* By the ranges of PS3.7 Annex C. A status outside all of them is a failure: it is no known way to say "stored". */
 enum dimse_status_class dimse_status_class(uint16_t status);
 
 /*
  * Order of badness for a verdict over several destinations of one C-STORE: 0 success (0111, a duplicate, counts as
- * success: quirk 11), 1 warning, 2 failure that may pass (A7xx, and whatever else statuses of Annex C call a matter of resources), 3 failure that will
+ * success: quirk 11), 1 warning, 2 failure that may pass (A7xx and 0213, the matters of resources), 3 failure that will
  * not pass (A9xx, Cxxx, 0122, 0124 and all other failures). Pending and cancel are no final answers to a C-STORE: 3.
  */
 int dimse_store_severity(uint16_t status);
 
-/* "success", "refused: out of resources", ...: for people. Never NULL. */
+/* "success", "refused: out of resources", ...: for people, and where a service gives a code a meaning of its own, in words
+ * that fit all of them. Never NULL. */
 const char *dimse_status_text(uint16_t status);
 
 #endif
