@@ -115,7 +115,15 @@ check:
 	luacheck -q $(RULES)
 	cppcheck -q -j$(shell nproc) --std=c11 --enable=warning,performance,portability --inline-suppr \
 	    --error-exitcode=1 -D_GNU_SOURCE -Isrc src
-	printf '%s\n' src/main.c $(SOURCES) | xargs -P$(shell nproc) -n4 sh -c 'clang-tidy --quiet "$$@" -- $(INCLUDE)' tidy
+	$(MAKE) $(PARALLEL) -k tidy
+
+tidy: $(patsubst %.c,$(BUILD)/tidy/%.ok,src/main.c $(SOURCES))
+
+$(BUILD)/tidy/%.ok: %.c $(HEADERS) .clang-tidy
+	@mkdir -p $(@D)
+	@echo 'clang-tidy $<'
+	@clang-tidy --quiet $< -- $(INCLUDE) >$(@:.ok=.log) 2>&1 || { cat $(@:.ok=.log); exit 1; }
+	@touch $@
 
 format:
 	clang-format -i $(C_FILES)
@@ -135,5 +143,5 @@ fresh-test:
 clean:
 	rm -rf build
 
-.PHONY: all run test asan tsan unit programs run-tests check format deps install fresh-test clean FORCE
+.PHONY: all run test asan tsan unit programs run-tests check tidy format deps install fresh-test clean FORCE
 .DELETE_ON_ERROR:
