@@ -2,7 +2,7 @@
  * A-ASSOCIATE-RQ and -AC, whole: PS3.8 9.3.2, 9.3.3, and the user information sub-items of PS3.7 D.3.3 (51-59).
  *
  * One struct serves both PDUs, read and written. Every view points into memory that `store` owns (parsed) or that the
- * caller keeps alive (built by hand): nothing is copied per item. Arrays come from `store` too (associate_grow).
+ * caller keeps alive (built by hand): nothing is copied per item. Arrays come from `store` too (pdu_associate_alloc).
  *
  * Body layout, after the 6-byte PDU header:
  *   0   u16      protocol version, bit 0 counts
@@ -97,8 +97,9 @@ struct pdu_associate {
     struct pdu_arena *store; /* owned */
 };
 
-/* Zero state; every array NULL. */
+/* Zero state, version 1; every array NULL. */
 void pdu_associate_init(struct pdu_associate *a, bool is_ac);
+/* Frees `store` and zeroes the struct. */
 void pdu_associate_free(struct pdu_associate *a);
 
 /* Memory that lives as long as `a`. NULL without memory. Zeroed. */
@@ -114,10 +115,11 @@ void pdu_title_write(uint8_t raw[16], const char *title);
  *
  * OK          *out is filled; pdu_associate_free ends it.
  * ERR_PROTO   *fault_out says what; *out is freed. Lengths that lie, an even, duplicate or zero context id, more than
- *             128 contexts, a context without abstract or transfer syntax (RQ), missing application context or user
- *             information items. NOT faults: unknown items and sub-items (skipped, PS3.8 9.3.1), odd orders, a missing maximum
- *             length, missing implementation items, padding of UIDs by NUL or space, protocol version (the user
- *             rejects that), a blank title, a second 51/52/53/55 (the first counts).
+ *             128 contexts, a context without abstract or transfer syntax (RQ), an accepted one without transfer
+ *             syntax (AC), missing application context or user information items. NOT faults: unknown items and
+ *             sub-items (skipped, PS3.8 9.3.1), odd orders, a missing maximum length, missing implementation items,
+ *             padding of UIDs by NUL or space, protocol version (the user rejects that), a blank title, a second
+ *             51/52/53/55/58/59, or a second 10 or 50 (the first counts). An empty syntax counts as absent.
  * ERR_MEMORY  *out is freed.
  */
 MUST_USE enum result pdu_associate_parse(const uint8_t *body, size_t len, bool is_ac, struct pdu_associate *out,

@@ -61,8 +61,8 @@ void pdu_reader_free(struct pdu_reader *r);
  * an event that needs no more bytes (the end of a P-DATA-TF). */
 size_t pdu_reader_next(struct pdu_reader *r, const uint8_t *bytes, size_t len, struct pdu_event *event_out);
 
-/* After PDU_EVENT_HEADER: the rest of this PDU is passed over without being gathered or reported (states in which
- * its content has no meaning, e.g. Sta13). */
+/* After PDU_EVENT_HEADER, or anywhere later in the same PDU: the rest of it is passed over without being gathered or
+ * reported (states in which its content has no meaning, e.g. Sta13). Between PDUs and after a fault: nothing. */
 void pdu_reader_skip(struct pdu_reader *r);
 
 #endif

@@ -105,7 +105,9 @@ void ul_forget_negotiation(struct ul *ul);
 
 /*
  * Received bytes: consumes a prefix, reports one outcome; call again with the rest until *consumed_out == len and the
- * indication is UL_NOTHING. After UL_CLOSE or in Sta1 everything is consumed unseen. Works byte by byte as well as in bulk.
+ * indication is UL_NOTHING. After UL_CLOSE or in Sta1 everything is consumed unseen, in Sta4 nothing can come: it asserts.
+ * Evt10 happens at the header of a P-DATA-TF, with UL_NOTHING; UL_DATA, piece by piece, and UL_DATA_END follow without an
+ * event. A PDU that is refused whatever it holds is refused at its header. Works byte by byte as well as in bulk.
  */
 struct ul_outcome ul_receive(struct ul *ul, const uint8_t *bytes, size_t len, size_t *consumed_out,
                              struct octets *out);
@@ -116,10 +118,11 @@ struct ul_outcome ul_request_take(struct ul *ul, struct pdu_associate *request);
 struct ul_outcome ul_accept_take(struct ul *ul, struct pdu_associate *accept, struct octets *out);
 /* Acceptor: Evt8. */
 struct ul_outcome ul_reject(struct ul *ul, struct pdu_reject reject, struct octets *out);
-/* Evt15: source 0 (user). */
+/* Evt15: source 0 (user). Ours: in Sta2, which has no Evt15, AA-1 as elsewhere; in Sta1 and Sta13 nothing happens. */
 struct ul_outcome ul_abort(struct ul *ul, struct octets *out);
 /* Ours, beside the table: a fault found above the upper layer (a PDV on a context never accepted, a command that cannot
- * be parsed) or one of our own time-outs: as Evt19, A-ABORT with source 2 and this reason. */
+ * be parsed) or one of our own time-outs: as Evt19, A-ABORT with source 2 and this reason (in Sta2 AA-1 makes it source
+ * 0). Before the connection stands (Sta4) as Evt15: it is given up. In Sta1 and Sta13 nothing happens. */
 struct ul_outcome ul_fault(struct ul *ul, struct pdu_fault fault, struct octets *out);
 /* Every other event without arguments: Evt2 (sends ul->request), Evt5, Evt9, Evt11, Evt14, Evt17, Evt18. An event that the
  * table leaves empty for this state asserts, except Evt17 and Evt18, which may always come late and then do nothing. */

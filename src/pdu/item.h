@@ -1,0 +1,26 @@
+/* Item and sub-item types of an A-ASSOCIATE-RQ and -AC (PS3.8 9.3.2, PS3.7 D.3.3). Private to this folder. */
+#ifndef HILUM_PDU_ITEM_H
+#define HILUM_PDU_ITEM_H
+
+enum pdu_item {
+    ITEM_APPLICATION_CONTEXT = 0x10,
+    ITEM_CONTEXT_RQ = 0x20,
+    ITEM_CONTEXT_AC = 0x21,
+    ITEM_ABSTRACT_SYNTAX = 0x30,
+    ITEM_TRANSFER_SYNTAX = 0x40,
+    ITEM_USER_INFORMATION = 0x50,
+    ITEM_MAX_LENGTH = 0x51,
+    ITEM_IMPLEMENTATION_UID = 0x52,
+    ITEM_ASYNC_WINDOW = 0x53,
+    ITEM_ROLE = 0x54,
+    ITEM_IMPLEMENTATION_VERSION = 0x55,
+    ITEM_EXTENDED = 0x56,
+    ITEM_COMMON_EXTENDED = 0x57,
+    ITEM_IDENTITY_RQ = 0x58,
+    ITEM_IDENTITY_AC = 0x59,
+};
+
+/* u8 type, u8 reserved, u16 length */
+enum { ITEM_HEADER_BYTES = 4, ASSOCIATE_FIXED_BYTES = 68 };
+
+#endif
