@@ -53,6 +53,7 @@ struct buf *buf_new(struct pool *p)
         if (!b)
             return NULL;
     }
+    b->is_receive = true;
     p->in_use++;
     return b;
 }
@@ -122,7 +123,7 @@ void buf_unref(struct buf **bp)
     struct budget *budget = b->budget;
     struct pool *p = b->pool;
     b->budget = NULL;
-    if (b->size == BUF_BYTES)
+    if (b->is_receive)
         receive_buf_return(p, b);
     else
         scratch_return(p, b);

@@ -27,7 +27,8 @@ struct pool;
 struct budget {
     uint32_t held; /* receive buffers */
     bool owner_left;
-    void (*on_release)(void *owner); /* a buffer came back; called at once: only set a flag or defer work there */
+    void (*on_release)(
+        void *owner); /* a buffer came back; called at once: only set a flag or defer work there */
     void *owner;
 };
 
@@ -38,14 +39,15 @@ struct buf {
     uint32_t refs;
     uint32_t size;
     uint32_t used;
+    bool is_receive; /* counted against the cap; else scratch */
     uint8_t data[];
 };
 
 struct pool {
-    uint32_t cap;       /* receive buffers at most */
-    uint32_t in_use;    /* receive buffers that are out */
+    uint32_t cap;    /* receive buffers at most */
+    uint32_t in_use; /* receive buffers that are out */
     uint32_t free_count;
-    uint32_t hot;       /* free ones kept for reuse, newest first (they are still in the cache) */
+    uint32_t hot; /* free ones kept for reuse, newest first (they are still in the cache) */
     struct buf *free;
     struct buf *free_scratch;
     uint32_t free_scratch_count;

@@ -1,0 +1,197 @@
+/* Operations on sockets and files, each one submission. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/engine.h"
+
+/* uapi/linux/fs.h; not declared by every libc. */
+#ifndef RENAME_NOREPLACE
+#define RENAME_NOREPLACE 1
+#endif
+
+enum io_error io_error_from(int system_error)
+{
+    switch (system_error) {
+    case ECANCELED:
+        return IO_CANCELLED;
+    case ECONNRESET:
+    case EPIPE:
+    case ENOTCONN:
+    case ESHUTDOWN:
+    case ETIMEDOUT:
+        return IO_RESET;
+    case ECONNREFUSED:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case EADDRNOTAVAIL:
+        return IO_REFUSED;
+    case EEXIST:
+        return IO_EXISTS;
+    case ENOENT:
+        return IO_NOT_FOUND;
+    case EINVAL:
+    case ENOSYS:
+    case EOPNOTSUPP:
+        return IO_UNSUPPORTED;
+    case ENOSPC:
+    case EDQUOT:
+        return IO_NO_SPACE;
+    default:
+        return IO_OTHER;
+    }
+}
+
+const char *io_error_name(enum io_error e)
+{
+    static const char *const names[] = {"none",   "cancelled", "no buffers",  "connection reset", "refused",
+                                        "exists", "not found", "unsupported", "no space",         "failed"};
+    return names[e];
+}
+
+const char *io_op_error_text(const struct io_op *op)
+{
+    const char *text = op->system_error ? strerrordesc_np(op->system_error) : "no error";
+    return text ? text : "unknown error";
+}
+
+void io_accept(struct io *io, struct io_op *op, int listen_fd)
+{
+    struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_ACCEPT);
+    io_uring_prep_accept(sqe, listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    io_uring_sqe_set_data(sqe, op);
+}
+
+void io_connect(struct io *io, struct io_op *op, int fd, const struct io_address *to)
+{
+    struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
+    io_uring_prep_connect(sqe, fd, (const struct sockaddr *)&to->at, to->len);
+    io_uring_sqe_set_data(sqe, op);
+}
+
+static struct io_frame *frame_for(struct io *io, const struct slices *queue)
+{
+    struct io_frame *f = io->frames;
+    if (f) {
+        io->frames = f->next;
+        io->frame_count--;
+    } else {
+        f = malloc(sizeof(*f));
+        if (!f)
+            return NULL;
+    }
+    uint32_t count = queue->count < IO_SEND_SLICES ? queue->count : IO_SEND_SLICES;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct slice *s = slices_at(queue, i);
+        f->vector[i] = (struct iovec){.iov_base = s->at, .iov_len = s->len};
+    }
+    f->message = (struct msghdr){.msg_iov = f->vector, .msg_iovlen = count};
+    return f;
+}
+
+/* Without memory for the frame: completes with an error, like any failed operation. */
+static void entry_fails(struct io_op *op, struct io_uring_sqe *sqe)
+{
+    io_uring_prep_close(sqe, -1);
+    io_uring_sqe_set_data(sqe, op);
+}
+
+void io_send(struct io *io, struct io_op *op, int fd, const struct slices *queue)
+{
+    struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_SEND);
+    struct io_frame *f = frame_for(io, queue);
+    op->frame = f;
+    if (!f) {
+        entry_fails(op, sqe);
+        return;
+    }
+    io_uring_prep_sendmsg(sqe, fd, &f->message, MSG_NOSIGNAL);
+    io_uring_sqe_set_data(sqe, op);
+}
+
+void io_open(struct io *io, struct io_op *op, const char *path, unsigned how)
+{
+    int flags = O_CLOEXEC;
+    if (how & IO_OPEN_CREATE_NEW)
+        flags |= O_WRONLY | O_CREAT | O_EXCL;
+    else
+        flags |= O_RDONLY;
+    if (how & IO_OPEN_DIRECTORY)
+        flags |= O_DIRECTORY;
+    struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
+    io_uring_prep_openat(sqe, AT_FDCWD, path, flags, 0640);
+    io_uring_sqe_set_data(sqe, op);
+}
+
+void io_write(struct io *io, struct io_op *op, int fd, const struct slices *queue, uint64_t offset)
+{
+    struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_SEND);
+    struct io_frame *f = frame_for(io, queue);
+    op->frame = f;
+    if (!f) {
+        entry_fails(op, sqe);
+        return;
+    }
+    io_uring_prep_writev(sqe, fd, f->vector, (unsigned)f->message.msg_iovlen, offset);
+    io_uring_sqe_set_data(sqe, op);
+}
+
+void io_read(struct io *io, struct io_op *op, int fd, void *to, size_t len, uint64_t offset)
+{
+    struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
+    io_uring_prep_read(sqe, fd, to, (unsigned)len, offset);
+    io_uring_sqe_set_data(sqe, op);
+}
+
+static void sync_file(struct io *io, struct io_op *op, int fd, unsigned flags)
+{
+    struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
+    io_uring_prep_fsync(sqe, fd, flags);
+    io_uring_sqe_set_data(sqe, op);
+}
+
+void io_fdatasync(struct io *io, struct io_op *op, int fd)
+{
+    sync_file(io, op, fd, IORING_FSYNC_DATASYNC);
+}
+
+void io_fsync(struct io *io, struct io_op *op, int fd)
+{
+    sync_file(io, op, fd, 0);
+}
+
+void io_rename_new(struct io *io, struct io_op *op, const char *from, const char *to)
+{
+    struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
+    io_uring_prep_renameat(sqe, AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+    io_uring_sqe_set_data(sqe, op);
+}
+
+void io_link(struct io *io, struct io_op *op, const char *from, const char *to)
+{
+    struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
+    io_uring_prep_linkat(sqe, AT_FDCWD, from, AT_FDCWD, to, 0);
+    io_uring_sqe_set_data(sqe, op);
+}
+
+void io_unlink(struct io *io, struct io_op *op, const char *path)
+{
+    struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
+    io_uring_prep_unlinkat(sqe, AT_FDCWD, path, 0);
+    io_uring_sqe_set_data(sqe, op);
+}
+
+void io_mkdir(struct io *io, struct io_op *op, const char *path)
+{
+    struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
+    io_uring_prep_mkdirat(sqe, AT_FDCWD, path, 0750);
+    io_uring_sqe_set_data(sqe, op);
+}
+
+void io_close_file(struct io *io, struct io_op *op, int fd)
+{
+    struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
+    io_uring_prep_close(sqe, fd);
+    io_uring_sqe_set_data(sqe, op);
+}

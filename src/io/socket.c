@@ -1,0 +1,158 @@
+/* Sockets and addresses: the calls that do not wait. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/io.h"
+
+enum { BACKLOG = 4096 };
+
+void io_address_bytes(const struct io_address *a, uint8_t out[16], uint16_t *port_out)
+{
+    memset(out, 0, 16);
+    uint16_t port = 0;
+    if (a->at.ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)&a->at;
+        out[10] = out[11] = 0xff;
+        memcpy(out + 12, &in->sin_addr, 4);
+        port = ntohs(in->sin_port);
+    } else if (a->at.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&a->at;
+        memcpy(out, &in6->sin6_addr, 16);
+        port = ntohs(in6->sin6_port);
+    }
+    if (port_out)
+        *port_out = port;
+}
+
+void io_address_text(const struct io_address *a, bool with_port, char out[64])
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    uint8_t bytes[16];
+    uint16_t port;
+    char text[INET6_ADDRSTRLEN] = "?";
+    io_address_bytes(a, bytes, &port);
+    bool is_v4 = memcmp(bytes, mapped, 12) == 0;
+    inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? bytes + 12 : bytes, text, sizeof(text));
+    if (!with_port)
+        snprintf(out, 64, "%s", text);
+    else
+        snprintf(out, 64, is_v4 ? "%s:%u" : "[%s]:%u", text, port);
+}
+
+static bool address_from_text(const char *address, uint16_t port, struct io_address *out)
+{
+    *out = (struct io_address){0};
+    struct sockaddr_in *in = (struct sockaddr_in *)&out->at;
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&out->at;
+    if (inet_pton(AF_INET, address, &in->sin_addr) == 1) {
+        in->sin_family = AF_INET;
+        in->sin_port = htons(port);
+        out->len = sizeof(*in);
+        return true;
+    }
+    if (inet_pton(AF_INET6, address, &in6->sin6_addr) == 1) {
+        in6->sin6_family = AF_INET6;
+        in6->sin6_port = htons(port);
+        out->len = sizeof(*in6);
+        return true;
+    }
+    return false;
+}
+
+static int listen_on(const struct io_address *a, bool both_families)
+{
+    int one = 1, zero = 0;
+    int fd = socket(a->at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (a->at.ss_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, both_families ? &zero : &one, sizeof(int));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* accepted sockets inherit it */
+    if (bind(fd, (const struct sockaddr *)&a->at, a->len) < 0 || listen(fd, BACKLOG) < 0) {
+        int saved = errno;
+        close(fd);
+        errno = saved;
+        return -1;
+    }
+    return fd;
+}
+
+enum result io_listen(const char *address, uint16_t port, int *fd_out, uint16_t *port_out, char *why,
+                      size_t why_cap)
+{
+    struct io_address a;
+    bool every = address[0] == '\0';
+    if (!address_from_text(every ? "::" : address, port, &a)) {
+        snprintf(why, why_cap, "%s is not a numeric address", address);
+        return ERR_IO;
+    }
+    int fd = listen_on(&a, every);
+    if (fd < 0 && every && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
+        address_from_text("0.0.0.0", port, &a);
+        fd = listen_on(&a, false);
+    }
+    if (fd < 0) {
+        snprintf(why, why_cap, "%s", strerror(errno));
+        return ERR_IO;
+    }
+    struct io_address bound;
+    uint8_t ignored[16];
+    *port_out = port;
+    if (io_local_address(fd, &bound))
+        io_address_bytes(&bound, ignored, port_out);
+    *fd_out = fd;
+    return OK;
+}
+
+bool io_peer_address(int fd, struct io_address *out)
+{
+    *out = (struct io_address){.len = sizeof(out->at)};
+    return getpeername(fd, (struct sockaddr *)&out->at, &out->len) == 0;
+}
+
+bool io_local_address(int fd, struct io_address *out)
+{
+    *out = (struct io_address){.len = sizeof(out->at)};
+    return getsockname(fd, (struct sockaddr *)&out->at, &out->len) == 0;
+}
+
+void io_socket_configure(int fd, const struct io_socket_options *options)
+{
+    int one = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+    if (options && options->tcp_congestion)
+        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, options->tcp_congestion,
+                   (socklen_t)strlen(options->tcp_congestion));
+}
+
+int io_socket(const struct io_address *to, const struct io_socket_options *options)
+{
+    int fd = socket(to->at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0)
+        io_socket_configure(fd, options);
+    return fd;
+}
+
+void io_quick_ack(int fd)
+{
+    int one = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
+}
+
+void io_close(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+void io_shutdown_send(int fd)
+{
+    shutdown(fd, SHUT_WR);
+}
