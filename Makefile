@@ -22,7 +22,7 @@ HARDEN_aarch64 = -mbranch-protection=standard
 # Fat objects: the program is linked with LTO; the many test programs take the same objects without, which is quick.
 MODE     = -O2 -flto=auto -ffat-lto-objects -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection \
            $(HARDEN_$(shell uname -m)) -fPIE
-LINK     = -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+LINK     = -pie -Wl,-z,relro,-z,now
 LIBS    += -ljemalloc
 else
 MODE     = -O1 -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer -fPIE
