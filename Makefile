@@ -23,7 +23,8 @@ HARDEN_aarch64 = -mbranch-protection=standard
 MODE     = -O2 -flto=auto -ffat-lto-objects -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection \
            $(HARDEN_$(shell uname -m)) -fPIE
 LINK     = -pie -Wl,-z,relro,-z,now
-LIBS    += -ljemalloc
+# Kept by a linker that drops what it sees no need for: malloc is libc's as well.
+LIBS    += -Wl,--push-state,--no-as-needed -ljemalloc -Wl,--pop-state
 else
 MODE     = -O1 -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer -fPIE
 LINK     = -pie
