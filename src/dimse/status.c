@@ -1,6 +1,5 @@
 #include "dimse/status.h"
 
-
 /* What a code says, and which bits of it count. The most specific comes first. */
 struct status_row {
     uint16_t code, mask;
