@@ -1,0 +1,388 @@
+/* Life of an association: what the upper layer machine asks for is done here, and its indications become callbacks. */
+#include "association/association.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "association/inside.h"
+#include "base/assert.h"
+#include "base/log.h"
+#include "pdu/write.h"
+
+const char *association_end_name(enum association_end how)
+{
+    static const char *const names[] = {"released", "rejected", "aborted by the peer", "aborted by us",
+                                        "closed",   "lost",     "no connection"};
+    return names[how];
+}
+
+static void on_stream_bytes(struct stream *s, struct buf *b, uint8_t *at, uint32_t len)
+{
+    struct association *a = s->owner;
+    if (!slices_push(&a->unread, b, at, len)) {
+        association_fault(a, (struct pdu_fault){PDU_ABORT_UNSPECIFIED, "out of memory"});
+        return;
+    }
+    association_process(a);
+}
+
+static void close_stream_when_sent(struct association *a)
+{
+    if (a->stream_open && a->wants_close && a->stream.sending.count == 0)
+        stream_close(&a->stream);
+}
+
+static void on_stream_sent(struct stream *s, size_t n)
+{
+    struct association *a = s->owner;
+    (void)n;
+    if (!a->has_ended) {
+        association_flush(a);
+        if (a->user->on_sent)
+            a->user->on_sent(a);
+    }
+    close_stream_when_sent(a);
+}
+
+static void on_stream_lost(struct stream *s, enum io_error error)
+{
+    struct association *a = s->owner;
+    (void)error;
+    struct ul_outcome o = ul_local(&a->ul, UL_EVT17, &a->control);
+    association_apply(a, &o, NULL);
+    stream_close(s);
+}
+
+static void on_stream_closed(struct stream *s)
+{
+    struct association *a = s->owner;
+    a->stream_closed = true;
+    association_end(a, ASSOCIATION_LOST, "connection closed");
+    association_tell_gone(a);
+}
+
+static const struct stream_user stream_user = {
+    .on_bytes = on_stream_bytes,
+    .on_sent = on_stream_sent,
+    .on_lost = on_stream_lost,
+    .on_closed = on_stream_closed,
+};
+
+bool association_open_stream(struct association *a, int fd)
+{
+    if (!stream_open(&a->stream, a->io, a->pool, fd, &stream_user, a))
+        return false;
+    a->stream_open = true;
+    return true;
+}
+
+/* ARTIM where the standard runs it (Sta2, Sta13); the same clock bounds our own waits for an answer (Sta5, Sta7). */
+static void on_artim(struct io_timer *t)
+{
+    struct association *a = t->owner;
+    enum ul_state state = a->ul.state;
+    if (state == UL_STA2 || state == UL_STA13) {
+        struct ul_outcome o = ul_local(&a->ul, UL_EVT18, &a->control);
+        association_apply(a, &o, NULL);
+        association_end(a, ASSOCIATION_FAULT, "no association request in time");
+        stream_close(&a->stream);
+        return;
+    }
+    if (state == UL_STA5)
+        association_fault(a,
+                          (struct pdu_fault){PDU_ABORT_UNSPECIFIED, "no answer to the association request"});
+    else if (state == UL_STA7 || state == UL_STA9 || state == UL_STA10 || state == UL_STA11)
+        association_fault(a, (struct pdu_fault){PDU_ABORT_UNSPECIFIED, "no answer to the release request"});
+    else if (a->wants_close && a->stream_open)
+        stream_close(&a->stream);
+}
+
+static void on_gone_task(struct io_task *task);
+
+static void on_flush(struct io_task *task)
+{
+    association_flush(task->owner);
+}
+
+void association_init(struct association *a)
+{
+    struct association clean = {.user = a->user,
+                                .owner = a->owner,
+                                .io = a->io,
+                                .pool = a->pool,
+                                .resolver = a->resolver,
+                                .limits = a->limits,
+                                .tcp_congestion = a->tcp_congestion,
+                                .connect_fd = -1,
+                                .window = 1};
+    memcpy(clean.id, a->id, sizeof(clean.id));
+    *a = clean;
+    a->artim = (struct io_timer){.on_fire = on_artim, .owner = a};
+    a->flush = (struct io_task){.run = on_flush, .owner = a};
+    a->gone = (struct io_task){.run = on_gone_task, .owner = a};
+}
+
+bool association_accept(struct association *a, int fd)
+{
+    a->is_inbound = true;
+    ul_init(&a->ul, false);
+    struct io_socket_options options = {.tcp_congestion = a->tcp_congestion};
+    io_socket_configure(fd, &options);
+    if (!io_peer_address(fd, &a->peer)) { /* already gone */
+        io_close(fd);
+        return false;
+    }
+    if (!association_open_stream(a, fd))
+        return false;
+    struct ul_outcome o = ul_local(&a->ul, UL_EVT5, &a->control);
+    association_apply(a, &o, NULL);
+    return true;
+}
+
+void association_end(struct association *a, enum association_end how, const char *why)
+{
+    if (a->has_ended)
+        return;
+    a->has_ended = true;
+    io_timer_stop(a->io, &a->watch);
+    io_defer_cancel(a->io, &a->flush);
+    slices_clear(&a->data);
+    a->is_held = false;
+    a->user->on_end(a, how, why);
+}
+
+static const char *reject_text(struct pdu_reject r)
+{
+    if (r.source == PDU_REJECT_USER && r.reason == PDU_REJECT_CALLED_AE)
+        return "rejected: called AE title not recognised";
+    if (r.source == PDU_REJECT_USER && r.reason == PDU_REJECT_CALLING_AE)
+        return "rejected: calling AE title not recognised";
+    if (r.source == PDU_REJECT_USER && r.reason == PDU_REJECT_APPLICATION_CONTEXT)
+        return "rejected: application context not supported";
+    if (r.source == PDU_REJECT_ACSE && r.reason == PDU_REJECT_PROTOCOL_VERSION)
+        return "rejected: protocol version not supported";
+    if (r.source == PDU_REJECT_PRESENTATION && r.reason == PDU_REJECT_CONGESTION)
+        return "rejected: temporary congestion";
+    if (r.source == PDU_REJECT_PRESENTATION && r.reason == PDU_REJECT_LOCAL_LIMIT)
+        return "rejected: local limit exceeded";
+    return r.result == PDU_REJECT_TRANSIENT ? "rejected: transient" : "rejected: permanent";
+}
+
+static void established(struct association *a)
+{
+    if (!association_map_contexts(a, &a->ul.request, &a->ul.accept)) {
+        association_fault(a, (struct pdu_fault){PDU_ABORT_UNSPECIFIED, "out of memory"});
+        return;
+    }
+    const struct pdu_associate *peers = a->is_inbound ? &a->ul.request : &a->ul.accept;
+    a->fragment_max = pdu_fragment_max(peers->max_length, 1 << 20);
+    if (a->ul.accept.has_async && a->ul.request.has_async)
+        a->window = a->ul.accept.async_invoked ? a->ul.accept.async_invoked : UINT16_MAX;
+    a->is_established = true;
+    a->work_ms = io_now(a->io);
+    association_watch_start(a);
+    if (!a->is_inbound) {
+        io_timer_stop(a->io, &a->artim);
+        a->user->on_established(a);
+    }
+    ul_forget_negotiation(&a->ul);
+}
+
+static void indicate(struct association *a, const struct ul_outcome *o, struct buf *b)
+{
+    char text[64];
+    switch (o->indication) {
+    case UL_NOTHING:
+    case UL_DATA_END:
+        return;
+    case UL_ASSOCIATE:
+        a->user->on_request(a);
+        return;
+    case UL_ACCEPTED:
+        established(a);
+        return;
+    case UL_REJECTED:
+        association_end(a, ASSOCIATION_REJECTED, reject_text(a->ul.reject));
+        return;
+    case UL_DATA:
+        association_take_piece(a, &o->data, b);
+        return;
+    case UL_RELEASE:
+        a->release_pending = true;
+        if (a->user->on_release)
+            a->user->on_release(a);
+        else
+            association_release_answer(a);
+        return;
+    case UL_RELEASE_COLLISION:
+        if (a->ul.state == UL_STA9)
+            association_release_answer(a);
+        return;
+    case UL_RELEASED:
+        if (a->ul.state == UL_STA12)
+            association_release_answer(a);
+        association_end(a, ASSOCIATION_RELEASED, "released");
+        return;
+    case UL_ABORTED:
+        snprintf(text, sizeof(text), "aborted by the peer (source %u, reason %u)", o->abort_source,
+                 o->abort_reason);
+        association_end(a, ASSOCIATION_ABORTED, text);
+        return;
+    case UL_PROVIDER_ABORTED:
+    case UL_FAULT:
+        association_end(a, ASSOCIATION_FAULT, o->fault.text ? o->fault.text : "unexpected PDU");
+        return;
+    case UL_CONNECTION_LOST:
+        association_end(a, ASSOCIATION_LOST, "connection lost");
+        return;
+    case UL_REFUSED:
+        association_end(a, ASSOCIATION_CLOSED, reject_text(a->ul.reject));
+        return;
+    }
+}
+
+void association_apply(struct association *a, const struct ul_outcome *o, struct buf *b)
+{
+    if (o->event && log_enabled(LOG_DEBUG)) {
+        char name[32];
+        ul_transition_name(o, name);
+        if (o->event != UL_EVT10 && o->event != UL_EVT9)
+            LOG(LOG_DEBUG, "upper layer", LOG_STR("assoc", a->id), LOG_STR("transition", name));
+    }
+    if (a->control.len > 0) {
+        bool sent = !a->control.failed && stream_send_bytes(&a->stream, a->control.data, a->control.len);
+        octets_free(&a->control);
+        if (!sent)
+            stream_close(&a->stream);
+    }
+    if (o->effects & UL_START_ARTIM)
+        io_timer_start(a->io, &a->artim, a->limits.association);
+    if (o->effects & UL_STOP_ARTIM)
+        io_timer_stop(a->io, &a->artim);
+    if (!a->has_ended)
+        indicate(a, o, b);
+    if (o->effects & UL_CLOSE) {
+        a->wants_close = true;
+        io_timer_start(a->io, &a->artim,
+                       a->limits.association); /* ours: the last bytes may not hang for ever */
+        close_stream_when_sent(a);
+    }
+}
+
+void association_answer_take(struct association *a, struct pdu_associate *answer)
+{
+    if (a->has_ended || a->ul.state != UL_STA3) { /* the peer went while we thought */
+        pdu_associate_free(answer);
+        return;
+    }
+    struct ul_outcome o = ul_accept_take(&a->ul, answer, &a->control);
+    established(a);
+    association_apply(a, &o, NULL);
+    association_process(a);
+}
+
+void association_reject(struct association *a, struct pdu_reject reject)
+{
+    if (a->has_ended || a->ul.state != UL_STA3)
+        return;
+    struct ul_outcome o = ul_reject(&a->ul, reject, &a->control);
+    association_apply(a, &o, NULL);
+    association_end(a, ASSOCIATION_CLOSED, reject_text(reject));
+}
+
+void association_release(struct association *a)
+{
+    if (a->has_ended || a->ul.state != UL_STA6)
+        return;
+    struct ul_outcome o = ul_local(&a->ul, UL_EVT11, &a->control);
+    association_apply(a, &o, NULL);
+    io_timer_start(a->io, &a->artim, a->limits.association);
+}
+
+void association_release_answer(struct association *a)
+{
+    enum ul_state state = a->ul.state;
+    if (state != UL_STA8 && state != UL_STA9 && state != UL_STA12)
+        return;
+    a->release_pending = false;
+    struct ul_outcome o = ul_local(&a->ul, UL_EVT14, &a->control);
+    association_apply(a, &o, NULL);
+    if (state == UL_STA8)
+        association_end(a, ASSOCIATION_RELEASED, "released");
+}
+
+static void abort_with(struct association *a, enum association_end how, const struct pdu_fault *fault,
+                       const char *why)
+{
+    if (a->has_ended)
+        return;
+    enum ul_state state = a->ul.state;
+    if (!a->stream_open) { /* resolving or connecting */
+        association_end(a, how, why);
+        return;
+    }
+    if (state == UL_STA1 || state == UL_STA2 || state == UL_STA13) {
+        association_end(a, how, why);
+        stream_close(&a->stream);
+        return;
+    }
+    struct ul_outcome o = fault ? ul_fault(&a->ul, *fault, &a->control) : ul_abort(&a->ul, &a->control);
+    association_end(a, how, why);
+    association_apply(a, &o, NULL);
+}
+
+void association_abort(struct association *a, const char *why)
+{
+    abort_with(a, ASSOCIATION_CLOSED, NULL, why);
+}
+
+void association_fault(struct association *a, struct pdu_fault fault)
+{
+    abort_with(a, ASSOCIATION_FAULT, &fault, fault.text);
+}
+
+void association_close(struct association *a)
+{
+    hilum_assert(!a->is_closing);
+    a->is_closing = true;
+    a->has_ended = true;
+    io_timer_stop(a->io, &a->watch);
+    io_defer_cancel(a->io, &a->flush);
+    if (a->connect_op.is_pending)
+        io_cancel(a->io, &a->connect_op);
+    if (a->stream_open && !a->stream_closed && a->ul.state != UL_STA13 && !a->wants_close)
+        stream_close(&a->stream);
+    association_tell_gone(a);
+}
+
+static bool is_gone(const struct association *a)
+{
+    return a->is_closing && !a->connect_op.is_pending && !a->resolve.is_pending &&
+           (!a->stream_open || a->stream_closed);
+}
+
+/* From the loop itself, so that nothing on the stack still uses the association. */
+static void on_gone_task(struct io_task *task)
+{
+    struct association *a = task->owner;
+    if (!is_gone(a))
+        return;
+    io_timer_stop(a->io, &a->artim);
+    io_timer_stop(a->io, &a->watch);
+    io_defer_cancel(a->io, &a->flush);
+    slices_clear(&a->unread);
+    slices_clear(&a->data);
+    buf_unref(&a->scratch);
+    octets_free(&a->command);
+    octets_free(&a->control);
+    association_free_contexts(a);
+    ul_free(&a->ul);
+    a->user->on_gone(a);
+}
+
+void association_tell_gone(struct association *a)
+{
+    if (is_gone(a))
+        io_defer(a->io, &a->gone);
+}

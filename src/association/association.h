@@ -1,0 +1,163 @@
+/*
+ * One live association, inbound or outbound: the upper layer machine (ul/) and DIMSE messages over a stream.
+ *
+ * A message is a command set with an optional data set, request or response, in either direction, whoever opened the
+ * association. Nothing here knows what a service means, and nothing of size is copied: received data sets are handed on in
+ * slices of the receive buffers, sent ones go out as slices between our own PDU headers.
+ *
+ * Life: association_accept or association_connect; callbacks; association_close at last, then on_gone, after which the
+ * memory may go. on_end comes once, whatever ended it, before any close.
+ */
+#ifndef HILUM_ASSOCIATION_ASSOCIATION_H
+#define HILUM_ASSOCIATION_ASSOCIATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/octets.h"
+#include "dimse/command.h"
+#include "io/io.h"
+#include "mem/buf.h"
+#include "stream/stream.h"
+#include "ul/ul.h"
+
+struct association;
+
+enum association_end {
+    ASSOCIATION_RELEASED,      /* in order */
+    ASSOCIATION_REJECTED,      /* outbound: the peer said no; ul.reject says how */
+    ASSOCIATION_ABORTED,       /* by the peer */
+    ASSOCIATION_FAULT,         /* by us: the peer broke the protocol, or a time-out */
+    ASSOCIATION_CLOSED,        /* by us, by choice (association_abort) */
+    ASSOCIATION_LOST,          /* the connection broke or was closed */
+    ASSOCIATION_NO_CONNECTION, /* outbound: no connection could be made */
+};
+
+struct association_user {
+    /* Inbound: a request stands in a->ul.request; answer by association_answer or association_reject, now or later. */
+    void (*on_request)(struct association *a);
+    /* Outbound: accepted, a->ul.accept is there until this returns. Contexts are mapped. */
+    void (*on_established)(struct association *a);
+    /* A whole command set has come. The views in c last until this returns; data follow if dimse_has_data_set(c). */
+    void (*on_command)(struct association *a, uint8_t context_id, const struct dimse_command *c);
+    /* A piece of that message's data set; take references to keep it. */
+    void (*on_data)(struct association *a, struct buf *b, uint8_t *at, uint32_t len);
+    void (*on_data_end)(struct association *a);
+    /* The peer asks for release: answer by association_release_answer when all work is done. May be NULL: at once. */
+    void (*on_release)(struct association *a);
+    /* Something of what we queued has gone out. May be NULL. */
+    void (*on_sent)(struct association *a);
+    /* It is over; `why` is a fixed or short-lived text for logs and Error Comments. The user stops using it. */
+    void (*on_end)(struct association *a, enum association_end how, const char *why);
+    void (*on_gone)(struct association *a);
+};
+
+struct association_limits { /* milliseconds */
+    uint64_t connect, association, progress, idle;
+};
+
+/* An accepted presentation context. UIDs of the registry are not copied. */
+struct association_context {
+    uint8_t id;
+    const char *abstract_syntax;
+    const char *transfer_syntax;
+};
+
+struct association {
+    const struct association_user *user;
+    void *owner;
+    struct io *io;
+    struct pool *pool;
+    struct resolver *resolver;
+    struct association_limits limits;
+    char id[24]; /* in every log line of it */
+    struct stream stream;
+    struct ul ul;
+    bool is_inbound, is_established, has_ended, is_closing, is_held, stream_open, stream_closed;
+    bool wants_close;     /* when the last bytes are out */
+    bool release_pending; /* the peer's request waits for association_release_answer */
+    struct io_address peer;
+
+    struct association_context *contexts;
+    unsigned context_count;
+    char *uid_store; /* UIDs the registry does not know */
+    uint16_t
+        window; /* operations that may be outstanding, from us if outbound, from the peer if inbound; 1 = synchronous */
+
+    /* receiving */
+    struct slices unread;
+    struct octets command;
+    uint8_t message_context; /* 0: between messages */
+    bool is_in_data;
+    bool data_expected;
+    bool is_processing;
+
+    /* sending */
+    uint32_t fragment_max;
+    struct slices data; /* of the message on its way, not yet framed */
+    uint8_t send_context;
+    bool is_sending_data;
+    struct buf *scratch;
+    struct octets control;
+
+    bool has_work;    /* something is outstanding: idle does not count. Set by the user */
+    uint64_t work_ms; /* when it was last so */
+    struct io_timer artim, watch;
+    struct io_task flush, gone;
+
+    /* connecting */
+    struct io_resolve resolve;
+    struct io_op connect_op;
+    int connect_fd;
+    unsigned address_next;
+    const char *tcp_congestion;
+};
+
+/* Takes the connected descriptor. False without memory (the descriptor is closed, no callback comes). */
+bool association_accept(struct association *a, int fd);
+
+/* Connects to host:port, each address in turn, and requests. Takes *request. Fill user, owner, io, pool, resolver, limits, id
+ * and tcp_congestion before (in both cases); all else is zeroed by association_init. */
+void association_init(struct association *a);
+void association_connect_take(struct association *a, const char *host, uint16_t port,
+                              struct pdu_associate *request);
+
+/* Inbound: contexts are mapped from request and answer. Takes *answer. */
+void association_answer_take(struct association *a, struct pdu_associate *answer);
+void association_reject(struct association *a, struct pdu_reject reject);
+
+/* Asks for release (outbound); on_end follows. Nothing may be outstanding. */
+void association_release(struct association *a);
+void association_release_answer(struct association *a);
+/* A-ABORT by choice (source user); on_end follows with ASSOCIATION_CLOSED. */
+void association_abort(struct association *a, const char *why);
+/* A-ABORT because of a fault or time-out (source provider); on_end follows with ASSOCIATION_FAULT. */
+void association_fault(struct association *a, struct pdu_fault fault);
+/* After on_end (or to give up at once, without a word): frees everything as soon as the kernel lets go; then on_gone. A peer
+ * that was sent an A-ABORT is given ARTIM to read it. */
+void association_close(struct association *a);
+
+/* No further message is read until association_resume; what has been received waits. Callable from callbacks. */
+void association_hold(struct association *a);
+void association_resume(struct association *a);
+
+/* The accepted context with this id, or NULL. */
+const struct association_context *association_context(const struct association *a, uint8_t id);
+/* The accepted context for these syntaxes, or NULL. */
+const struct association_context *association_find(const struct association *a, const char *abstract_syntax,
+                                                   const char *transfer_syntax);
+
+/* True when a new message may be started: established and the last one's data set is complete. */
+bool association_may_send(const struct association *a);
+/* Sends a command set; if it announces a data set, association_send_data and _data_end follow. False: without memory,
+ * and the association is then unusable (abort it). */
+bool association_send_command(struct association *a, uint8_t context_id, const struct dimse_command *c);
+bool association_send_data(struct association *a, struct buf *b, uint8_t *at, uint32_t len);
+/* The last fragment; an odd total is padded with one NUL (PS3.8 E.1, quirk 25). */
+bool association_send_data_end(struct association *a);
+/* Bytes of the data set on its way that are not with the kernel yet, headers not counted. */
+size_t association_backlog(const struct association *a);
+
+const char *association_end_name(enum association_end how);
+
+#endif

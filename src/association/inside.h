@@ -1,0 +1,31 @@
+/* What the files of this folder share. */
+#ifndef HILUM_ASSOCIATION_INSIDE_H
+#define HILUM_ASSOCIATION_INSIDE_H
+
+#include "association/association.h"
+
+/* Does what an outcome of the upper layer asks: bytes, timers, close, indication. b holds outcome.data, if any. */
+void association_apply(struct association *a, const struct ul_outcome *o, struct buf *b);
+/* on_end, once. */
+void association_end(struct association *a, enum association_end how, const char *why);
+/* Opens the stream on a connected descriptor. */
+bool association_open_stream(struct association *a, int fd);
+void association_tell_gone(struct association *a);
+
+/* receive.c */
+void association_take_piece(struct association *a, const struct pdu_event *piece, struct buf *b);
+void association_process(struct association *a);
+bool association_is_amid(const struct association *a);
+
+/* contexts.c: false without memory */
+bool association_map_contexts(struct association *a, const struct pdu_associate *request,
+                              const struct pdu_associate *answer);
+void association_free_contexts(struct association *a);
+
+/* send.c */
+void association_flush(struct association *a);
+
+/* watch.c: progress and idle time-outs */
+void association_watch_start(struct association *a);
+
+#endif

@@ -1,0 +1,107 @@
+/* Messages in: PDV fragments become command sets and data set slices. */
+#include "association/inside.h"
+
+static void fault(struct association *a, uint8_t reason, const char *text)
+{
+    association_fault(a, (struct pdu_fault){reason, text});
+}
+
+static void take_command(struct association *a, const struct pdu_event *piece)
+{
+    octets_append(&a->command, piece->piece, piece->piece_len);
+    if (a->command.failed) {
+        fault(a, PDU_ABORT_UNSPECIFIED, "out of memory");
+        return;
+    }
+    if (a->command.len > DIMSE_COMMAND_MAX_BYTES) {
+        fault(a, PDU_ABORT_INVALID_PARAMETER, "command set too long");
+        return;
+    }
+    if (!piece->is_pdv_end || !(piece->control & PDV_LAST))
+        return;
+    struct dimse_command c;
+    const char *why;
+    if (dimse_parse(a->command.data, a->command.len, &c, &why) != OK) {
+        fault(a, PDU_ABORT_INVALID_PARAMETER, why);
+        return;
+    }
+    uint8_t context_id = a->message_context;
+    a->is_in_data = dimse_has_data_set(&c);
+    if (!a->is_in_data)
+        a->message_context = 0;
+    a->user->on_command(a, context_id, &c);
+    octets_clear(&a->command);
+}
+
+void association_take_piece(struct association *a, const struct pdu_event *piece, struct buf *b)
+{
+    if (a->message_context == 0) {
+        if (!association_context(a, piece->context_id)) {
+            fault(a, PDU_ABORT_INVALID_PARAMETER, "data on a presentation context that was not accepted");
+            return;
+        }
+        a->message_context = piece->context_id;
+    } else if (a->message_context != piece->context_id) { /* one message, one context (PS3.8 E.1) */
+        fault(a, PDU_ABORT_UNEXPECTED_PARAMETER, "presentation context changed inside a message");
+        return;
+    }
+    if (piece->control & PDV_COMMAND) {
+        if (a->is_in_data)
+            fault(a, PDU_ABORT_UNEXPECTED_PARAMETER, "command fragment where a data set was to go on");
+        else
+            take_command(a, piece);
+        return;
+    }
+    if (!a->is_in_data) {
+        fault(a, PDU_ABORT_UNEXPECTED_PARAMETER, "data set fragment without a command that announces it");
+        return;
+    }
+    if (piece->piece_len > 0)
+        a->user->on_data(a, b, (uint8_t *)(uintptr_t)piece->piece, (uint32_t)piece->piece_len);
+    if (piece->is_pdv_end && (piece->control & PDV_LAST) && !a->has_ended) {
+        a->is_in_data = false;
+        a->message_context = 0;
+        a->user->on_data_end(a);
+    }
+}
+
+void association_process(struct association *a)
+{
+    if (a->is_processing)
+        return;
+    a->is_processing = true;
+    while (a->unread.count > 0 && !a->is_held && !a->stream_closed) {
+        struct slice first = *slices_at(&a->unread, 0);
+        struct buf *b = buf_ref(first.buf);
+        size_t consumed = 0;
+        struct ul_outcome o = ul_receive(&a->ul, first.at, first.len, &consumed, &a->control);
+        slices_consume(&a->unread, consumed);
+        association_apply(a, &o, b);
+        buf_unref(&b);
+        if (a->ul.state == UL_STA3) /* nothing more is looked at before the request is answered */
+            break;
+    }
+    a->is_processing = false;
+}
+
+void association_hold(struct association *a)
+{
+    a->is_held = true;
+}
+
+void association_resume(struct association *a)
+{
+    if (!a->is_held)
+        return;
+    a->is_held = false;
+    association_process(a);
+}
+
+/* In the middle of a PDU or a message, as far as the peer is concerned. */
+bool association_is_amid(const struct association *a)
+{
+    const struct pdu_reader *r = &a->ul.reader;
+    bool amid_pdu = (r->at == PDU_AT_HEADER && r->head_len > 0) || r->at == PDU_AT_BODY ||
+                    r->at == PDU_AT_PDV_HEADER || r->at == PDU_AT_PDV;
+    return amid_pdu || a->message_context != 0;
+}

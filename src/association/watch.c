@@ -1,0 +1,35 @@
+/* Our own time-outs on a live association: `progress` in the middle of something, `idle` without work. */
+#include "association/inside.h"
+
+static uint64_t period(const struct association *a)
+{
+    uint64_t ms = a->limits.progress;
+    if (a->limits.idle > 0 && a->limits.idle < ms)
+        ms = a->limits.idle;
+    return ms / 4 + 1;
+}
+
+static void on_watch(struct io_timer *t)
+{
+    struct association *a = t->owner;
+    uint64_t now = io_now(a->io);
+    io_timer_start(a->io, t, period(a));
+    if (a->has_work)
+        a->work_ms = now;
+    if (a->stream.sending.count > 0 && now - a->stream.sent_ms >= a->limits.progress) {
+        association_fault(a, (struct pdu_fault){PDU_ABORT_UNSPECIFIED, "the peer takes no data"});
+    } else if (association_is_amid(a) && !a->is_held && !stream_is_full(&a->stream) && a->stream.is_reading &&
+               now - a->stream.received_ms >= a->limits.progress) {
+        association_fault(
+            a, (struct pdu_fault){PDU_ABORT_UNSPECIFIED, "nothing came in the middle of a message"});
+    } else if (a->limits.idle > 0 && now - a->work_ms >= a->limits.idle &&
+               now - a->stream.received_ms >= a->limits.idle) {
+        association_fault(a, (struct pdu_fault){PDU_ABORT_UNSPECIFIED, "idle"});
+    }
+}
+
+void association_watch_start(struct association *a)
+{
+    a->watch = (struct io_timer){.on_fire = on_watch, .owner = a};
+    io_timer_start(a->io, &a->watch, period(a));
+}

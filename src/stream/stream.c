@@ -1,0 +1,231 @@
+#include "stream/stream.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+
+enum { SMALL_RECEIVE = 16 << 10 };
+
+static void receive_more(struct stream *s);
+
+static void schedule(struct stream *s)
+{
+    if (!s->is_closing)
+        io_defer(s->io, &s->work);
+}
+
+static void on_budget(void *owner)
+{
+    struct stream *s = owner;
+    if (!s->receive_op.is_pending)
+        schedule(s);
+}
+
+static void on_buffers(struct io_waiter *w)
+{
+    receive_more(w->owner);
+}
+
+static void tell_closed(struct stream *s)
+{
+    if (!s->is_closing || s->close_told || s->receive_op.is_pending || s->send_op.is_pending)
+        return;
+    s->close_told = true;
+    io_defer_cancel(s->io, &s->work);
+    io_close(s->fd);
+    s->fd = -1;
+    slices_clear(&s->sending);
+    buf_unref(&s->tail);
+    budget_leave(&s->budget);
+    s->user->on_closed(s);
+}
+
+static void lose(struct stream *s, enum io_error error)
+{
+    if (s->is_lost || s->is_closing)
+        return;
+    s->is_lost = true;
+    s->user->on_lost(s, error);
+}
+
+/* Small pieces move behind the piece before; what is left of a buffer nobody else holds is used from its start. */
+static struct buf *join_tail(struct stream *s, struct buf *b, uint8_t **at_out, uint32_t len)
+{
+    struct buf *tail = s->tail;
+    *at_out = b->data;
+    if (tail && len < SMALL_RECEIVE && tail->size - tail->used >= len) {
+        *at_out = tail->data + tail->used;
+        memcpy(*at_out, b->data, len);
+        tail->used += len;
+        buf_unref(&b);
+        return buf_ref(tail);
+    }
+    buf_charge(b, s->budget);
+    buf_unref(&s->tail);
+    s->tail = buf_ref(b);
+    return b;
+}
+
+static void deliver(struct stream *s, struct buf *b, uint32_t len)
+{
+    uint8_t *at;
+    if (s->is_closing) {
+        buf_unref(&b);
+        return;
+    }
+    b = join_tail(s, b, &at, len);
+    s->user->on_bytes(s, b, at, len);
+    buf_unref(&b);
+    if (s->tail && (s->tail->refs == 1 || s->tail->used == s->tail->size))
+        buf_unref(&s->tail);
+}
+
+static void on_received(struct io_op *op, enum io_error error, int64_t n)
+{
+    struct stream *s = op->owner;
+    if (error == IO_NO_BUFFERS && !s->is_closing) {
+        io_wait_buffers(s->io, &s->waiter);
+    } else if (error != IO_NONE || n == 0) {
+        lose(s, error);
+    } else {
+        struct buf *b;
+        uint32_t len;
+        s->received_ms = io_now(s->io);
+        s->received_bytes += (uint64_t)n;
+        if (n < SMALL_RECEIVE && !s->is_closing)
+            io_quick_ack(s->fd);
+        while ((b = io_received(s->io, op, &len)))
+            deliver(s, b, len);
+        receive_more(s);
+    }
+    tell_closed(s);
+}
+
+/* Who holds buffers already leaves the last eighth of the pool to those who hold none. */
+static bool pool_has_room(const struct stream *s)
+{
+    return s->budget->held == 0 || pool_available(s->pool) > s->pool->cap / 8;
+}
+
+static void receive_more(struct stream *s)
+{
+    if (!s->is_reading || s->is_lost || s->is_closing || s->receive_op.is_pending || stream_is_full(s))
+        return;
+    if (!pool_has_room(s)) {
+        io_wait_buffers(s->io, &s->waiter);
+        return;
+    }
+    size_t room = (size_t)(s->limit - s->budget->held) * BUF_BYTES;
+    io_receive(s->io, &s->receive_op, s->fd, room);
+}
+
+static void send_more(struct stream *s)
+{
+    if (s->send_op.is_pending || s->sending.count == 0 || s->is_lost || s->is_closing)
+        return;
+    io_send(s->io, &s->send_op, s->fd, &s->sending);
+}
+
+static void on_send_done(struct io_op *op, enum io_error error, int64_t n)
+{
+    struct stream *s = op->owner;
+    if (error != IO_NONE) {
+        lose(s, error);
+    } else {
+        s->sent_ms = io_now(s->io);
+        s->sent_bytes += (uint64_t)n;
+        slices_consume(&s->sending, (size_t)n);
+        if (!s->is_closing) {
+            s->user->on_sent(s, (size_t)n);
+            send_more(s);
+        }
+    }
+    tell_closed(s);
+}
+
+static void on_work(struct io_task *task)
+{
+    struct stream *s = task->owner;
+    send_more(s);
+    receive_more(s);
+}
+
+bool stream_open(struct stream *s, struct io *io, struct pool *pool, int fd, const struct stream_user *user,
+                 void *owner)
+{
+    *s = (struct stream){.io = io,
+                         .user = user,
+                         .owner = owner,
+                         .fd = fd,
+                         .pool = pool,
+                         .receive_op = {.on_done = on_received, .owner = s},
+                         .send_op = {.on_done = on_send_done, .owner = s},
+                         .waiter = {.on_buffers = on_buffers, .owner = s},
+                         .work = {.run = on_work, .owner = s},
+                         .limit = STREAM_LIMIT_MIN,
+                         .is_reading = true,
+                         .received_ms = io_now(io),
+                         .sent_ms = io_now(io)};
+    s->budget = budget_new(on_budget, s);
+    if (!s->budget) {
+        io_close(fd);
+        s->fd = -1;
+        return false;
+    }
+    receive_more(s);
+    return true;
+}
+
+void stream_set_limit(struct stream *s, uint32_t buffers)
+{
+    s->limit = buffers < STREAM_LIMIT_MIN ? STREAM_LIMIT_MIN : buffers;
+    schedule(s);
+}
+
+void stream_set_reading(struct stream *s, bool is_reading)
+{
+    s->is_reading = is_reading;
+    if (is_reading)
+        schedule(s);
+}
+
+bool stream_is_full(const struct stream *s)
+{
+    return s->budget && s->budget->held >= s->limit;
+}
+
+bool stream_send(struct stream *s, struct buf *b, uint8_t *at, uint32_t len)
+{
+    if (s->is_lost || s->is_closing)
+        return true; /* nobody will read it; the loss has been or will be told */
+    if (s->sending.count == 0)
+        s->sent_ms = io_now(s->io); /* a stall is counted from here */
+    if (!slices_push(&s->sending, b, at, len))
+        return false;
+    schedule(s);
+    return true;
+}
+
+bool stream_send_bytes(struct stream *s, const void *bytes, size_t len)
+{
+    struct buf *b = buf_scratch(s->pool, len);
+    if (!b)
+        return false;
+    memcpy(b->data, bytes, len);
+    b->used = (uint32_t)len;
+    bool ok = stream_send(s, b, b->data, (uint32_t)len);
+    buf_unref(&b);
+    return ok;
+}
+
+void stream_close(struct stream *s)
+{
+    if (s->is_closing)
+        return;
+    s->is_closing = true;
+    io_wait_buffers_cancel(s->io, &s->waiter);
+    io_defer_cancel(s->io, &s->work);
+    io_cancel(s->io, &s->receive_op);
+    io_cancel(s->io, &s->send_op);
+    tell_closed(s);
+}

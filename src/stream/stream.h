@@ -1,0 +1,74 @@
+/*
+ * A byte pipe over a connected socket: a send queue of borrowed slices, and receiving that stops at a budget.
+ *
+ * Received bytes are handed on as they come, in pool buffers charged to the stream's budget; the user takes references to
+ * what it keeps. When the buffers it holds reach the limit, receiving pauses (TCP then slows the peer) and goes on as
+ * they come back. A receive that fills under a quarter of its buffer is copied behind the one before, so that tiny segments
+ * cannot pin the pool. A stream at rest holds no buffer.
+ *
+ * (TLS will stand behind these same functions, with its records between the socket and the queue.)
+ */
+#ifndef HILUM_STREAM_STREAM_H
+#define HILUM_STREAM_STREAM_H
+
+#include <stdbool.h>
+
+#include "io/io.h"
+#include "mem/buf.h"
+
+struct stream;
+
+struct stream_user {
+    /* len bytes at `at`, inside b. Take references to keep them. */
+    void (*on_bytes)(struct stream *s, struct buf *b, uint8_t *at, uint32_t len);
+    /* n more bytes of the send queue are with the kernel. */
+    void (*on_sent)(struct stream *s, size_t n);
+    /* The peer closed (error IO_NONE), or the connection broke: once, unless we closed. Sending is over too. */
+    void (*on_lost)(struct stream *s, enum io_error error);
+    /* After stream_close: no operation is pending; the stream's memory may go. May be called from inside stream_close,
+     * and from inside callbacks: free it later, from the loop. */
+    void (*on_closed)(struct stream *s);
+};
+
+struct stream {
+    struct io *io;
+    const struct stream_user *user;
+    void *owner;
+    int fd;
+    struct pool *pool;
+    struct io_op receive_op, send_op;
+    struct io_waiter waiter;
+    struct io_task work;
+    struct slices sending;
+    struct budget *budget;
+    uint32_t limit;   /* receive buffers that may be held */
+    struct buf *tail; /* the last receive buffer, while it has room and somebody holds it */
+    bool is_reading;  /* the user wants bytes */
+    bool is_lost, is_closing, close_told;
+    uint64_t received_ms, sent_ms; /* when bytes last moved */
+    uint64_t received_bytes, sent_bytes;
+};
+
+/* Takes the descriptor. Receiving begins. False without memory (the descriptor is closed). */
+bool stream_open(struct stream *s, struct io *io, struct pool *pool, int fd, const struct stream_user *user,
+                 void *owner);
+
+/* Buffers of 64 KiB that the user may hold before receiving pauses; at least STREAM_LIMIT_MIN. */
+enum { STREAM_LIMIT_MIN = 4 };
+void stream_set_limit(struct stream *s, uint32_t buffers);
+
+/* The user wants no bytes for now (true again to go on). Bytes of a receive already submitted still come. */
+void stream_set_reading(struct stream *s, bool is_reading);
+
+/* True while receiving waits for held buffers to come back. */
+bool stream_is_full(const struct stream *s);
+
+/* Queues bytes to send; sent at the end of the turn, all that is queued in one call. False without memory. */
+bool stream_send(struct stream *s, struct buf *b, uint8_t *at, uint32_t len);
+/* The same with the content of a byte string, copied. */
+bool stream_send_bytes(struct stream *s, const void *bytes, size_t len);
+
+/* Closes: what is queued is dropped. on_closed follows, once nothing is pending. */
+void stream_close(struct stream *s);
+
+#endif
