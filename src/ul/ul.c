@@ -315,7 +315,9 @@ struct ul_outcome ul_receive(struct ul *ul, const uint8_t *bytes, size_t len, si
                 return on_header(&t, event_of_pdu(e.type));
             break;
         case PDU_EVENT_BODY:
-            return on_body(&t, &e);
+            on_body(&t, &e);
+            octets_free(&ul->reader.body); /* read and done with: a connection at rest is small */
+            return t.o;
         case PDU_EVENT_FRAGMENT:
             return on_piece(&t, &e);
         case PDU_EVENT_DATA_END:
