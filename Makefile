@@ -4,6 +4,8 @@
 #   make run     installs, builds, starts it        make asan, make tsan   the tests under sanitizers
 #   make check   every check but the tests          make format, install, deps, fresh-test, clean
 
+MAKEFLAGS += --no-print-directory
+
 BUILD  ?= build
 PREFIX ?= /usr/local
 CONFIG ?= rules/default.lua
