@@ -1,0 +1,70 @@
+/*
+ * A destination of one message: fed slices as they come, says at last how it went. The message outlives its sinks.
+ *
+ *   new -> start -> data* -> finish -> on_done -> on_gone        the whole message came
+ *   new -> start -> data* -> abandon -> on_gone                  the sender was lost: nothing of it may be completed
+ *   new -> start -> data* -> on_done(failure) -> on_gone         the destination failed on the way: it is fed no more
+ *
+ * Callbacks may come from inside data and finish, but on_gone only from the loop (io_defer): it frees the sink.
+ * All on the worker's thread.
+ */
+#ifndef HILUM_RELAY_SINK_H
+#define HILUM_RELAY_SINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "dimse/command.h"
+#include "io/io.h"
+#include "mem/buf.h"
+
+/* What a sink may know of its message; owned by the message, valid until on_gone. */
+struct sink_message {
+    const char *id;                /* "w1-17/3": association and message, for logs */
+    const struct dimse_command *command; /* as received */
+    struct view sop_class, sop_instance; /* trimmed */
+    const char *abstract_syntax, *transfer_syntax;
+    const char *calling, *called; /* the sender's titles, trimmed */
+    const struct config *config;
+    uint64_t user; /* the sender's association, as the outbound pool knows it */
+    bool has_data;
+};
+
+struct sink;
+
+struct sink_ops {
+    /* Begins: opens what it needs. Calls on_ready (at once or later) when that is done, or on_done with a failure. */
+    void (*start)(struct sink *s);
+    /* The next bytes of the data set. May come before on_ready: the sink keeps them by reference. */
+    void (*data)(struct sink *s, struct buf *b, uint8_t *at, uint32_t len);
+    /* The data set is complete. */
+    void (*finish)(struct sink *s);
+    /* Drop everything; no on_done. Also after on_ready, also before start. Not after on_done. */
+    void (*abandon)(struct sink *s);
+    /* Bytes it was given that are not with the kernel (or the file) yet. */
+    size_t (*backlog)(const struct sink *s);
+    /* Forwarding may begin: 64 KiB are here or all of it. Before this nothing may leave. NULL: the sink does not care. */
+    void (*flow)(struct sink *s);
+};
+
+struct sink {
+    const struct sink_ops *ops;
+    const struct config_node *node;
+    const struct sink_message *message;
+    uint64_t progress_ms; /* when its backlog last shrank */
+
+    /* set by the message */
+    void *owner;
+    unsigned index;
+    bool is_done, is_ready, is_flowing;
+    uint16_t status;
+    char comment[65];
+    void (*on_ready)(struct sink *s);
+    /* Once. status is for the verdict; comment (may be NULL) at most 64 characters count. */
+    void (*on_done)(struct sink *s, uint16_t status, const char *comment);
+    /* The sink has freed itself after this returns. */
+    void (*on_gone)(struct sink *s);
+};
+
+#endif
