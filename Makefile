@@ -15,7 +15,8 @@ SAN    ?=
 CC       = gcc
 AR       = gcc-ar
 WARN     = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
-INCLUDE  = -D_GNU_SOURCE -Isrc -I/usr/include/lua5.4
+DEFINE   = -D_GNU_SOURCE -DHILUM_RULES_DIR='"$(PREFIX)/share/hilum/rules"'
+INCLUDE  = $(DEFINE) -Isrc -I/usr/include/lua5.4
 LIBS     = -luring -llua5.4 -pthread
 
 ifeq ($(SAN),)
@@ -114,7 +115,7 @@ check:
 	tools/check_floors.py --self-test
 	tools/check_floors.py
 	tools/check_headers.sh $(INCLUDE)
-	clang-format --dry-run -Werror $(C_FILES)
+	@clang-format --dry-run -Werror $(C_FILES)
 	luacheck -q $(RULES)
 	cppcheck -q -j$(shell nproc) --std=c11 --enable=warning,performance,portability --inline-suppr \
 	    --error-exitcode=1 -D_GNU_SOURCE -Isrc src
@@ -129,7 +130,7 @@ $(BUILD)/tidy/%.ok: %.c $(HEADERS) .clang-tidy
 	@touch $@
 
 format:
-	clang-format -i $(C_FILES)
+	@clang-format -i $(C_FILES)
 
 deps:
 	tools/deps build test check
