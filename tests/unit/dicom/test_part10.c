@@ -270,21 +270,38 @@ static void long_private_information_is_read_over(void **state)
 
 static const char files[] = "/usr/lib/python3/dist-packages/pydicom/data/test_files";
 
-/* Those of pydicom's files that have no meta information, or none that says a transfer syntax. */
-static bool is_without_meta(const char *name)
+/* Which of pydicom's files are not as the others: meta information that names class and syntax, data from group 0008. */
+struct oddity {
+    const char *name;
+    bool has_meta, has_class;
+    uint16_t first_group;
+};
+
+static const struct oddity *oddity_of(const char *name)
 {
-    static const char *const names[] = {"ExplVR_BigEndNoMeta.dcm", "ExplVR_LitEndNoMeta.dcm", "no_meta.dcm",
-                                        "meta_missing_tsyntax.dcm", "rtstruct.dcm"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcmp(name, names[i]) == 0) {
-            return true;
+    static const struct oddity oddities[] = {
+        {"ExplVR_BigEndNoMeta.dcm", false, false, 0},
+        {"ExplVR_LitEndNoMeta.dcm", false, false, 0},
+        {"no_meta.dcm", false, false, 0},
+        {"rtstruct.dcm", false, false, 0},
+        {"meta_missing_tsyntax.dcm", false, false, 0},
+        {"empty_charset_LEI.dcm", true, false, 0x0008}, /* class absent */
+        {"nested_priv_SQ.dcm", true, false, 0x0001},    /* class empty, data private */
+        {"UN_sequence.dcm", true, true, 0x4453},        /* data private */
+        {"priv_SQ.dcm", true, true, 0x3F03},            /* likewise */
+    };
+    static const struct oddity usual = {"", true, true, 0x0008};
+    for (size_t i = 0; i < sizeof(oddities) / sizeof(oddities[0]); i++) {
+        if (strcmp(name, oddities[i].name) == 0) {
+            return &oddities[i];
         }
     }
-    return false;
+    return &usual;
 }
 
 static void check_real_file(const char *name)
 {
+    const struct oddity *expected = oddity_of(name);
     char path[512];
     static uint8_t bytes[4096];
     struct part10_meta meta;
@@ -296,7 +313,7 @@ static void check_real_file(const char *name)
     fclose(file);
 
     enum result r = part10_read(bytes, len, &meta, &why);
-    if (is_without_meta(name)) {
+    if (!expected->has_meta) {
         assert_int_equal(r, ERR_PROTO);
         return;
     }
@@ -308,16 +325,18 @@ static void check_real_file(const char *name)
     const struct dicom_uid *class = dicom_uid_find((const char *)meta.sop_class.at, meta.sop_class.len);
     assert_non_null(syntax);
     assert_int_equal(syntax->type, DICOM_UID_TRANSFER_SYNTAX);
-    if (strcmp(name, "empty_charset_LEI.dcm") == 0) {
-        assert_int_equal(meta.sop_class.len, 0); /* the one whose writer left it out */
-    } else {
+    if (expected->has_class) {
         assert_non_null(class);
         assert_int_equal(class->type, DICOM_UID_SOP_CLASS);
+    } else {
+        assert_int_equal(meta.sop_class.len, 0);
     }
-    if (!syntax->is_deflated) { /* data sets start in group 0008, but for one that is all private */
+    if (!syntax->is_deflated) {
         const uint8_t *tag = bytes + meta.data_set_offset;
-        uint16_t expected = strcmp(name, "UN_sequence.dcm") == 0 ? 0x4453 : 0x0008;
-        assert_int_equal(syntax->is_big_endian ? get_be16(tag) : get_le16(tag), expected);
+        uint16_t group = syntax->is_big_endian ? get_be16(tag) : get_le16(tag);
+        if (group != expected->first_group) {
+            fail_msg("%s: data set starts in group %04x", name, group);
+        }
     }
 }
 
