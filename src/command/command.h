@@ -1,0 +1,18 @@
+/*
+ * The commands of the command line, one a file. Each is given its own name as argv[0], then its options and arguments,
+ * and returns the exit status: 0 done, 1 the work failed, 2 wrong usage. `--help` prints the command's help on stdout
+ * and is 0; results go to stdout, human words to stderr.
+ */
+#ifndef HILUM_COMMAND_COMMAND_H
+#define HILUM_COMMAND_COMMAND_H
+
+/* run CONFIG: the gateway, in the foreground, until SIGTERM. */
+int command_run(int argc, char **argv);
+/* check CONFIG: each problem of the configuration as FILE:LINE on stdout. */
+int command_check(int argc, char **argv);
+/* echo HOST:PORT: C-ECHO. */
+int command_echo(int argc, char **argv);
+/* send HOST:PORT PATH...: C-STORE of files and folders. */
+int command_send(int argc, char **argv);
+
+#endif
