@@ -345,7 +345,7 @@ struct ul_outcome ul_accept_take(struct ul *ul, struct pdu_associate *accept, st
 {
     struct turn t = turn_begin(ul, out);
     const struct pdu_associate *rq = &ul->request;
-    hilum_assert(accept->is_ac && ul->state == UL_STA3);
+    hilum_assert(accept->is_ac);
     pdu_associate_free(&ul->accept);
     ul->accept = *accept;
     memset(accept, 0, sizeof *accept);
@@ -360,7 +360,6 @@ struct ul_outcome ul_accept_take(struct ul *ul, struct pdu_associate *accept, st
 struct ul_outcome ul_reject(struct ul *ul, struct pdu_reject reject, struct octets *out)
 {
     struct turn t = turn_begin(ul, out);
-    hilum_assert(ul->state == UL_STA3);
     ul->reject = reject;
     return transition(&t, UL_EVT8);
 }
