@@ -1,7 +1,7 @@
 /*
  * Evaluates a configuration file (Lua 5.4, sandboxed) and checks it, to the last key.
  *
- * Sandbox: base functions without load, loadfile, dofile, collectgarbage, print stays (to stderr); string, table, math, utf8; no io, os,
+ * Sandbox: base functions without load, loadfile, dofile, collectgarbage, warn; print writes to stderr; string, table, math, utf8; no io, os,
  * package, debug. `env "NAME"`; `require "name"` finds rules/name.lua beside the configuration, then name.lua beside
  * it, then the installed rules folder. Instructions and memory are bounded.
  */
@@ -15,7 +15,7 @@
 #include "config/config.h"
 
 struct problem {
-    char *text; /* "FILE:LINE: what is wrong; what would be right" */
+    char *text; /* "FILE:LINE: what is wrong; what would be right"; a warning: "FILE:LINE: warning: ..." */
     bool is_warning;
 };
 

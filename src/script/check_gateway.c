@@ -1,0 +1,139 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "script/check.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static void take_workers(const struct item *item, void *member)
+{
+    int64_t n;
+    if (field_integer(item, 1, 1024, &n)) {
+        *(unsigned *)member = (unsigned)n;
+    }
+}
+
+static void take_memory(const struct item *item, void *member)
+{
+    field_size(item, 1 << 20, member);
+}
+
+static void take_window(const struct item *item, void *member)
+{
+    field_size(item, 4 << 10, member);
+}
+
+static void take_size(const struct item *item, void *member)
+{
+    field_size(item, 0, member);
+}
+
+/* The metrics server comes later; that it is off is already true. */
+static void take_admin(const struct item *item, void *member)
+{
+    if (item->value->kind == VALUE_BOOLEAN && !item->value->boolean) {
+        return;
+    }
+    if (item->value->kind == VALUE_STRING) {
+        check_error(
+            item->check, item->at,
+            "the admin server (admin = \"%s\") is not available in this version; leave it out or write "
+            "admin = false",
+            item->value->text);
+        return;
+    }
+    (void)member;
+    field_wrong_type(item, "\"ADDRESS:PORT\" or false");
+}
+
+/* One of a few words; its number in *out. */
+static void take_word(const struct item *item, const char *const *words, size_t count, unsigned *out)
+{
+    char list[96] = "one of";
+    for (size_t i = 0; i < count; i++) {
+        size_t len = strlen(list);
+        snprintf(list + len, sizeof(list) - len, "%s \"%s\"", i > 0 ? "," : "", words[i]);
+    }
+    const char *text = field_text(item, list);
+    if (text == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *out = (unsigned)i;
+            return;
+        }
+    }
+    check_error(item->check, item->at, "%s = \"%s\" is unknown; it must be %s", item->at->key, text, list);
+}
+
+static void take_level(const struct item *item, void *member)
+{
+    static const char *const words[] = {
+        [LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
+    unsigned level = *(enum log_level *)member;
+    take_word(item, words, COUNT(words), &level);
+    *(enum log_level *)member = (enum log_level)level;
+}
+
+static void take_format(const struct item *item, void *member)
+{
+    static const char *const words[] = {[LOG_LOGFMT] = "logfmt", [LOG_JSON] = "json"};
+    unsigned format = *(enum log_format *)member;
+    take_word(item, words, COUNT(words), &format);
+    *(enum log_format *)member = (enum log_format)format;
+}
+
+static void take_log(const struct item *item, void *config)
+{
+    static const struct key keys[] = {
+        KEY("level", take_level, config, log_level),
+        KEY("format", take_format, config, log_format),
+    };
+    fields_take(item, "log", keys, COUNT(keys), config);
+}
+
+static void take_timeouts(const struct item *item, void *timeouts)
+{
+    static const struct key keys[] = {
+        KEY("connect", take_duration, config_timeouts, connect),
+        KEY("association", take_duration, config_timeouts, association),
+        KEY("progress", take_duration, config_timeouts, progress),
+        KEY("response", take_duration, config_timeouts, response),
+        KEY("idle", take_duration_or_0, config_timeouts, idle),
+        KEY("linger", take_duration_or_0, config_timeouts, linger),
+        KEY("lag", take_duration, config_timeouts, lag),
+        KEY("drain", take_duration_or_0, config_timeouts, drain),
+    };
+    fields_take(item, "timeouts", keys, COUNT(keys), timeouts);
+}
+
+static const struct key gateway_keys[] = {
+    KEY("ae_title", take_title, config, ae_title),
+    KEY("workers", take_workers, config, workers),
+    KEY("spool", take_text, config, spool),
+    {"admin", take_admin, 0},
+    KEY("max_pdu", take_max_pdu, config, max_pdu),
+    KEY("memory", take_memory, config, memory),
+    KEY("window", take_window, config, window),
+    KEY("header_max", take_size, config, header_max),
+    KEY("replay_max", take_size, config, replay_max),
+    KEY("max_associations", take_associations, config, max_associations),
+    KEY("tcp_congestion", take_congestion, config, tcp_congestion),
+    KEY("timeouts", take_timeouts, config, timeouts),
+    {"log", take_log, 0},
+    {"uid_key", take_later, 0},
+    {"journal", take_later, 0},
+};
+
+void check_gateway(struct check *c, const struct declaration *d)
+{
+    struct place at;
+    struct item item = check_item(c, d, &at);
+    fields_take(&item, "gateway", gateway_keys, COUNT(gateway_keys), c->config);
+    if (c->config->window > c->config->memory) {
+        struct place window = {d, &at, "window", 0};
+        check_error(c, &window,
+                    "window is larger than memory; one association cannot hold more than all together");
+    }
+}

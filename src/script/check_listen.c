@@ -1,0 +1,259 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "script/check.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+#define PORT_OR_ADDRESS "\"11112\", \"127.0.0.1:11112\" or \"[::1]:11112\""
+
+bool check_address(const char *text, uint8_t address_out[16])
+{
+    struct config_network n;
+    if (strchr(text, '/') != NULL || config_network_parse(text, &n) != OK) {
+        return false;
+    }
+    memcpy(address_out, n.address, sizeof(n.address));
+    return true;
+}
+
+static void take_port(const struct item *item, void *member)
+{
+    int64_t port;
+    if (field_integer(item, 0, 65535, &port)) {
+        *(uint16_t *)member = (uint16_t)port;
+    }
+}
+
+static void take_address(const struct item *item, void *member)
+{
+    uint8_t address[16];
+    if (item->value->kind == VALUE_STRING && item->value->len == 0) {
+        return; /* every address, as without the key */
+    }
+    const char *text = field_text(item, "a numeric address, as \"127.0.0.1\"");
+    if (text == NULL) {
+        return;
+    }
+    if (!check_address(text, address)) {
+        check_error(item->check, item->at,
+                    "address = \"%s\" is not a numeric address; write one as \"127.0.0.1\" or \"::1\", or "
+                    "leave it out "
+                    "for every address",
+                    text);
+        return;
+    }
+    field_set_text(item->check, member, text);
+}
+
+static void add_network(const struct item *item, void *user)
+{
+    struct config_listen *l = user;
+    const char *text = field_text(item, "an address or a CIDR block, as \"10.0.0.0/8\"");
+    if (text == NULL) {
+        return;
+    }
+    if (config_network_parse(text, &l->allow[l->allow_count]) != OK) {
+        check_error(
+            item->check, item->at,
+            "\"%s\" is neither an address nor a CIDR block; write one as \"10.1.2.3\", \"10.0.0.0/8\" or "
+            "\"2001:db8::/32\"",
+            text);
+        return;
+    }
+    l->allow_count++;
+}
+
+static void take_allow(const struct item *item, void *listen)
+{
+    struct config_listen *l = listen;
+    l->allow = calloc(field_count(item->value) + 1, sizeof(*l->allow));
+    if (l->allow == NULL) {
+        item->check->failed = true;
+        return;
+    }
+    field_each(item, "an address or a CIDR block",
+               "it would let nobody in; leave allow out to let everyone in", add_network, l);
+}
+
+static void add_title(const struct item *item, void *user)
+{
+    struct config_listen *l = user;
+    char **title = &l->ae_titles[l->ae_title_count];
+    take_title(item, title);
+    l->ae_title_count += *title != NULL;
+}
+
+static void take_titles(const struct item *item, void *listen)
+{
+    struct config_listen *l = listen;
+    l->ae_titles = calloc(field_count(item->value) + 1, sizeof(*l->ae_titles));
+    if (l->ae_titles == NULL) {
+        item->check->failed = true;
+        return;
+    }
+    field_each(item, "an AE title", "no called title would be right; leave ae_titles out to let all in",
+               add_title, l);
+}
+
+static const struct key listen_keys[] = {
+    KEY("port", take_port, config_listen, port),
+    KEY("address", take_address, config_listen, address),
+    KEY("name", take_text, config_listen, name),
+    {"ae_titles", take_titles, 0},
+    {"allow", take_allow, 0},
+    KEY("max_pdu", take_max_pdu, config_listen, max_pdu),
+    KEY("tcp_congestion", take_congestion, config_listen, tcp_congestion),
+    {"tls", take_later, 0},
+};
+
+/* Digits alone, at most 65535. */
+static bool parse_port(const char *text, uint16_t *out)
+{
+    size_t len = strlen(text);
+    if (len == 0 || len > 5 || strspn(text, "0123456789") != len) {
+        return false;
+    }
+    long port = strtol(text, NULL, 10);
+    *out = (uint16_t)port;
+    return port <= 65535;
+}
+
+/* "PORT", "ADDRESS:PORT", "[ADDRESS]:PORT"; an address with colons needs its brackets. */
+static bool parse_listen(const char *text, char *address, size_t cap, uint16_t *port_out)
+{
+    uint8_t parsed[16];
+    const char *colon = strrchr(text, ':');
+    if (colon == NULL) {
+        address[0] = '\0';
+        return parse_port(text, port_out);
+    }
+    const char *from = text;
+    size_t len = (size_t)(colon - text);
+    bool has_brackets = len >= 2 && text[0] == '[' && colon[-1] == ']';
+    if (has_brackets) {
+        from++;
+        len -= 2;
+    }
+    if (len == 0 || len >= cap) {
+        return false;
+    }
+    memcpy(address, from, len);
+    address[len] = '\0';
+    bool is_v6 = strchr(address, ':') != NULL;
+    return is_v6 == has_brackets && check_address(address, parsed) && parse_port(colon + 1, port_out);
+}
+
+static void take_listen_text(const struct item *item, struct config_listen *out)
+{
+    char address[64];
+    const char *text = field_text(item, PORT_OR_ADDRESS);
+    if (text == NULL) {
+        return;
+    }
+    if (!parse_listen(text, address, sizeof(address), &out->port)) {
+        check_error(
+            item->check, item->at,
+            "\"%s\" is neither a port (0 to 65535) nor a numeric address and a port; write " PORT_OR_ADDRESS,
+            text);
+        return;
+    }
+    field_set_text(item->check, &out->address, address);
+}
+
+static void take_listen_table(const struct item *item, struct config_listen *out)
+{
+    fields_take(item, "listen", listen_keys, COUNT(listen_keys), out);
+    if (value_field(item->value, "port") == NULL) {
+        check_error(item->check, item->at, "there is no port; add port = 11112");
+    }
+}
+
+static void fill_defaults(struct check *c, struct config_listen *out)
+{
+    char port[8];
+    snprintf(port, sizeof(port), "%u", (unsigned)out->port);
+    if (out->address == NULL) {
+        field_set_text(c, &out->address, "");
+    }
+    if (out->name == NULL) {
+        field_set_text(c, &out->name, port);
+    }
+    if (out->tcp_congestion == NULL && c->config->tcp_congestion != NULL) {
+        field_set_text(c, &out->tcp_congestion, c->config->tcp_congestion);
+    }
+}
+
+void check_listen(struct check *c, const struct declaration *d, struct config_listen *out)
+{
+    struct place at;
+    struct item item = check_item(c, d, &at);
+    out->line = d->line;
+    out->max_pdu = c->config->max_pdu;
+    if (d->value.kind == VALUE_STRING) {
+        take_listen_text(&item, out);
+    } else if (d->value.kind == VALUE_TABLE) {
+        take_listen_table(&item, out);
+    } else {
+        field_wrong_type(&item, PORT_OR_ADDRESS ", or a table");
+    }
+    fill_defaults(c, out);
+}
+
+/* Every address: "" and "::" take both families, "0.0.0.0" IPv4 alone. */
+bool check_hears(const char *listen, const uint8_t *address)
+{
+    static const uint8_t v4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    if (listen[0] == '\0' || strcmp(listen, "::") == 0 || address == NULL) {
+        return true;
+    }
+    if (strcmp(listen, "0.0.0.0") == 0) {
+        return memcmp(address, v4_prefix, sizeof(v4_prefix)) == 0;
+    }
+    uint8_t own[16];
+    return check_address(listen, own) && memcmp(own, address, sizeof(own)) == 0;
+}
+
+static bool overlap(const struct config_listen *a, const struct config_listen *b)
+{
+    uint8_t address[16];
+    if (a->address[0] == '\0' || b->address[0] == '\0') {
+        return true;
+    }
+    return (check_address(b->address, address) && check_hears(a->address, address)) ||
+           (check_address(a->address, address) && check_hears(b->address, address));
+}
+
+static void check_pair(struct check *c, size_t first, size_t second)
+{
+    const struct config_listen *a = &c->config->listens[first];
+    const struct config_listen *b = &c->config->listens[second];
+    bool same_port = a->port != 0 && a->port == b->port && overlap(a, b);
+    bool same_name = strcmp(a->name, b->name) == 0 && (a->port != 0 || strcmp(a->name, "0") != 0);
+    if (!same_port && !same_name) {
+        return;
+    }
+    const struct declaration *d = check_declaration(c, DECLARE_LISTEN, second);
+    struct place root = {.declaration = d};
+    struct place at = {d, &root, same_port ? "port" : "name", 0};
+    if (same_port) {
+        check_error(
+            c, &at,
+            "port %u is already listened on (line %d) on an address that overlaps; take another port, or "
+            "different addresses",
+            b->port, a->line);
+    } else {
+        check_error(c, &at, "the listener on line %d is named \"%s\" as well; give each a name = of its own",
+                    a->line, a->name);
+    }
+}
+
+void check_listen_conflicts(struct check *c)
+{
+    for (size_t i = 0; i < c->config->listen_count; i++) {
+        for (size_t j = 0; j < i; j++) {
+            check_pair(c, j, i);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "config/pattern.h"
+#include "script/check.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static void take_host(const struct item *item, void *member)
+{
+    const char *text = field_text(item, "a host name or address, as \"10.1.0.5\"");
+    uint8_t address[16];
+    if (text == NULL) {
+        return;
+    }
+    if (strchr(text, ':') != NULL && !check_address(text, address)) {
+        check_error(
+            item->check, item->at,
+            "host = \"%s\" is neither a name nor an address; write the host alone, without brackets, and the "
+            "port as port = 104",
+            text);
+        return;
+    }
+    for (const char *p = text; *p != '\0'; p++) {
+        unsigned char c = (unsigned char)*p;
+        if (c <= ' ' || c == 0x7f || strchr("/\\\"'*?@", c) != NULL || strlen(text) > 253) {
+            check_error(
+                item->check, item->at,
+                "host = \"%s\" is neither a name nor an address; write it as \"pacs.local\" or \"10.1.0.5\"",
+                text);
+            return;
+        }
+    }
+    field_set_text(item->check, member, text);
+}
+
+static void take_port(const struct item *item, void *member)
+{
+    int64_t port;
+    if (field_integer(item, 1, 65535, &port)) {
+        *(uint16_t *)member = (uint16_t)port;
+    }
+}
+
+static void take_calling(const struct item *item, void *node)
+{
+    struct config_node *n = node;
+    const char *text = field_text(item, "\"own\", \"pass\" or an AE title");
+    if (text == NULL) {
+        return;
+    }
+    if (strcmp(text, "own") == 0) {
+        n->calling = CONFIG_CALLING_OWN;
+    } else if (strcmp(text, "pass") == 0) {
+        n->calling = CONFIG_CALLING_PASS;
+    } else if (field_is_title(item, text)) {
+        n->calling = CONFIG_CALLING_TITLE;
+        field_set_text(item->check, &n->calling_title, text);
+    }
+}
+
+static void take_folder(const struct item *item, void *member)
+{
+    char why[320];
+    const char *text = field_text(item, "a path, as \"/data/{SOPInstanceUID}.dcm\"");
+    if (text == NULL) {
+        return;
+    }
+    if (pattern_check(text, why, sizeof(why)) != OK) {
+        check_error(item->check, item->at, "folder = \"%s\": %s", text, why);
+        return;
+    }
+    field_set_text(item->check, member, text);
+}
+
+static const struct key node_keys[] = {
+    KEY("host", take_host, config_node, host),
+    KEY("port", take_port, config_node, port),
+    KEY("ae_title", take_title, config_node, ae_title),
+    {"calling", take_calling, 0},
+    KEY("max_associations", take_associations, config_node, max_associations),
+    KEY("max_pdu", take_max_pdu, config_node, max_pdu),
+    KEY("tcp_congestion", take_congestion, config_node, tcp_congestion),
+    KEY("lag", take_duration, config_node, lag_ms),
+    KEY("folder", take_folder, config_node, folder),
+    {"tls", take_later, 0},
+    {"allow", take_later, 0},
+    {"health", take_later, 0},
+    {"weight", take_later, 0},
+    {"admin", take_later, 0},
+    {"journal", take_later, 0},
+};
+
+/* A folder has no association: every key of one on it is a misunderstanding. */
+static void refuse_remote_keys(struct check *c, const struct declaration *d, const struct place *root)
+{
+    static const char *const remote[] = {
+        "host", "port", "ae_title", "calling", "max_associations", "max_pdu", "tcp_congestion"};
+    for (size_t i = 0; i < COUNT(remote); i++) {
+        if (value_field(&d->value, remote[i]) != NULL) {
+            struct place at = {d, root, remote[i], 0};
+            check_error(
+                c, &at,
+                "%s has no meaning for a folder; a node is either a folder or a remote AE with a host",
+                remote[i]);
+        }
+    }
+}
+
+static void require_remote_keys(struct check *c, const struct declaration *d, const struct place *root)
+{
+    if (value_field(&d->value, "host") == NULL) {
+        check_error(c, root,
+                    "there is neither a host nor a folder; add host = \"10.1.0.5\", or folder = "
+                    "\"/data/{SOPInstanceUID}.dcm\"");
+    }
+    if (value_field(&d->value, "ae_title") == NULL) {
+        check_error(c, root, "there is no ae_title; add ae_title = \"...\", the title the node is called by");
+    }
+}
+
+void check_node(struct check *c, const struct declaration *d, struct config_node *out)
+{
+    struct place at;
+    struct item item = check_item(c, d, &at);
+    out->line = d->line;
+    out->port = 104;
+    out->max_pdu = c->config->max_pdu;
+    out->lag_ms = c->config->timeouts.lag;
+    fields_take(&item, "a node", node_keys, COUNT(node_keys), out);
+    if (d->value.kind != VALUE_TABLE) {
+        return;
+    }
+    out->is_folder = value_field(&d->value, "folder") != NULL;
+    if (out->is_folder) {
+        refuse_remote_keys(c, d, &at);
+        return;
+    }
+    require_remote_keys(c, d, &at);
+    if (out->tcp_congestion == NULL && c->config->tcp_congestion != NULL) {
+        field_set_text(c, &out->tcp_congestion, c->config->tcp_congestion);
+    }
+}

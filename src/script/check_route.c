@@ -1,0 +1,156 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "script/check.h"
+#include "script/suggest.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static void take_on_failure(const struct item *item, void *member)
+{
+    (void)member; /* "fail" is what this version does */
+    const char *text = field_text(item, "\"fail\"");
+    if (text == NULL || strcmp(text, "fail") == 0) {
+        return;
+    }
+    if (strcmp(text, "queue") == 0) {
+        check_error(
+            item->check, item->at,
+            "on_failure = \"queue\" is not available in this version; write \"fail\" or leave it out");
+        return;
+    }
+    check_error(item->check, item->at, "on_failure = \"%s\" is unknown; it must be \"fail\"", text);
+}
+
+static void take_when(const struct item *item, void *route)
+{
+    check_when(item, route);
+}
+
+static struct config_node *find_node(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->node_count; i++) {
+        if (config->nodes[i].name != NULL && strcmp(config->nodes[i].name, name) == 0) {
+            return &config->nodes[i];
+        }
+    }
+    return NULL;
+}
+
+/* A pool has been refused where it is declared; once is enough. */
+static bool is_pool(const struct check *c, const char *name)
+{
+    for (const struct declaration *d = c->script->declarations.first; d != NULL; d = d->next) {
+        if (d->kind == DECLARE_POOL && d->name.kind == VALUE_STRING && strcmp(d->name.text, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void unknown_node(const struct item *item, const char *name)
+{
+    const struct config *config = item->check->config;
+    struct suggestion nearest = {.word = name};
+    char names[300] = "";
+    for (size_t i = 0; i < config->node_count; i++) {
+        const char *other = config->nodes[i].name;
+        size_t len = strlen(names);
+        if (other != NULL && len < sizeof(names) - 1) {
+            suggest_offer(&nearest, other);
+            snprintf(names + len, sizeof(names) - len, "%s\"%s\"", len > 0 ? ", " : "", other);
+        }
+    }
+    if (names[0] == '\0') {
+        check_error(item->check, item->at,
+                    "unknown node \"%s\"; declare it: node \"%s\" { host = ..., ae_title = ... }", name,
+                    name);
+    } else if (nearest.name != NULL) {
+        check_error(item->check, item->at, "unknown node \"%s\"; did you mean \"%s\"? The nodes are %s", name,
+                    nearest.name, names);
+    } else {
+        check_error(item->check, item->at, "unknown node \"%s\"; the nodes are %s", name, names);
+    }
+}
+
+static void add_destination(const struct item *item, void *user)
+{
+    struct config_route *r = user;
+    struct check *c = item->check;
+    const char *name = field_text(item, "the name of a node");
+    if (name == NULL) {
+        return;
+    }
+    const struct config_node *node = find_node(c->config, name);
+    if (node == NULL) {
+        if (!c->script->is_partial && !is_pool(c, name)) {
+            unknown_node(item, name);
+        }
+        return;
+    }
+    for (size_t i = 0; i < r->to_count; i++) {
+        if (r->to[i] == node) {
+            check_error(c, item->at, "node \"%s\" is named twice; it gets an instance once: name it once",
+                        name);
+            return;
+        }
+    }
+    r->to[r->to_count++] = node;
+}
+
+static void take_to(const struct item *item, void *route)
+{
+    struct config_route *r = route;
+    r->to = calloc(field_count(item->value) + 1, sizeof(*r->to));
+    if (r->to == NULL) {
+        item->check->failed = true;
+        return;
+    }
+    field_each(item, "the name of a node", "name at least one node", add_destination, r);
+}
+
+static const struct key route_keys[] = {
+    {"when", take_when, 0},
+    {"to", take_to, 0},
+    KEY("final", take_boolean, config_route, is_final),
+    KEY("stream", take_boolean, config_route, stream),
+    {"on_failure", take_on_failure, 0},
+    KEY("back_to_sender", take_boolean, config_route, back_to_sender),
+    {"copy", take_later, 0},
+    {"morph", take_later, 0},
+    {"transfer", take_later, 0},
+    {"journal", take_later, 0},
+};
+
+/* A folder cannot answer C-ECHO. */
+static void check_echo(struct check *c, const struct declaration *d, const struct place *root,
+                       const struct config_route *r)
+{
+    for (size_t i = 0; i < r->to_count; i++) {
+        if (r->to[i]->is_folder) {
+            struct place at = {d, root, "to", 0};
+            check_error(c, &at,
+                        "\"%s\" is a folder, which cannot answer service = \"echo\"; name remote AEs only",
+                        r->to[i]->name);
+        }
+    }
+}
+
+void check_route(struct check *c, const struct declaration *d, struct config_route *out)
+{
+    struct place at;
+    struct item item = check_item(c, d, &at);
+    out->line = d->line;
+    out->stream = true;
+    fields_take(&item, "a route", route_keys, COUNT(route_keys), out);
+    if (d->value.kind != VALUE_TABLE) {
+        return;
+    }
+    if (value_field(&d->value, "to") == NULL && value_field(&d->value, "copy") == NULL) {
+        check_error(c, &at, "there is neither to nor copy, so that it leads nowhere; add to = { \"NODE\" }");
+    }
+    if (out->service == CONFIG_ECHO) {
+        check_echo(c, d, &at, out);
+    }
+}

@@ -1,0 +1,36 @@
+/* gateway, listen, node, pool and route as Lua sees them: functions that note what they are given, and judge nothing. */
+#ifndef HILUM_SCRIPT_DECLARE_H
+#define HILUM_SCRIPT_DECLARE_H
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "script/source.h"
+#include "script/value.h"
+
+enum declaration_kind { DECLARE_GATEWAY, DECLARE_LISTEN, DECLARE_NODE, DECLARE_POOL, DECLARE_ROUTE };
+#define DECLARATION_KINDS 5
+
+struct declaration {
+    struct declaration *next;
+    enum declaration_kind kind;
+    struct value name;  /* of node, pool, route; NIL if there was none */
+    struct value value; /* what follows the name */
+    bool is_complete;   /* false: `node "x"` without its table */
+    const struct source *source;
+    int line;
+};
+
+struct declaration_list {
+    struct declaration *first;
+    struct declaration **end; /* NULL while empty */
+};
+
+/* The word in Lua. */
+const char *declaration_word(enum declaration_kind kind);
+
+/* Sets the globals. The state belongs to a struct script (script/sandbox.h). Lua errors without memory. */
+void declare_install(lua_State *lua);
+
+#endif

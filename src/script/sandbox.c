@@ -1,0 +1,181 @@
+/* The state, its budgets, and what becomes of errors. */
+#include "script/sandbox.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "script/suggest.h"
+
+#define HOOK_EVERY 1000 /* instructions */
+
+struct script *sandbox_script(lua_State *lua)
+{
+    struct script *s;
+    memcpy(&s, lua_getextraspace(lua), sizeof(s));
+    return s;
+}
+
+static void *allocate(void *user, void *old, size_t old_size, size_t size)
+{
+    struct script *s = user;
+    if (old == NULL) {
+        old_size = 0; /* Lua passes the kind of object instead */
+    }
+    if (size == 0) {
+        free(old);
+        s->memory_used -= old_size;
+        return NULL;
+    }
+    if (size > old_size && size - old_size > s->memory_max - s->memory_used) {
+        return NULL;
+    }
+    void *moved = realloc(old, size);
+    if (moved != NULL) {
+        s->memory_used += size - old_size; /* wraps where it shrinks, as it should */
+    }
+    return moved;
+}
+
+static void note_line(lua_State *lua, struct script *s, lua_Debug *at)
+{
+    lua_getinfo(lua, "Sl", at);
+    const struct source *source = source_find(&s->sources, at->source);
+    if (source != NULL && at->currentline > 0) {
+        s->last_source = source;
+        s->last_line = at->currentline;
+    }
+}
+
+static void hook(lua_State *lua, lua_Debug *at)
+{
+    struct script *s = sandbox_script(lua);
+    if (at->event == LUA_HOOKLINE && s->spent == SPENT_NOTHING) {
+        note_line(lua, s, at);
+    }
+    if (at->event == LUA_HOOKCOUNT && s->spent == SPENT_NOTHING) {
+        if (s->instructions_left <= HOOK_EVERY) {
+            s->spent = SPENT_INSTRUCTIONS;
+        } else {
+            s->instructions_left -= HOOK_EVERY;
+        }
+    }
+    if (s->spent != SPENT_NOTHING) {
+        luaL_error(lua, "a budget is spent");
+    }
+}
+
+void sandbox_load(lua_State *lua, const struct source *source)
+{
+    const char *text = source->text;
+    size_t len = source->len;
+    if (len >= 3 &&
+        memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark, as Lua's own loader skips it */
+        text += 3;
+        len -= 3;
+    }
+    if (len > 0 && text[0] == '#') { /* "#!": the newline stays, for the count of lines */
+        const char *newline = memchr(text, '\n', len);
+        len = newline == NULL ? 0 : (size_t)(text + len - newline);
+        text = newline;
+    }
+    if (luaL_loadbufferx(lua, len == 0 ? "" : text, len, source->chunk, "t") != LUA_OK) {
+        lua_error(lua);
+    }
+}
+
+/* Runs inside a protected call, so that opening libraries may fail as well. */
+static int run(lua_State *lua)
+{
+    struct script *s = sandbox_script(lua);
+    sandbox_open_libraries(lua);
+    declare_install(lua);
+    sandbox_load(lua, s->sources.first);
+    lua_sethook(lua, hook, LUA_MASKLINE | LUA_MASKCOUNT, HOOK_EVERY);
+    lua_call(lua, 0, 0);
+    return 0;
+}
+
+/* What a configuration may look for in vain. */
+static const char *const absent[] = {"io",   "os",       "package", "debug",          "coroutine",
+                                     "load", "loadfile", "dofile",  "collectgarbage", "warn"};
+static const char *const present[] = {"gateway", "listen", "node", "pool", "route", "env", "require"};
+
+/* What would be right, where a message of Lua's names a global that is nil: "... (global 'lisen')". */
+static void advise(const char *message, char *advice, size_t cap)
+{
+    snprintf(advice, cap, "the file must be valid Lua 5.4");
+    const char *quoted = strstr(message, "(global '");
+    if (quoted == NULL || strstr(message, "nil value") == NULL) {
+        return;
+    }
+    char name[64];
+    if (sscanf(quoted, "(global '%63[^']'", name) != 1) {
+        return;
+    }
+    for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++) {
+        if (strcmp(name, absent[i]) == 0) {
+            snprintf(advice, cap, "a configuration runs in a sandbox without '%s'", name);
+            return;
+        }
+    }
+    struct suggestion nearest = {.word = name};
+    for (size_t i = 0; i < sizeof(present) / sizeof(present[0]); i++) {
+        suggest_offer(&nearest, present[i]);
+    }
+    if (nearest.name != NULL) {
+        snprintf(advice, cap, "did you mean '%s'?", nearest.name);
+    } else {
+        snprintf(advice, cap, "'%s' must be defined before it is used", name);
+    }
+}
+
+static void report_error(struct script *s, const char *message)
+{
+    const struct source *source = s->last_source;
+    int line = s->last_line;
+    if (s->spent == SPENT_INSTRUCTIONS) {
+        report_printf(
+            &s->report, source, line, false,
+            "the configuration ran past its budget of %d million instructions; it must end by itself",
+            (int)(SANDBOX_INSTRUCTIONS_MAX / 1000000));
+        return;
+    }
+    if (s->spent == SPENT_MEMORY) {
+        report_printf(&s->report, source, line, false,
+                      "the configuration ran past its memory budget of %zu MiB; it must do with less",
+                      s->memory_max >> 20);
+        return;
+    }
+    const char *what = message;
+    const struct source *named = source_of_message(&s->sources, message, &line, &what);
+    char advice[128];
+    advise(what, advice, sizeof(advice));
+    report_printf(&s->report, named != NULL ? named : source, line, false, "%s; %s", what, advice);
+}
+
+enum result sandbox_evaluate(struct script *s)
+{
+    s->last_source = s->sources.first;
+    s->last_line = 1;
+    s->instructions_left = SANDBOX_INSTRUCTIONS_MAX;
+    s->memory_max = SANDBOX_MEMORY_MAX;
+    lua_State *lua = lua_newstate(allocate, s);
+    if (lua == NULL) {
+        return ERR_MEMORY;
+    }
+    memcpy(lua_getextraspace(lua), &s, sizeof(s));
+    lua_pushcfunction(lua, run);
+    int status = lua_pcall(lua, 0, 0, 0);
+    if (status != LUA_OK) {
+        s->is_partial = true;
+        if (status == LUA_ERRMEM) {
+            s->spent = SPENT_MEMORY;
+        }
+        const char *message = lua_type(lua, -1) == LUA_TSTRING ? lua_tostring(lua, -1) : NULL;
+        report_error(s, message != NULL ? message : "an error was raised that is not a string");
+    }
+    lua_close(lua);
+    return OK;
+}

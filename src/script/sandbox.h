@@ -1,0 +1,37 @@
+/*
+ * The world a configuration is evaluated in: Lua 5.4 without a way to the system, with budgets.
+ *
+ * There: base functions without load, loadfile, dofile, collectgarbage, warn; string (without dump), table, math, utf8; `env`,
+ * `require`; print writes to stderr. Not there: io, os, package, debug, coroutine, finalizers (__gc).
+ *
+ * Running out of instructions or memory is an error that pcall and xpcall pass on. What is not bounded is the time of one call of a
+ * C function, such as string.find with a pattern made for it: a configuration is its owner's own.
+ */
+#ifndef HILUM_SCRIPT_SANDBOX_H
+#define HILUM_SCRIPT_SANDBOX_H
+
+#include <lua.h>
+
+#include "base/result.h"
+#include "script/script.h"
+
+#define SANDBOX_INSTRUCTIONS_MAX UINT64_C(50000000)
+#define SANDBOX_MEMORY_MAX       ((size_t)64 << 20)
+#define SANDBOX_ARENA_MAX        ((size_t)64 << 20)
+
+/*
+ * Evaluates the first source of the script; its declarations are collected there. An error is put into the report and
+ * makes the script partial. ERR_MEMORY only where the system has none; OK otherwise.
+ */
+MUST_USE enum result sandbox_evaluate(struct script *s);
+
+/* The script that a state belongs to. */
+struct script *sandbox_script(lua_State *lua);
+
+/* The libraries, `env`, `require` and `print` (library.c). Lua errors without memory. */
+void sandbox_open_libraries(lua_State *lua);
+
+/* Loads and leaves the source's function on the stack; Lua errors with the syntax error (sandbox.c). */
+void sandbox_load(lua_State *lua, const struct source *source);
+
+#endif
