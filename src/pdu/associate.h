@@ -33,9 +33,9 @@ enum pdu_context_result {
 };
 
 struct pdu_context {
-    uint8_t id;                   /* odd */
-    uint8_t result;               /* AC only */
-    struct view abstract_syntax;  /* RQ only; UID without padding */
+    uint8_t id;                           /* odd */
+    uint8_t result;                       /* AC only */
+    struct view abstract_syntax;          /* RQ only; UID without padding */
     const struct view *transfer_syntaxes; /* RQ: 1..n; AC: 0 or 1 (rejected contexts may lack it, quirk 6) */
     uint16_t transfer_syntax_count;
 };
@@ -77,11 +77,12 @@ struct pdu_associate {
     struct pdu_context *contexts;
     uint16_t context_count;
 
-    uint32_t max_length; /* 51: P-DATA-TF length the writer takes; 0 = no limit, also when the item is absent */
+    uint32_t
+        max_length; /* 51: P-DATA-TF length the writer takes; 0 = no limit, also when the item is absent */
     bool has_max_length;
-    struct view implementation_uid;     /* 52 */
-    struct view implementation_version; /* 55; empty: absent */
-    bool has_async;                     /* 53 */
+    struct view implementation_uid;          /* 52 */
+    struct view implementation_version;      /* 55; empty: absent */
+    bool has_async;                          /* 53 */
     uint16_t async_invoked, async_performed; /* 0 = unlimited */
     struct pdu_role *roles;
     uint16_t role_count;
@@ -122,8 +123,8 @@ void pdu_title_write(uint8_t raw[16], const char *title);
  *             51/52/53/55/58/59, or a second 10 or 50 (the first counts). An empty syntax counts as absent.
  * ERR_MEMORY  *out is freed.
  */
-MUST_USE enum result pdu_associate_parse(const uint8_t *body, size_t len, bool is_ac, struct pdu_associate *out,
-                                         struct pdu_fault *fault_out);
+MUST_USE enum result pdu_associate_parse(const uint8_t *body, size_t len, bool is_ac,
+                                         struct pdu_associate *out, struct pdu_fault *fault_out);
 
 /* Appends the whole PDU, header included, items in rising type order; sub-items of 50 too. Lengths that do not fit
  * their fields are our own mistake and assert. */

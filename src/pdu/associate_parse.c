@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/bytes.h"
 #include "pdu/associate.h"
 #include "pdu/item.h"
@@ -153,6 +154,7 @@ static enum result parse_role(struct parser *p, struct view value)
     struct view flags;
     if (!take_counted(&value, &role.uid) || !take(&value, 2, &flags) || value.len)
         return malformed(p, "role selection sub-item whose lengths disagree");
+    hilum_assert(p->a->roles); /* make_user_arrays has walked the same items */
     role.uid = trimmed(role.uid);
     role.scu = flags.at[0] == 1;
     role.scp = flags.at[1] == 1;
@@ -166,6 +168,7 @@ static enum result parse_extended(struct parser *p, struct view value)
     struct pdu_extended extended = {0};
     if (!take_counted(&value, &extended.uid))
         return malformed(p, "extended negotiation sub-item whose lengths disagree");
+    hilum_assert(p->a->extended);
     extended.uid = trimmed(extended.uid);
     extended.info = value;
     p->a->extended[p->a->extended_count++] = extended;
@@ -204,9 +207,11 @@ static enum result parse_common(struct parser *p, struct view value)
     common.sop_class = trimmed(common.sop_class);
     common.service_class = trimmed(common.service_class);
     enum result r = parse_related(p, list, &common);
-    if (r == OK)
-        p->a->common[p->a->common_count++] = common;
-    return r;
+    if (r != OK)
+        return r;
+    hilum_assert(p->a->common);
+    p->a->common[p->a->common_count++] = common;
+    return OK;
 }
 
 /* 58: u8 type, u8 response requested, primary field, secondary field (PS3.7 D.3.3.7). */

@@ -23,7 +23,7 @@ enum pdu_type {
 enum {
     PDU_HEADER_BYTES = 6,
     PDU_PDV_HEADER_BYTES = 6,
-    PDU_CONTEXTS_MAX = 128,           /* odd ids 1..255 (PS3.8 9.3.2.2) */
+    PDU_CONTEXTS_MAX = 128,            /* odd ids 1..255 (PS3.8 9.3.2.2) */
     PDU_ASSOCIATE_MAX_BYTES = 1 << 20, /* ours: a longer A-ASSOCIATE body is a fault, and is never gathered */
 };
 
@@ -45,13 +45,13 @@ enum pdu_abort_reason {
 enum pdu_reject_result { PDU_REJECT_PERMANENT = 1, PDU_REJECT_TRANSIENT = 2 };
 enum pdu_reject_source { PDU_REJECT_USER = 1, PDU_REJECT_ACSE = 2, PDU_REJECT_PRESENTATION = 3 };
 enum pdu_reject_reason {
-    PDU_REJECT_NO_REASON = 1,          /* sources user and ACSE */
+    PDU_REJECT_NO_REASON = 1,           /* sources user and ACSE */
     PDU_REJECT_APPLICATION_CONTEXT = 2, /* source user */
-    PDU_REJECT_PROTOCOL_VERSION = 2,   /* source ACSE */
-    PDU_REJECT_CALLING_AE = 3,         /* source user */
-    PDU_REJECT_CALLED_AE = 7,          /* source user */
-    PDU_REJECT_CONGESTION = 1,         /* source presentation */
-    PDU_REJECT_LOCAL_LIMIT = 2,        /* source presentation */
+    PDU_REJECT_PROTOCOL_VERSION = 2,    /* source ACSE */
+    PDU_REJECT_CALLING_AE = 3,          /* source user */
+    PDU_REJECT_CALLED_AE = 7,           /* source user */
+    PDU_REJECT_CONGESTION = 1,          /* source presentation */
+    PDU_REJECT_LOCAL_LIMIT = 2,         /* source presentation */
 };
 
 struct pdu_reject {

@@ -16,9 +16,9 @@
 #include "pdu/pdu.h"
 
 enum pdu_event_kind {
-    PDU_EVENT_NONE,     /* all input is consumed, nothing to report yet */
-    PDU_EVENT_HEADER,   /* the 6 bytes of a PDU of a known type have been read: `type`, `length` */
-    PDU_EVENT_BODY,     /* a PDU other than P-DATA-TF is complete: `type`, `body` (valid until the next call) */
+    PDU_EVENT_NONE,   /* all input is consumed, nothing to report yet */
+    PDU_EVENT_HEADER, /* the 6 bytes of a PDU of a known type have been read: `type`, `length` */
+    PDU_EVENT_BODY,   /* a PDU other than P-DATA-TF is complete: `type`, `body` (valid until the next call) */
     PDU_EVENT_FRAGMENT, /* a piece of a PDV: context_id, control, piece, is_pdv_end */
     PDU_EVENT_DATA_END, /* a P-DATA-TF is complete */
     PDU_EVENT_FAULT,    /* the stream cannot be read on: `fault`. Every later call reports it again. */
@@ -35,14 +35,22 @@ struct pdu_event {
     uint8_t control;      /* PDV_COMMAND | PDV_LAST; other bits are masked off (PS3.8 E.2) */
     const uint8_t *piece; /* borrowed from the input; piece_len may be 0 for an empty PDV */
     size_t piece_len;
-    uint32_t pdv_left;    /* bytes of this PDV that follow the piece */
-    bool is_pdv_end;      /* with PDV_LAST in control: the message part ends here */
+    uint32_t pdv_left; /* bytes of this PDV that follow the piece */
+    bool is_pdv_end;   /* with PDV_LAST in control: the message part ends here */
 
     struct pdu_fault fault;
 };
 
 struct pdu_reader {
-    enum { PDU_AT_HEADER, PDU_AT_BODY, PDU_AT_PDV_HEADER, PDU_AT_PDV, PDU_AT_DATA_END, PDU_AT_SKIP, PDU_AT_FAULT } at;
+    enum {
+        PDU_AT_HEADER,
+        PDU_AT_BODY,
+        PDU_AT_PDV_HEADER,
+        PDU_AT_PDV,
+        PDU_AT_DATA_END,
+        PDU_AT_SKIP,
+        PDU_AT_FAULT
+    } at;
     uint8_t head[PDU_HEADER_BYTES];
     uint8_t head_len;
     uint8_t type;

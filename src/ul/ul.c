@@ -217,7 +217,7 @@ static void judge_request(struct turn *t)
         t->ul->reject =
             (struct pdu_reject){PDU_REJECT_PERMANENT, PDU_REJECT_ACSE, PDU_REJECT_PROTOCOL_VERSION};
     } else if (rq->application_context.len != len ||
-               memcmp(rq->application_context.at, APPLICATION_CONTEXT, len)) {
+               memcmp(rq->application_context.at, APPLICATION_CONTEXT, len) != 0) {
         t->is_refused = true;
         t->ul->reject =
             (struct pdu_reject){PDU_REJECT_PERMANENT, PDU_REJECT_USER, PDU_REJECT_APPLICATION_CONTEXT};

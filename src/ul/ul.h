@@ -16,8 +16,19 @@
 #include "pdu/reader.h"
 
 enum ul_state {
-    UL_STA1 = 1, UL_STA2, UL_STA3, UL_STA4, UL_STA5, UL_STA6, UL_STA7, UL_STA8, UL_STA9, UL_STA10, UL_STA11,
-    UL_STA12, UL_STA13,
+    UL_STA1 = 1,
+    UL_STA2,
+    UL_STA3,
+    UL_STA4,
+    UL_STA5,
+    UL_STA6,
+    UL_STA7,
+    UL_STA8,
+    UL_STA9,
+    UL_STA10,
+    UL_STA11,
+    UL_STA12,
+    UL_STA13,
 };
 
 enum ul_event {
@@ -44,24 +55,48 @@ enum ul_event {
 
 enum ul_action {
     UL_NO_ACTION, /* the pair cannot occur */
-    UL_AE1, UL_AE2, UL_AE3, UL_AE4, UL_AE5, UL_AE6, UL_AE7, UL_AE8,
-    UL_DT1, UL_DT2,
-    UL_AR1, UL_AR2, UL_AR3, UL_AR4, UL_AR5, UL_AR6, UL_AR7, UL_AR8, UL_AR9, UL_AR10,
-    UL_AA1, UL_AA2, UL_AA3, UL_AA4, UL_AA5, UL_AA6, UL_AA7, UL_AA8,
+    UL_AE1,
+    UL_AE2,
+    UL_AE3,
+    UL_AE4,
+    UL_AE5,
+    UL_AE6,
+    UL_AE7,
+    UL_AE8,
+    UL_DT1,
+    UL_DT2,
+    UL_AR1,
+    UL_AR2,
+    UL_AR3,
+    UL_AR4,
+    UL_AR5,
+    UL_AR6,
+    UL_AR7,
+    UL_AR8,
+    UL_AR9,
+    UL_AR10,
+    UL_AA1,
+    UL_AA2,
+    UL_AA3,
+    UL_AA4,
+    UL_AA5,
+    UL_AA6,
+    UL_AA7,
+    UL_AA8,
 };
 
 /* What the user is told. */
 enum ul_indication {
     UL_NOTHING,
-    UL_ASSOCIATE,        /* AE-6: an acceptable request is in ul->request; accept or reject it */
-    UL_ACCEPTED,         /* AE-3: ul->accept holds the AC */
-    UL_REJECTED,         /* AE-4: ul->reject */
-    UL_DATA,             /* DT-2, AR-6: `data` is a piece of a PDV */
-    UL_DATA_END,         /* a P-DATA-TF is complete */
-    UL_RELEASE,          /* AR-2: the peer asks for release; answer with UL_EVT14 when our work is done */
-    UL_RELEASE_COLLISION,/* AR-8: both asked; answer with UL_EVT14 (at once is fine) */
-    UL_RELEASED,         /* AR-3, AR-10: our release is confirmed. In Sta12 the user still answers with UL_EVT14 */
-    UL_ABORTED,          /* AA-3: by the peer: abort_source, abort_reason */
+    UL_ASSOCIATE,         /* AE-6: an acceptable request is in ul->request; accept or reject it */
+    UL_ACCEPTED,          /* AE-3: ul->accept holds the AC */
+    UL_REJECTED,          /* AE-4: ul->reject */
+    UL_DATA,              /* DT-2, AR-6: `data` is a piece of a PDV */
+    UL_DATA_END,          /* a P-DATA-TF is complete */
+    UL_RELEASE,           /* AR-2: the peer asks for release; answer with UL_EVT14 when our work is done */
+    UL_RELEASE_COLLISION, /* AR-8: both asked; answer with UL_EVT14 (at once is fine) */
+    UL_RELEASED, /* AR-3, AR-10: our release is confirmed. In Sta12 the user still answers with UL_EVT14 */
+    UL_ABORTED,  /* AA-3: by the peer: abort_source, abort_reason */
     UL_PROVIDER_ABORTED, /* AA-8: by us, because of `fault` */
     UL_CONNECTION_LOST,  /* AA-4 */
     UL_REFUSED,          /* AE-6 second outcome: the provider itself rejected the request: ul->reject */
@@ -73,8 +108,8 @@ enum {
     UL_SEND = 1,        /* `out` has gained bytes */
     UL_START_ARTIM = 2, /* start or restart */
     UL_STOP_ARTIM = 4,
-    UL_CLOSE = 8,       /* close the transport connection once the bytes are out */
-    UL_CONNECT = 16,    /* AE-1 */
+    UL_CLOSE = 8,    /* close the transport connection once the bytes are out */
+    UL_CONNECT = 16, /* AE-1 */
 };
 
 struct ul_outcome {
@@ -83,8 +118,8 @@ struct ul_outcome {
     struct pdu_event data; /* UL_DATA */
     struct pdu_fault fault;
     uint8_t abort_source, abort_reason;
-    enum ul_state from;     /* for the log: ul_transition_name */
-    enum ul_event event;    /* 0 if no transition happened */
+    enum ul_state from;  /* for the log: ul_transition_name */
+    enum ul_event event; /* 0 if no transition happened */
     enum ul_action action;
 };
 
@@ -92,8 +127,10 @@ struct ul {
     enum ul_state state;
     bool is_requestor;
     struct pdu_reader reader;
-    struct pdu_associate request; /* acceptor: as received, from UL_ASSOCIATE on. requestor: as given to ul_connect */
-    struct pdu_associate accept;  /* requestor: as received, from UL_ACCEPTED on. acceptor: as given to ul_accept */
+    struct pdu_associate
+        request; /* acceptor: as received, from UL_ASSOCIATE on. requestor: as given to ul_connect */
+    struct pdu_associate
+        accept; /* requestor: as received, from UL_ACCEPTED on. acceptor: as given to ul_accept */
     struct pdu_reject reject;
 };
 

@@ -377,6 +377,22 @@ static void a_request_that_the_provider_cannot_take_is_rejected(void **state)
     }
 }
 
+static void a_request_cut_off_anywhere_is_only_waited_for(void **state)
+{
+    (void)state;
+    for (size_t len = 0; len < PEER_RQ.len; len++) {
+        struct ul ul;
+        struct octets out = {0};
+        peer_reach(&ul, UL_STA2, false);
+        struct seen seen = peer_sends(&ul, (struct view){PEER_RQ.at, len}, len % 3, &out);
+        assert_int_equal(seen.events + seen.indications, 0);
+        assert_int_equal(out.len, 0);
+        assert_int_equal(ul.state, UL_STA2);
+        assert_int_equal(ul_local(&ul, UL_EVT18, &out).effects, UL_STOP_ARTIM | UL_CLOSE);
+        ul_free(&ul);
+    }
+}
+
 static void a_malformed_negotiation_is_an_invalid_pdu(void **state)
 {
     (void)state;
@@ -645,6 +661,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cell_of_table_9_10_does_what_its_action_says),
         cmocka_unit_test(a_request_that_the_provider_cannot_take_is_rejected),
+        cmocka_unit_test(a_request_cut_off_anywhere_is_only_waited_for),
         cmocka_unit_test(a_malformed_negotiation_is_an_invalid_pdu),
         cmocka_unit_test(after_a_fault_a_peer_gets_one_abort_and_no_more),
         cmocka_unit_test(in_sta13_each_request_is_answered_once_and_other_pdus_are_skipped),
