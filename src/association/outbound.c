@@ -1,0 +1,286 @@
+/* The pool: which association serves which want, and exchanges on it. Opening new ones is in outbound_open.c. */
+#include "association/outbound.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "association/outbound_inside.h"
+#include "base/assert.h"
+#include "base/log.h"
+
+static void on_recall(void *owner, struct permits *permits)
+{
+    outbound_leave_idle(owner, permits);
+}
+
+struct outbound_pool *outbound_pool_new(const struct outbound_options *options)
+{
+    struct outbound_pool *p = calloc(1, sizeof(*p));
+    if (!p)
+        return NULL;
+    p->options = *options;
+    TAILQ_INIT(&p->all);
+    TAILQ_INIT(&p->waiting);
+    p->knowledge = knowledge_new();
+    struct permits_holder holder = {.io = options->io, .on_recall = on_recall, .owner = p};
+    if (!p->knowledge || permits_register(options->permits, &holder) != OK) {
+        knowledge_free(&p->knowledge);
+        free(p);
+        return NULL;
+    }
+    return p;
+}
+
+struct knowledge *outbound_knowledge(struct outbound_pool *p)
+{
+    return p->knowledge;
+}
+
+static bool is_idle(const struct outbound *o)
+{
+    return o->is_open && !o->is_leaving && !o->is_doomed && o->outstanding == 0;
+}
+
+static void leave(struct outbound *o)
+{
+    o->is_leaving = true;
+    io_timer_stop(o->pool->options.io, &o->linger);
+    association_release(&o->a);
+}
+
+void outbound_leave_idle(struct outbound_pool *p, const struct permits *permits)
+{
+    struct outbound *o, *longest = NULL;
+    TAILQ_FOREACH (o, &p->all, link)
+        if (o->permits == permits && is_idle(o) && !longest)
+            longest = o;
+    if (longest)
+        leave(longest);
+}
+
+/* The context that serves the want on this association now, or NULL. */
+static const struct association_context *serves(const struct outbound *o, const struct outbound_want *w)
+{
+    if (!o->is_open || o->is_leaving || o->is_doomed || o->sender || !association_may_send(&o->a))
+        return NULL;
+    if (o->node != w->node || o->profile != w->profile || strcmp(o->calling, w->calling) != 0)
+        return NULL;
+    if (o->is_private != w->is_private || (o->is_private && o->user != w->user))
+        return NULL;
+    if (o->outstanding > 0 && (o->user != w->user || o->outstanding >= o->a.window))
+        return NULL;
+    return association_find(&o->a, w->abstract_syntax, w->transfer_syntax);
+}
+
+bool outbound_serve_from_pool(struct outbound_pool *p, struct outbound_want *w)
+{
+    struct outbound *o, *best = NULL;
+    const struct association_context *context = NULL;
+    if (!w->abstract_syntax || w->fresh_only)
+        return false;
+    TAILQ_FOREACH (o, &p->all, link) {
+        const struct association_context *c = serves(o, w);
+        if (!c || (best && o->user != w->user))
+            continue;
+        best = o;
+        context = c;
+        if (o->user == w->user)
+            break;
+    }
+    if (!best)
+        return false;
+    outbound_hand_over(best, w, context);
+    return true;
+}
+
+void outbound_hand_over(struct outbound *o, struct outbound_want *w,
+                        const struct association_context *context)
+{
+    bool was_used = o->is_used;
+    struct outbound_exchange *x = w->exchange;
+    io_timer_stop(o->pool->options.io, &o->linger);
+    outbound_want_over(w);
+    o->user = w->user;
+    if (x) {
+        o->is_used = true;
+        o->outstanding++;
+        o->sender = x;
+        o->a.has_work = true;
+        x->outbound = o;
+        x->is_requested = false;
+        TAILQ_INSERT_TAIL(&o->exchanges, x, link);
+    }
+    w->on_ready(w, context, was_used);
+}
+
+/* A local waiter may use what has become free. In line order, so that none is passed over. */
+void outbound_kick(struct outbound_pool *p)
+{
+    struct outbound_want *w = TAILQ_FIRST(&p->waiting);
+    while (w) {
+        struct outbound_want *next = TAILQ_NEXT(w, link);
+        if (outbound_serve_from_pool(p, w))
+            next = TAILQ_FIRST(&p->waiting); /* the callback may have changed the line */
+        w = next;
+    }
+}
+
+void outbound_settle(struct outbound *o)
+{
+    struct outbound_pool *p = o->pool;
+    if (o->a.has_ended || o->outstanding > 0)
+        return;
+    o->a.has_work = false;
+    if (o->is_doomed) {
+        association_abort(&o->a, "a message was abandoned");
+        return;
+    }
+    if (!is_idle(o))
+        return;
+    if (p->is_closing || (o->permits && permits_wanted_elsewhere(o->permits, p->options.io))) {
+        leave(o);
+        return;
+    }
+    outbound_kick(p);
+    if (!is_idle(o) || o->a.has_ended)
+        return;
+    if (o->permits &&
+        outbound_is_wanted(p, o->permits)) { /* a local waiter needs another kind of association */
+        leave(o);
+        return;
+    }
+    io_timer_start(p->options.io, &o->linger, o->config->timeouts.linger);
+}
+
+bool outbound_is_wanted(struct outbound_pool *p, const struct permits *permits)
+{
+    struct outbound_want *w;
+    TAILQ_FOREACH (w, &p->waiting, link)
+        if (w->permits == permits && w->permit_wait)
+            return true;
+    return false;
+}
+
+void outbound_on_linger(struct io_timer *t)
+{
+    struct outbound *o = t->owner;
+    if (o->is_doomed)
+        association_abort(&o->a, "a message was abandoned, and older answers did not come");
+    else
+        leave(o);
+}
+
+bool outbound_request(struct outbound_exchange *x, uint8_t context_id, struct dimse_command *c)
+{
+    struct outbound *o = x->outbound;
+    hilum_assert(o && o->sender == x && !x->is_requested);
+    x->message_id = o->next_id++;
+    if (o->next_id == 0)
+        o->next_id = 1;
+    c->has |= DIMSE_HAS_MESSAGE_ID;
+    c->message_id = x->message_id;
+    x->is_requested = true;
+    if (association_send_command(&o->a, context_id, c))
+        return true;
+    association_abort(&o->a, "out of memory");
+    return false;
+}
+
+void outbound_sent_all(struct outbound_exchange *x)
+{
+    struct outbound *o = x->outbound;
+    if (!o || o->sender != x)
+        return;
+    o->sender = NULL;
+    if (o->a.window > o->outstanding && !o->is_doomed)
+        outbound_kick(o->pool);
+}
+
+static struct outbound *detach(struct outbound_exchange *x)
+{
+    struct outbound *o = x->outbound;
+    TAILQ_REMOVE(&o->exchanges, x, link);
+    o->outstanding--;
+    if (o->sender == x)
+        o->sender = NULL;
+    x->outbound = NULL;
+    return o;
+}
+
+void outbound_finish(struct outbound_exchange *x)
+{
+    struct outbound *o = detach(x);
+    outbound_settle(o);
+}
+
+void outbound_abandon(struct outbound_exchange *x, const char *why)
+{
+    if (!x->outbound)
+        return;
+    bool half_sent = x->is_requested && x->outbound->sender == x;
+    bool untouched = !x->is_requested;
+    struct outbound *o = detach(x);
+    if (untouched) {
+        outbound_settle(o);
+    } else if (half_sent && o->outstanding > 0) {
+        /* The stream is stuck inside a message; older answers of this sender are awaited first. */
+        o->is_doomed = true;
+        io_timer_start(o->pool->options.io, &o->linger, o->config->timeouts.response);
+    } else {
+        association_abort(&o->a, why);
+    }
+}
+
+void outbound_forget_user(struct outbound_pool *p, uint64_t user)
+{
+    struct outbound *o, *next;
+    for (o = TAILQ_FIRST(&p->all); o; o = next) {
+        next = TAILQ_NEXT(o, link);
+        if (o->user == user && o->is_private && is_idle(o))
+            leave(o);
+    }
+}
+
+static void close_check(struct outbound_pool *p)
+{
+    if (p->is_closing && TAILQ_EMPTY(&p->all) && p->on_empty) {
+        void (*on_empty)(void *owner) = p->on_empty;
+        p->on_empty = NULL;
+        on_empty(p->on_empty_owner);
+    }
+}
+
+void outbound_gone(struct outbound *o)
+{
+    struct outbound_pool *p = o->pool;
+    TAILQ_REMOVE(&p->all, o, link);
+    config_unref(&o->config);
+    free(o);
+    close_check(p);
+}
+
+void outbound_pool_close(struct outbound_pool *p, void (*on_empty)(void *owner), void *owner)
+{
+    struct outbound *o, *next;
+    p->is_closing = true;
+    p->on_empty = on_empty;
+    p->on_empty_owner = owner;
+    for (o = TAILQ_FIRST(&p->all); o; o = next) {
+        next = TAILQ_NEXT(o, link);
+        if (is_idle(o))
+            leave(o);
+        else if (!o->is_leaving && !o->a.has_ended)
+            association_abort(&o->a, "stopping");
+    }
+    close_check(p);
+}
+
+void outbound_pool_free(struct outbound_pool **pp)
+{
+    struct outbound_pool *p = *pp;
+    *pp = NULL;
+    if (!p)
+        return;
+    knowledge_free(&p->knowledge);
+    free(p);
+}

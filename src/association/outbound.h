@@ -1,0 +1,133 @@
+/*
+ * A worker's outbound associations: opened on demand, used by one sender at a time, reused, lingering, limited.
+ *
+ * Whoever has a message for a node describes what it needs in a `struct outbound_want` and gets an association that can take
+ * it now. One serves one sender until all of that sender's responses are in; then it may serve the next with the same
+ * node, calling title and profile (roles, extended negotiation) and the needed context. One with a user identity is
+ * private to its sender. All on the worker's thread.
+ */
+#ifndef HILUM_ASSOCIATION_OUTBOUND_H
+#define HILUM_ASSOCIATION_OUTBOUND_H
+
+#include <sys/queue.h>
+
+#include "association/association.h"
+#include "association/knowledge.h"
+#include "association/permits.h"
+#include "config/config.h"
+
+struct outbound_pool;
+struct outbound;
+struct outbound_want;
+
+enum outbound_failure {
+    OUTBOUND_UNREACHABLE,  /* no connection, or it was lost before the association stood */
+    OUTBOUND_REJECTED,     /* by A-ASSOCIATE-RJ or A-ABORT */
+    OUTBOUND_NOT_ACCEPTED, /* the association stands, but no context for what is needed */
+    OUTBOUND_NO_PERMIT,    /* none became free in time */
+    OUTBOUND_OUT_OF_MEMORY,
+};
+
+struct outbound_want {
+    /* set by the caller */
+    void *owner;
+    struct config *config; /* a reference is taken for the association */
+    const struct config_node *node;
+    const char *calling; /* the title the node sees */
+    uint64_t user;       /* the sender: never 0 */
+    uint64_t profile;    /* hash of roles and extended negotiation */
+    bool is_private;     /* carries a user identity: only for this user */
+    const char *abstract_syntax,
+        *transfer_syntax; /* needed; NULL: just open a fresh association (negotiation) */
+    bool fresh_only;      /* not one that carried messages before */
+    uint64_t wait_ms;     /* for a permit, or a busy node */
+    /* Fills contexts, roles and so on of a new request (everything but titles, max length and our own identity). */
+    bool (*build)(struct outbound_want *w, struct pdu_associate *request);
+    /* Attached to the association when it is ready, so that its end is told to the exchange. NULL for a negotiation. */
+    struct outbound_exchange *exchange;
+    /* context is NULL for a negotiation. is_reused: the association carried messages before. */
+    void (*on_ready)(struct outbound_want *w, const struct association_context *context, bool is_reused);
+    /* Negotiation: the answer, before on_ready; valid only inside. May be NULL. */
+    void (*on_answer)(struct outbound_want *w, const struct pdu_associate *request,
+                      const struct pdu_associate *answer);
+    void (*on_failed)(struct outbound_want *w, enum outbound_failure kind, const char *why);
+
+    /* private */
+    struct outbound_pool *pool;
+    struct permits *permits;
+    struct permits_wait *permit_wait;
+    bool has_permit, is_waiting, is_done;
+    uint64_t deadline_ms, backoff_ms;
+    struct io_timer timer;
+    struct io_task begin;
+    struct outbound *opening;
+    char why[64];
+    TAILQ_ENTRY(outbound_want) link;
+};
+
+/* One request on its way to a node, until its final response. */
+struct outbound_exchange {
+    void *owner;
+    struct outbound *outbound; /* NULL: not attached */
+    uint16_t message_id;
+    bool is_requested; /* the command has been sent */
+    void (*on_response)(struct outbound_exchange *x, const struct dimse_command *c);
+    /* The association ended before the final response. The exchange is over. */
+    void (*on_lost)(struct outbound_exchange *x, const char *why);
+    /* Some of what was queued has gone out. */
+    void (*on_sent)(struct outbound_exchange *x);
+    TAILQ_ENTRY(outbound_exchange) link;
+};
+
+struct outbound {
+    struct association a;
+    struct outbound_pool *pool;
+    struct config *config;
+    const struct config_node *node;
+    char calling[17];
+    uint64_t profile, user;
+    bool is_private, is_used, is_leaving, is_doomed, is_open;
+    struct permits *permits; /* one is held; NULL: none */
+    unsigned outstanding;    /* attached exchanges */
+    uint16_t next_id;
+    struct outbound_exchange *sender; /* whose message is being sent, or is to be sent next */
+    struct outbound_want *opener;
+    struct io_timer linger;
+    TAILQ_HEAD(, outbound_exchange) exchanges;
+    TAILQ_ENTRY(outbound) link;
+};
+
+struct outbound_options {
+    struct io *io;
+    struct pool *pool;
+    struct resolver *resolver;
+    struct permits_registry *permits;
+    unsigned worker; /* for association ids: "w1-o17" */
+};
+
+struct outbound_pool *outbound_pool_new(const struct outbound_options *options);
+/* Releases what is idle, aborts the rest; on_empty comes when nothing is left. */
+void outbound_pool_close(struct outbound_pool *p, void (*on_empty)(void *owner), void *owner);
+void outbound_pool_free(struct outbound_pool **p);
+struct knowledge *outbound_knowledge(struct outbound_pool *p);
+
+/* Callbacks come later, never from inside. */
+void outbound_acquire(struct outbound_pool *p, struct outbound_want *w);
+/* Before on_ready or on_failed: no callback comes. */
+void outbound_cancel(struct outbound_want *w);
+
+/* Sends the request of an attached exchange. Its message id is set here. If c announces a data set,
+ * association_send_data(&o->a, ...) follows; outbound_sent_all in every case. False: unusable; on_lost will come. */
+bool outbound_request(struct outbound_exchange *x, uint8_t context_id, struct dimse_command *c);
+/* The message is complete (after association_send_data_end, if it has data). */
+void outbound_sent_all(struct outbound_exchange *x);
+/* The final response is in, or the exchange was never requested: it leaves the association. */
+void outbound_finish(struct outbound_exchange *x);
+/* Gives up an exchange before its final response: the association ends by A-ABORT, when older answers are in (bounded by
+ * `response`). No callback comes for x any more. */
+void outbound_abandon(struct outbound_exchange *x, const char *why);
+
+/* The sender's association is gone: what was private to it is released. */
+void outbound_forget_user(struct outbound_pool *p, uint64_t user);
+
+#endif

@@ -1,0 +1,35 @@
+/* What outbound.c and outbound_open.c share. */
+#ifndef HILUM_ASSOCIATION_OUTBOUND_INSIDE_H
+#define HILUM_ASSOCIATION_OUTBOUND_INSIDE_H
+
+#include "association/outbound.h"
+
+struct outbound_pool {
+    struct outbound_options options;
+    struct knowledge *knowledge;
+    TAILQ_HEAD(, outbound) all;
+    TAILQ_HEAD(, outbound_want) waiting; /* for a permit, or for a busy node */
+    unsigned next_number;
+    bool is_closing;
+    void (*on_empty)(void *owner);
+    void *on_empty_owner;
+};
+
+/* True if an association of the pool serves the want, which is over then. */
+bool outbound_serve_from_pool(struct outbound_pool *p, struct outbound_want *w);
+void outbound_hand_over(struct outbound *o, struct outbound_want *w,
+                        const struct association_context *context);
+/* Waiting wants look again. */
+void outbound_kick(struct outbound_pool *p);
+/* After an exchange has left: idle, leaving, or doomed. */
+void outbound_settle(struct outbound *o);
+/* Releases one idle association that holds such a permit, if there is one. */
+void outbound_leave_idle(struct outbound_pool *p, const struct permits *permits);
+bool outbound_is_wanted(struct outbound_pool *p, const struct permits *permits);
+void outbound_on_linger(struct io_timer *t);
+void outbound_gone(struct outbound *o);
+
+/* outbound_open.c: off every list and timer. */
+void outbound_want_over(struct outbound_want *w);
+
+#endif

@@ -1,0 +1,358 @@
+/* Wants that no association of the pool serves: permits, opening, back-off, failure. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "association/outbound.h"
+#include "association/outbound_inside.h"
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "base/version.h"
+#include "dicom/uid.h"
+#include "dimse/status.h"
+
+enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 2000 };
+
+static void pursue(struct outbound_want *w);
+
+void outbound_want_over(struct outbound_want *w)
+{
+    struct outbound_pool *p = w->pool;
+    w->is_done = true;
+    io_timer_stop(p->options.io, &w->timer);
+    io_defer_cancel(p->options.io, &w->begin);
+    permits_wait_cancel(&w->permit_wait);
+    if (w->has_permit) {
+        w->has_permit = false;
+        permits_give(w->permits);
+    }
+    if (w->is_waiting) {
+        w->is_waiting = false;
+        TAILQ_REMOVE(&p->waiting, w, link);
+    }
+    if (w->opening) {
+        w->opening->opener = NULL;
+        w->opening = NULL;
+    }
+}
+
+static void fail(struct outbound_want *w, enum outbound_failure kind, const char *why)
+{
+    outbound_want_over(w);
+    w->on_failed(w, kind, why);
+}
+
+static void wait_in_line(struct outbound_want *w, uint64_t ms)
+{
+    if (!w->is_waiting) {
+        w->is_waiting = true;
+        TAILQ_INSERT_TAIL(&w->pool->waiting, w, link);
+    }
+    uint64_t now = io_now(w->pool->options.io);
+    uint64_t left = w->deadline_ms > now ? w->deadline_ms - now : 0;
+    io_timer_start(w->pool->options.io, &w->timer, ms < left ? ms : left);
+}
+
+static void on_timer(struct io_timer *t)
+{
+    struct outbound_want *w = t->owner;
+    if (io_now(w->pool->options.io) < w->deadline_ms)
+        pursue(w);
+    else if (w->permit_wait)
+        fail(w, OUTBOUND_NO_PERMIT, "no free association in time");
+    else
+        fail(w, OUTBOUND_REJECTED, w->why[0] ? w->why : "not in time");
+}
+
+static void on_granted(void *owner)
+{
+    struct outbound_want *w = owner;
+    w->permit_wait = NULL;
+    w->has_permit = true;
+    pursue(w);
+}
+
+/* True if a permit is held, or none is needed. */
+static bool obtain_permit(struct outbound_want *w)
+{
+    struct outbound_pool *p = w->pool;
+    w->permits = permits_of(p->options.permits, w->node);
+    if (!w->permits || w->has_permit)
+        return true;
+    if (w->permit_wait)
+        return false;
+    if (permits_try(w->permits)) {
+        w->has_permit = true;
+        return true;
+    }
+    w->permit_wait = permits_wait(w->permits, p->options.io, on_granted, w);
+    if (!w->permit_wait)
+        return false;
+    outbound_leave_idle(p, w->permits);
+    return false;
+}
+
+static void on_established(struct association *a)
+{
+    struct outbound *o = a->owner;
+    struct outbound_pool *p = o->pool;
+    struct outbound_want *w = o->opener;
+    const struct association_context *context = NULL;
+    o->is_open = true;
+    o->opener = NULL;
+    knowledge_learn(p->knowledge, o->node, o->calling, &a->ul.request, &a->ul.accept, io_now(p->options.io));
+    LOG(LOG_INFO, "association opened", LOG_STR("assoc", a->id), LOG_STR("node", o->node->name),
+        LOG_INT("contexts", a->context_count), LOG_INT("max_length", a->ul.accept.max_length));
+    if (!w) {
+        outbound_settle(o);
+        return;
+    }
+    w->opening = NULL;
+    if (w->on_answer)
+        w->on_answer(w, &a->ul.request, &a->ul.accept);
+    if (w->abstract_syntax)
+        context = association_find(a, w->abstract_syntax, w->transfer_syntax);
+    if (context || !w->abstract_syntax)
+        outbound_hand_over(o, w, context);
+    else
+        fail(w, OUTBOUND_NOT_ACCEPTED, "presentation context not accepted");
+    outbound_settle(o);
+}
+
+static void answer_foreign_request(struct outbound *o, uint8_t context_id, const struct dimse_command *c)
+{
+    struct dimse_command answer;
+    if (c->field == DIMSE_C_CANCEL_RQ)
+        return;
+    if (!association_may_send(&o->a)) { /* inside a message of ours nothing else may be sent */
+        association_fault(&o->a,
+                          (struct pdu_fault){PDU_ABORT_UNSPECIFIED, "a request from the node while sending"});
+        return;
+    }
+    bool is_echo = c->field == DIMSE_C_ECHO_RQ;
+    dimse_response_to(c, is_echo ? DIMSE_STATUS_SUCCESS : DIMSE_STATUS_UNRECOGNISED_OPERATION, NULL, &answer);
+    if (!association_send_command(&o->a, context_id, &answer))
+        association_abort(&o->a, "out of memory");
+}
+
+static void on_command(struct association *a, uint8_t context_id, const struct dimse_command *c)
+{
+    struct outbound *o = a->owner;
+    struct outbound_exchange *x;
+    if (!dimse_is_response(c->field)) {
+        answer_foreign_request(o, context_id, c);
+        return;
+    }
+    TAILQ_FOREACH (x, &o->exchanges, link) {
+        if (x->is_requested && x->message_id == c->responded_id) {
+            x->on_response(x, c);
+            return;
+        }
+    }
+    association_fault(a, (struct pdu_fault){PDU_ABORT_INVALID_PARAMETER, "a response to no request"});
+}
+
+static void on_data(struct association *a, struct buf *b, uint8_t *at, uint32_t len)
+{
+    /* Data sets of responses: no service of this version has them. Read and let go. */
+    (void)a, (void)b, (void)at, (void)len;
+}
+
+static void on_data_end(struct association *a)
+{
+    (void)a;
+}
+
+static void on_sent(struct association *a)
+{
+    struct outbound *o = a->owner;
+    struct outbound_exchange *x, *next;
+    for (x = TAILQ_FIRST(&o->exchanges); x; x = next) {
+        next = TAILQ_NEXT(x, link);
+        if (x->on_sent)
+            x->on_sent(x);
+    }
+}
+
+static void opening_failed(struct outbound *o, enum association_end how, const char *why)
+{
+    struct outbound_want *w = o->opener;
+    bool is_transient = how == ASSOCIATION_REJECTED && o->a.ul.reject.result == PDU_REJECT_TRANSIENT;
+    bool no_answer = how == ASSOCIATION_NO_CONNECTION || how == ASSOCIATION_LOST || how == ASSOCIATION_FAULT;
+    o->opener = NULL;
+    w->opening = NULL;
+    if (is_transient && io_now(o->pool->options.io) < w->deadline_ms) { /* quirk 14: back off and reuse */
+        text_copy(w->why, sizeof(w->why), why, strlen(why));
+        w->backoff_ms = w->backoff_ms ? w->backoff_ms * 2 : BACKOFF_FIRST_MS;
+        if (w->backoff_ms > BACKOFF_MAX_MS)
+            w->backoff_ms = BACKOFF_MAX_MS;
+        wait_in_line(w, w->backoff_ms);
+        return;
+    }
+    fail(w, no_answer ? OUTBOUND_UNREACHABLE : OUTBOUND_REJECTED, why);
+}
+
+static void on_end(struct association *a, enum association_end how, const char *why)
+{
+    struct outbound *o = a->owner;
+    struct outbound_pool *p = o->pool;
+    struct permits *permits = o->permits;
+    bool quiet = how == ASSOCIATION_RELEASED || (how == ASSOCIATION_CLOSED && o->outstanding == 0);
+    LOG(quiet || how == ASSOCIATION_LOST ? LOG_INFO : LOG_WARN, "association to node ended",
+        LOG_STR("assoc", a->id), LOG_STR("node", o->node->name), LOG_STR("how", association_end_name(how)),
+        LOG_STR("cause", why));
+    o->is_leaving = true;
+    io_timer_stop(p->options.io, &o->linger);
+    o->permits = NULL;
+    if (permits)
+        permits_give(permits);
+    while (!TAILQ_EMPTY(&o->exchanges)) {
+        struct outbound_exchange *x = TAILQ_FIRST(&o->exchanges);
+        TAILQ_REMOVE(&o->exchanges, x, link);
+        o->outstanding--;
+        x->outbound = NULL;
+        x->on_lost(x, why);
+    }
+    o->sender = NULL;
+    if (o->opener)
+        opening_failed(o, how, why);
+    association_close(a);
+}
+
+static void on_gone(struct association *a)
+{
+    outbound_gone(a->owner);
+}
+
+static const struct association_user outbound_user = {
+    .on_established = on_established,
+    .on_command = on_command,
+    .on_data = on_data,
+    .on_data_end = on_data_end,
+    .on_sent = on_sent,
+    .on_end = on_end,
+    .on_gone = on_gone,
+};
+
+static struct outbound *outbound_new(struct outbound_want *w)
+{
+    struct outbound_pool *p = w->pool;
+    const struct config_timeouts *t = &w->config->timeouts;
+    struct outbound *o = calloc(1, sizeof(*o));
+    if (!o)
+        return NULL;
+    o->pool = p;
+    o->config = config_ref(w->config);
+    o->node = w->node;
+    text_copy(o->calling, sizeof(o->calling), w->calling, strlen(w->calling));
+    o->profile = w->profile;
+    o->user = w->user;
+    o->is_private = w->is_private;
+    o->next_id = 1;
+    o->linger = (struct io_timer){.on_fire = outbound_on_linger, .owner = o};
+    TAILQ_INIT(&o->exchanges);
+    o->a.user = &outbound_user;
+    o->a.owner = o;
+    o->a.io = p->options.io;
+    o->a.pool = p->options.pool;
+    o->a.resolver = p->options.resolver;
+    o->a.tcp_congestion = w->node->tcp_congestion;
+    o->a.limits = (struct association_limits){
+        .connect = t->connect, .association = t->association, .progress = t->progress, .idle = 0};
+    snprintf(o->a.id, sizeof(o->a.id), "w%u-o%u", p->options.worker, ++p->next_number);
+    association_init(&o->a);
+    return o;
+}
+
+static bool fill_request(struct outbound_want *w, struct pdu_associate *request)
+{
+    static const char application_context[] = DICOM_APPLICATION_CONTEXT;
+    pdu_associate_init(request, false);
+    request->version = 1;
+    pdu_title_write(request->called_raw, w->node->ae_title);
+    pdu_title_write(request->calling_raw, w->calling);
+    request->application_context =
+        (struct view){(const uint8_t *)application_context, sizeof(application_context) - 1};
+    request->max_length = w->node->max_pdu;
+    request->has_max_length = true;
+    request->implementation_uid =
+        (struct view){(const uint8_t *)HILUM_IMPLEMENTATION_UID, strlen(HILUM_IMPLEMENTATION_UID)};
+    request->implementation_version =
+        (struct view){(const uint8_t *)HILUM_IMPLEMENTATION_VERSION, strlen(HILUM_IMPLEMENTATION_VERSION)};
+    return w->build(w, request);
+}
+
+static void open_new(struct outbound_want *w)
+{
+    struct outbound_pool *p = w->pool;
+    struct pdu_associate request;
+    struct outbound *o = outbound_new(w);
+    if (!o || !fill_request(w, &request)) {
+        if (o) {
+            pdu_associate_free(&request);
+            config_unref(&o->config);
+            free(o);
+        }
+        fail(w, OUTBOUND_OUT_OF_MEMORY, "out of memory");
+        return;
+    }
+    if (w->has_permit) {
+        w->has_permit = false;
+        o->permits = w->permits;
+    }
+    TAILQ_INSERT_TAIL(&p->all, o, link);
+    o->opener = w;
+    w->opening = o;
+    io_timer_stop(p->options.io, &w->timer);
+    if (w->is_waiting) {
+        w->is_waiting = false;
+        TAILQ_REMOVE(&p->waiting, w, link);
+    }
+    association_connect_take(&o->a, w->node->host, w->node->port, &request);
+}
+
+static void pursue(struct outbound_want *w)
+{
+    if (w->pool->is_closing) {
+        fail(w, OUTBOUND_UNREACHABLE, "stopping");
+        return;
+    }
+    if (outbound_serve_from_pool(w->pool, w))
+        return;
+    if (!obtain_permit(w)) {
+        if (w->permit_wait)
+            wait_in_line(w, UINT64_MAX);
+        else
+            fail(w, OUTBOUND_OUT_OF_MEMORY, "out of memory");
+        return;
+    }
+    open_new(w);
+}
+
+static void on_begin(struct io_task *task)
+{
+    pursue(task->owner);
+}
+
+void outbound_acquire(struct outbound_pool *p, struct outbound_want *w)
+{
+    hilum_assert(w->user != 0);
+    w->pool = p;
+    w->permits = NULL;
+    w->permit_wait = NULL;
+    w->has_permit = w->is_waiting = w->is_done = false;
+    w->opening = NULL;
+    w->backoff_ms = 0;
+    w->why[0] = '\0';
+    w->deadline_ms = io_now(p->options.io) + w->wait_ms;
+    w->timer = (struct io_timer){.on_fire = on_timer, .owner = w};
+    w->begin = (struct io_task){.run = on_begin, .owner = w};
+    io_defer(p->options.io, &w->begin);
+}
+
+void outbound_cancel(struct outbound_want *w)
+{
+    if (w->pool && !w->is_done)
+        outbound_want_over(w);
+}
