@@ -6,6 +6,8 @@
 #ifndef HILUM_COMMAND_COMMAND_H
 #define HILUM_COMMAND_COMMAND_H
 
+enum command_exit { COMMAND_DONE = 0, COMMAND_FAILED = 1, COMMAND_WRONG_USAGE = 2 };
+
 /* run CONFIG: the gateway, in the foreground, until SIGTERM. */
 int command_run(int argc, char **argv);
 /* check CONFIG: each problem of the configuration as FILE:LINE on stdout. */

@@ -56,6 +56,24 @@ static void add_title(const struct item *item, void *user)
     add_glob(item, user, text);
 }
 
+/* A warning only: such a condition is sound, and a listener may come and go with the site. */
+static void warn_of_listener(const struct item *item, const char *text)
+{
+    const struct config *config = item->check->config;
+    char names[200] = "";
+    for (size_t i = 0; i < config->listen_count; i++) {
+        const char *name = config->listens[i].name;
+        size_t len = strlen(names);
+        if (name != NULL && text_glob(text, name, strlen(name))) {
+            return;
+        }
+        if (name != NULL) {
+            snprintf(names + len, sizeof(names) - len, "%s\"%s\"", len > 0 ? ", " : "", name);
+        }
+    }
+    check_warning(item->check, item->at, "no listener is named \"%s\"; there are %s", text, names);
+}
+
 static void add_listener(const struct item *item, void *user)
 {
     char digits[32];
@@ -63,27 +81,8 @@ static void add_listener(const struct item *item, void *user)
     if (text == NULL) {
         return;
     }
-    const struct config *config = item->check->config;
-    struct suggestion nearest = {.word = text};
-    bool is_known = item->check->script->is_partial || config->listen_count == 0;
-    char names[200] = "";
-    for (size_t i = 0; i < config->listen_count && !is_known; i++) {
-        const char *name = config->listens[i].name;
-        size_t len = strlen(names);
-        is_known = name != NULL && text_glob(text, name, strlen(name));
-        if (name != NULL) {
-            suggest_offer(&nearest, name);
-            snprintf(names + len, sizeof(names) - len, "%s\"%s\"", len > 0 ? ", " : "", name);
-        }
-    }
-    if (!is_known && nearest.name != NULL) {
-        check_error(item->check, item->at, "there is no listener \"%s\"; did you mean \"%s\"?", text,
-                    nearest.name);
-        return;
-    }
-    if (!is_known) {
-        check_error(item->check, item->at, "there is no listener \"%s\"; there are %s", text, names);
-        return;
+    if (!item->check->script->is_partial && item->check->config->listen_count > 0) {
+        warn_of_listener(item, text);
     }
     add_glob(item, user, text);
 }
