@@ -1,8 +1,8 @@
 -- Hilum's default configuration: `make run` starts the gateway on it.
 --
--- It accepts every instance that is sent to port 11112, whoever sends it and whatever it is called, and writes it as
--- a Part 10 file below ./hilum-archive, one folder a day and sender. The sender hears "success" when its file is
--- safe on disk.
+-- It accepts every instance that is sent to port 11112, whoever sends it and whatever it is called, and
+-- writes it as a Part 10 file below ./hilum-archive, one folder a day and sender. The sender hears
+-- "success" when its file is safe on disk.
 --
 --   storescu --propose-lossless localhost 11112 image.dcm        (DCMTK), or point a modality here
 --
@@ -11,8 +11,8 @@
 --   hilum check my.lua         says what is wrong, with its line, and what would be right
 --   hilum run my.lua           starts it; on SIGHUP it reads the file again
 --
--- A configuration is Lua 5.4 and made of four declarations. rules/example.lua shows a whole site, docs/config.md
--- has every key.
+-- A configuration is Lua 5.4 and made of four declarations. rules/example.lua shows a whole site,
+-- docs/config.md has every key.
 
 -- gateway: settings of the whole, all optional. These are the defaults.
 gateway {
@@ -21,15 +21,17 @@ gateway {
   log = { level = "info", format = "logfmt" }, -- "debug" shows more; "json" is for log collectors
 }
 
--- listen: where we are called. "11112" is every address of this machine, "127.0.0.1:11112" only the machine itself.
+-- listen: where we are called. "11112" is every address of this machine, "127.0.0.1:11112" only the machine
+-- itself.
 listen "11112"
 
--- node: where instances can go. A folder has a path pattern: {SOPInstanceUID}, {SOPClassUID}, {calling}, {called}
--- and {date}. A remote AE would be: node "pacs" { host = "10.1.0.5", port = 104, ae_title = "PACS" }
+-- node: where instances can go. A folder has a path pattern: {SOPInstanceUID}, {SOPClassUID}, {calling},
+-- {called} and {date}. A remote AE would be: node "pacs" { host = "10.1.0.5", port = 104, ae_title = "PACS"
+-- }
 node "archive" { folder = "./hilum-archive/{date}/{calling}/{SOPInstanceUID}.dcm" }
 
--- route: what goes where. Every route whose `when` holds contributes its destinations; this one has none and always
--- holds. The sender is answered when all of `to` have the instance.
+-- route: what goes where. Every route whose `when` holds contributes its destinations; this one has none
+-- and always holds. The sender is answered when all of `to` have the instance.
 route "everything to the archive" {
   to = { "archive" },
 }
