@@ -353,6 +353,10 @@ class Sink:
         """The associations that have not ended."""
         return [a for a in self.associations if a.ended is None]
 
+    def arrived(self):
+        """Data set bytes of messages that are not complete yet."""
+        return sum(a.current.length for a in self.associations if a.current)
+
     def used(self):
         """The associations that carried messages."""
         return [a for a in self.associations if a.messages]

@@ -1,0 +1,181 @@
+"""SIGTERM drains, SIGHUP reloads, and the log says what happened."""
+
+import json
+import re
+import signal
+import socket
+import time
+
+from dicom import make_instance
+from harness import SLOW, Case, free_port, hilum, is_listening, node, route, wait_until
+
+
+class Drain(Case):
+    def half_sent(self, gateway, sink, size=400_000):
+        sender, one = self.sender(gateway), make_instance(size)
+        context = sender.begin(one)
+        sender.data(context, one.data[:size // 2])
+        wait_until(lambda: sink.arrived() > 0, "payload has left")
+        return sender, one, lambda: sender.data(context, one.data[size // 2:], last=True)
+
+    def test_SIGTERM_lets_what_is_in_flight_finish_and_exits_with_0(self):
+        gateway, sink = self.simple()
+        sender, one, finish = self.half_sent(gateway, sink)
+        gateway.signal(signal.SIGTERM)
+        wait_until(lambda: not is_listening(gateway.port), "it has stopped accepting")
+        finish()
+        self.assert_stored(sender.response())
+        self.assertEqual(sink.messages[0].data, one.data)
+        self.assertEqual(gateway.wait_exit(), 0)
+
+    def test_an_answer_that_is_outstanding_is_waited_for(self):
+        gateway, sink = self.simple(delay=1)
+        sender, one = self.sender(gateway), make_instance()
+        sender.send(sender.context_for(one), sender.store_command(one), one.data)
+        wait_until(lambda: sink.uids == [one.uid], "it has arrived")
+        gateway.signal(signal.SIGTERM)
+        self.assert_stored(sender.response())
+        self.assertEqual(gateway.wait_exit(), 0)
+
+    def test_idle_associations_do_not_hold_it_up(self):
+        gateway, sink = self.simple(settings={"timeouts": {"drain": "30s"}})
+        sender = self.sender(gateway)
+        self.assert_stored(sender.store(make_instance()))
+        start = time.monotonic()
+        gateway.signal(signal.SIGTERM)
+        self.assertEqual(gateway.wait_exit(), 0)
+        self.assertLess(time.monotonic() - start, 5 * SLOW)
+        wait_until(lambda: not sink.open(), "no association to the node is left")
+        self.assertIn(sink.used()[0].ended, ("release", "abort"))
+
+    def test_what_does_not_finish_is_aborted_after_drain(self):
+        gateway, sink = self.simple(settings={"timeouts": {"drain": "700ms"}})
+        sender, _, _ = self.half_sent(gateway, sink)
+        gateway.signal(signal.SIGTERM)
+        self.assertEqual(gateway.wait_exit(), 0)
+        self.assertIn(sender.end(), ("abort", "close"))
+        self.assertEqual(sink.messages, [])
+        wait_until(lambda: sink.used() == [] and not sink.open(), "the node's association has ended")
+
+    def test_a_second_signal_does_not_harm(self):
+        gateway, sink = self.simple(settings={"timeouts": {"drain": "1s"}})
+        self.half_sent(gateway, sink)
+        for _ in range(3):
+            gateway.signal(signal.SIGTERM)
+            time.sleep(0.05)
+        self.assertEqual(gateway.wait_exit(), 0)
+
+
+class Reload(Case):
+    def two(self):
+        a, b = self.sink(), self.sink()
+        nodes = [node("a", a), node("b", b)]
+        gateway = self.gateway(*nodes, route("all", to="a"))
+        return gateway, nodes, a, b
+
+    def served_by(self, gateway, sink):
+        before = len(sink.messages)
+        sender = self.sender(gateway)
+        status = sender.store(make_instance()).status
+        sender.release()
+        return status == 0 and len(sink.messages) > before
+
+    def test_new_associations_use_the_new_configuration_and_running_ones_finish_on_the_old(self):
+        gateway, nodes, a, b = self.two()
+        old = self.sender(gateway)
+        self.assert_stored(old.store(make_instance()))
+        gateway.write(*nodes, route("all", to="b"))
+        gateway.signal(signal.SIGHUP)
+        wait_until(lambda: self.served_by(gateway, b), "new associations go by the new configuration")
+        count = len(a.messages)
+        self.assert_stored(old.store(make_instance()))
+        self.assertEqual(len(a.messages), count + 1)
+
+    def test_an_invalid_configuration_is_refused_and_the_old_one_stays(self):
+        gateway, nodes, a, b = self.two()
+        gateway.write(*nodes, 'route "all" { to = { "nobody" } }')
+        gateway.signal(signal.SIGHUP)
+        wait_until(lambda: re.search(r"hilum\.lua:\d+", gateway.log()), "the error is logged with its line")
+        self.assertTrue(self.served_by(gateway, a))
+        gateway.write(*nodes, route("all", to="b"))
+        gateway.signal(signal.SIGHUP)
+        wait_until(lambda: self.served_by(gateway, b), "a later good one is taken")
+
+    def test_a_listener_comes_and_goes(self):
+        gateway, nodes, a, b = self.two()
+        first, second = gateway.port, free_port()
+        gateway.listen = [f'listen "127.0.0.1:{second}"']
+        gateway.write(*nodes, route("all", to="a"))
+        gateway.signal(signal.SIGHUP)
+        wait_until(lambda: is_listening(second), "the new port is served")
+        wait_until(lambda: not is_listening(first), "the old one is closed")
+        gateway.port = second
+        self.assertTrue(self.served_by(gateway, a))
+
+    def test_twenty_reloads_under_traffic_lose_nothing(self):
+        gateway, nodes, a, b = self.two()
+        sender = self.sender(gateway)
+        for i in range(20):
+            gateway.write(*nodes, route("all", to="ab"[i % 2]))
+            gateway.signal(signal.SIGHUP)
+            self.assert_stored(sender.store(make_instance(200_000)))
+            other = self.sender(gateway)
+            self.assert_stored(other.store(make_instance()))
+        self.assertEqual(len(a.messages) + len(b.messages), 40)
+
+
+class Log(Case):
+    def traffic(self, **settings):
+        gateway, sink = self.simple(settings=settings)
+        for calling in ("CT1", "CT2"):
+            sender = self.sender(gateway, calling=calling)
+            self.assert_stored(sender.store(make_instance()))
+            sender.release()
+        self.assertEqual(gateway.stop(), [])
+        return gateway.log()
+
+    def test_every_line_is_JSON_and_each_association_has_an_id_in_every_line_of_it(self):
+        lines = [json.loads(line) for line in self.traffic().splitlines()]
+        for line in lines:
+            self.assertTrue({"time", "level", "event"} <= set(line), line)
+            self.assertRegex(line["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$")
+        by_calling = {c: {l["assoc"] for l in lines if l.get("calling") == c and "assoc" in l} for c in ("CT1", "CT2")}
+        self.assertTrue(all(by_calling.values()), "no line names an association and its calling title")
+        self.assertFalse(by_calling["CT1"] & by_calling["CT2"], "two associations share an id")
+        for line in lines:
+            if line.get("calling") or "status" in line or "sop_instance" in line:
+                self.assertIn("assoc", line)
+
+    def test_logfmt_lines_are_keys_and_values(self):
+        log = self.traffic(log_format="logfmt")
+        value = r'("([^"\\]|\\.)*"|[^" ]*)'
+        for line in log.splitlines():
+            self.assertRegex(line, rf"^time=\S+ level=\w+ event={value}( [a-z_]+={value})*$")
+
+    def test_hostile_titles_cannot_forge_a_line(self):
+        gateway, sink = self.simple()
+        sender = self.sender(gateway, calling=b'X"\n{"event":1}\x1b')
+        self.assert_stored(sender.store(make_instance()))
+        sender.release()
+        self.assertEqual(gateway.stop(), [])
+        for line in gateway.log().splitlines():
+            self.assertNotEqual(json.loads(line)["event"], 1)
+
+    def test_the_level_is_kept(self):
+        gateway, sink = self.simple(settings={"log": {"level": "error", "format": "json"}})
+        self.assert_stored(self.sender(gateway).store(make_instance()))
+        self.assertEqual([e for e in gateway.events() if e["level"] != "error"], [])
+
+
+class Ports(Case):
+    def test_a_port_that_is_taken_is_an_error_and_no_start(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            folder = self.temporary_folder()
+            with open(folder + "/c.lua", "w") as f:
+                f.write(f'listen "127.0.0.1:{taken.getsockname()[1]}"\nnode "d" {{ folder = "{folder}/o/{{SOPInstanceUID}}" }}\n'
+                        'route "r" { to = { "d" } }\n')
+            done = hilum("run", folder + "/c.lua")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("in use", done.stderr.lower())
