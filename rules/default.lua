@@ -4,7 +4,7 @@
 -- writes it as a Part 10 file below ./hilum-archive, one folder a day and sender. The sender hears
 -- "success" when its file is safe on disk.
 --
---   storescu --propose-lossless localhost 11112 image.dcm        (DCMTK), or point a modality here
+--   storescu localhost 11112 image.dcm      with DCMTK; or point a modality here
 --
 -- To make it yours, copy this file, change it, then
 --
@@ -26,8 +26,9 @@ gateway {
 listen "11112"
 
 -- node: where instances can go. A folder has a path pattern: {SOPInstanceUID}, {SOPClassUID}, {calling},
--- {called} and {date}. A remote AE would be: node "pacs" { host = "10.1.0.5", port = 104, ae_title = "PACS"
--- }
+-- {called} and {date}. A remote AE would be:
+--
+--   node "pacs" { host = "10.1.0.5", port = 104, ae_title = "PACS" }
 node "archive" { folder = "./hilum-archive/{date}/{calling}/{SOPInstanceUID}.dcm" }
 
 -- route: what goes where. Every route whose `when` holds contributes its destinations; this one has none
