@@ -227,7 +227,7 @@ static void judge_request(struct turn *t)
 /* Ours: a request that cannot be parsed is Evt19; one that we have no memory for is rejected for the moment. */
 static struct ul_outcome on_request(struct turn *t, const struct pdu_event *e)
 {
-    struct pdu_fault fault;
+    struct pdu_fault fault = {0};
     pdu_associate_free(&t->ul->request);
     switch (pdu_associate_parse(e->body, e->body_len, false, &t->ul->request, &fault)) {
     case OK:
@@ -245,7 +245,7 @@ static struct ul_outcome on_request(struct turn *t, const struct pdu_event *e)
 
 static struct ul_outcome on_accept(struct turn *t, const struct pdu_event *e)
 {
-    struct pdu_fault fault;
+    struct pdu_fault fault = {0};
     pdu_associate_free(&t->ul->accept);
     if (pdu_associate_parse(e->body, e->body_len, true, &t->ul->accept, &fault) != OK)
         return invalid_pdu(t, fault);
