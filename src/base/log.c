@@ -23,14 +23,14 @@ static const char *const level_names[] = {"error", "warn", "info", "debug"};
 struct line {
     char at[LINE_MAX_BYTES];
     size_t len;
-    bool is_cut; /* something did not fit; nothing more is taken in */
+    bool is_cut; /* something did not fit; nothing more is put in */
     bool is_json;
 };
 
 /* A unit (an escape, a key) goes in whole or not at all: a cut line still parses. */
 static bool put(struct line *line, const char *text, size_t len)
 {
-    if (line->is_cut || line->len + len > LINE_MAX_BYTES - TAIL_BYTES) {
+    if (line->len + len > LINE_MAX_BYTES - TAIL_BYTES) {
         line->is_cut = true;
         return false;
     }
