@@ -79,7 +79,8 @@ const char *io_describe(const struct io *io)
 
 enum result io_adopt(struct io *io)
 {
-    if (io_uring_enable_rings(&io->ring) < 0)
+    /* What io_uring_enable_rings does, which the shared library of liburing 2.3 declares but does not export. */
+    if (io_uring_register((unsigned)io->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0)
         return ERR_IO;
     io_mailbox_arm(io);
     return OK;
