@@ -1,0 +1,101 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "config/config.h"
+
+static void a_new_configuration_has_the_documented_defaults(void **state)
+{
+    (void)state;
+    struct config *c = config_new();
+    assert_non_null(c);
+    assert_string_equal(c->ae_title, "HILUM");
+    assert_int_equal(c->workers, 0); /* one per CPU */
+    assert_int_equal(c->max_pdu, 1048576);
+    assert_int_equal(c->memory, 1073741824);
+    assert_int_equal(c->window, 1048576);
+    assert_int_equal(c->header_max, 16777216);
+    assert_int_equal(c->replay_max, 1048576);
+    assert_int_equal(c->max_associations, 4096);
+    assert_null(c->tcp_congestion);
+    assert_int_equal(c->timeouts.connect, 5000);
+    assert_int_equal(c->timeouts.association, 30000);
+    assert_int_equal(c->timeouts.progress, 60000);
+    assert_int_equal(c->timeouts.response, 60000);
+    assert_int_equal(c->timeouts.idle, 3600000);
+    assert_int_equal(c->timeouts.linger, 10000);
+    assert_int_equal(c->timeouts.lag, 5000);
+    assert_int_equal(c->timeouts.drain, 8000);
+    assert_int_equal(c->log_level, LOG_INFO);
+    assert_int_equal(c->log_format, LOG_LOGFMT);
+    assert_int_equal(c->listen_count + c->node_count + c->route_count, 0);
+    config_unref(&c);
+}
+
+static void the_last_reference_ends_it_and_no_other(void **state)
+{
+    (void)state;
+    struct config *c = config_new();
+    struct config *other = config_ref(c);
+    assert_ptr_equal(other, c);
+    config_unref(&c);
+    assert_null(c);
+    assert_int_equal(other->max_associations, 4096); /* AddressSanitizer would see it freed */
+    config_unref(&other);
+    assert_null(other);
+    config_unref(&other); /* of nothing: nothing */
+}
+
+/* Everything a configuration can own is freed: LeakSanitizer counts. */
+static void the_end_frees_all_that_hangs_on_it(void **state)
+{
+    (void)state;
+    struct config *c = config_new();
+    c->file = strdup("f");
+    c->spool = strdup("s");
+    c->tcp_congestion = strdup("reno");
+    c->listens = calloc(1, sizeof(*c->listens));
+    c->listen_count = 1;
+    c->listens[0].name = strdup("l");
+    c->listens[0].address = strdup("");
+    c->listens[0].tcp_congestion = strdup("reno");
+    c->listens[0].allow = calloc(1, sizeof(*c->listens[0].allow));
+    c->listens[0].allow_count = 1;
+    c->listens[0].ae_titles = calloc(1, sizeof(char *));
+    c->listens[0].ae_titles[0] = strdup("A");
+    c->listens[0].ae_title_count = 1;
+    c->nodes = calloc(1, sizeof(*c->nodes));
+    c->node_count = 1;
+    c->nodes[0].name = strdup("n");
+    c->nodes[0].host = strdup("h");
+    c->nodes[0].ae_title = strdup("N");
+    c->nodes[0].calling_title = strdup("C");
+    c->nodes[0].tcp_congestion = strdup("reno");
+    c->nodes[0].folder = strdup("x");
+    c->routes = calloc(1, sizeof(*c->routes));
+    c->route_count = 1;
+    c->routes[0].name = strdup("r");
+    c->routes[0].to = calloc(1, sizeof(*c->routes[0].to));
+    c->routes[0].conditions = calloc(1, sizeof(*c->routes[0].conditions));
+    c->routes[0].condition_count = 1;
+    c->routes[0].conditions[0].values = calloc(2, sizeof(struct config_value));
+    c->routes[0].conditions[0].values[0].glob = strdup("*");
+    c->routes[0].conditions[0].value_count = 2; /* the second, as of `remote`, has no glob */
+    config_unref(&c);
+    assert_null(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_new_configuration_has_the_documented_defaults),
+        cmocka_unit_test(the_last_reference_ends_it_and_no_other),
+        cmocka_unit_test(the_end_frees_all_that_hangs_on_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
