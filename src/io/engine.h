@@ -28,7 +28,7 @@ struct io {
     struct io_uring ring;
     struct pool *pool;
     uint64_t now_ms;
-    bool has_bundles;
+    bool has_bundles, has_rename_new;
 
     LIST_HEAD(io_slot, io_timer) wheel[IO_WHEEL_SLOTS];
     uint64_t wheel_used[IO_WHEEL_SLOTS / 64]; /* one bit a slot that holds a timer */

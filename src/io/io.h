@@ -60,8 +60,8 @@ struct io_options {
     unsigned entries; /* submission queue; 0 = default */
 };
 
-/* ERR_IO: why says what the system refused. The environment variable HILUM_IO_FEATURES=6.1 masks what kernels newer than
- * 6.1 bring (bundled receives). */
+/* ERR_IO: why says what the system refused. The environment variable HILUM_IO_FEATURES masks what a test wants to
+ * be without: "6.1" what newer kernels bring (bundled receives), "no-rename-new" what not every file system has. */
 MUST_USE enum result io_new(const struct io_options *options, struct io **io_out, char *why, size_t why_cap);
 void io_free(struct io **io);
 

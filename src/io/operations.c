@@ -164,7 +164,9 @@ void io_fsync(struct io *io, struct io_op *op, int fd)
 void io_rename_new(struct io *io, struct io_op *op, const char *from, const char *to)
 {
     struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
-    io_uring_prep_renameat(sqe, AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+    /* Masked: a flag that no file system knows, so that the kernel itself refuses. */
+    unsigned flags = io->has_rename_new ? RENAME_NOREPLACE : 1U << 31;
+    io_uring_prep_renameat(sqe, AT_FDCWD, from, AT_FDCWD, to, flags);
     io_uring_sqe_set_data(sqe, op);
 }
 

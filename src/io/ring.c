@@ -14,10 +14,10 @@
 
 enum { SUBMISSIONS = 512, COMPLETIONS = 8192, BATCH = 256 };
 
-static bool features_masked(void)
+static bool is_masked(const char *feature)
 {
     const char *text = getenv("HILUM_IO_FEATURES");
-    return text && strcmp(text, "6.1") == 0;
+    return text && strcmp(text, feature) == 0;
 }
 
 enum result io_new(const struct io_options *options, struct io **io_out, char *why, size_t why_cap)
@@ -41,7 +41,8 @@ enum result io_new(const struct io_options *options, struct io **io_out, char *w
         return ERR_IO;
     }
     io->pool = options->pool;
-    io->has_bundles = (params.features & FEAT_RECVSEND_BUNDLE) && !features_masked();
+    io->has_bundles = (params.features & FEAT_RECVSEND_BUNDLE) && !is_masked("6.1");
+    io->has_rename_new = !is_masked("no-rename-new");
     TAILQ_INIT(&io->tasks);
     TAILQ_INIT(&io->waiters);
     io->now_ms = clock_ms();
