@@ -343,6 +343,10 @@ static void on_published(struct folder_sink *f, enum io_error error)
 {
     bool is_rename = f->state == FOLDER_PUBLISHING;
     if (error == IO_NONE) {
+        if (f->number > 0)
+            LOG(LOG_WARN, "kept beside a file of the same name and other content",
+                LOG_STR("message", f->sink.message->id), LOG_STR("node", f->sink.node->name),
+                LOG_STR("path", f->name));
         enter(f, is_rename ? FOLDER_SYNCING_DIRECTORY : FOLDER_UNLINKING);
     } else if (error == IO_EXISTS) {
         enter(f, FOLDER_COMPARING);
@@ -366,8 +370,6 @@ static void on_compared(struct folder_compare *c, enum folder_verdict verdict)
         enter(f, FOLDER_UNLINKING);
         break;
     case FOLDER_DIFFERENT:
-        LOG(LOG_WARN, "another file has this name", LOG_STR("message", f->sink.message->id),
-            LOG_STR("node", f->sink.node->name), LOG_STR("path", f->name));
         try_next_name(f);
         break;
     case FOLDER_VANISHED:

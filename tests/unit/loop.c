@@ -1,0 +1,41 @@
+#include "loop.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+enum { WAKE_MS = 50 };
+
+static void on_wake(struct io_timer *timer)
+{
+    struct loop *l = timer->owner;
+    l->wakes++;
+    io_timer_start(l->io, timer, WAKE_MS);
+}
+
+void loop_open(struct loop *l, uint64_t memory_bytes)
+{
+    char why[256] = "";
+    *l = (struct loop){.wake = {.on_fire = on_wake, .owner = l}};
+    pool_init(&l->pool, memory_bytes);
+    struct io_options options = {.pool = &l->pool};
+    if (io_new(&options, &l->io, why, sizeof(why)) != OK)
+        fail_msg("%s", why);
+    assert_int_equal(io_adopt(l->io), OK);
+    io_timer_start(l->io, &l->wake, WAKE_MS);
+}
+
+void loop_close(struct loop *l)
+{
+    io_timer_stop(l->io, &l->wake);
+    io_free(&l->io);
+    assert_int_equal(l->pool.in_use, 0);
+    pool_free(&l->pool);
+}
+
+void loop_turn(struct loop *l)
+{
+    io_run(l->io);
+}
