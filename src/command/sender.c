@@ -21,7 +21,7 @@ struct sender {
     struct feed feed;
     struct association *a; /* NULL between two */
     unsigned association;  /* its number in the plan */
-    const char **refusals; /* a context of the plan: why the node did not accept it, or NULL */
+    uint8_t *answers;      /* of a context of the plan: enum pdu_context_result */
     size_t next;           /* where the search for the next file goes on */
     struct file *file;     /* on its way, or NULL */
     uint16_t message_id;
