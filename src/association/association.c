@@ -356,6 +356,14 @@ void association_close(struct association *a)
     association_tell_gone(a);
 }
 
+void association_drop(struct association *a)
+{
+    hilum_assert(a->is_closing);
+    if (a->stream_open && !a->stream_closed)
+        stream_close(&a->stream);
+    association_tell_gone(a);
+}
+
 static bool is_gone(const struct association *a)
 {
     return a->is_closing && !a->connect_op.is_pending && !a->resolve.is_pending &&

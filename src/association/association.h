@@ -137,6 +137,9 @@ void association_fault(struct association *a, struct pdu_fault fault);
  * that was sent an A-ABORT is given ARTIM to read it. */
 void association_close(struct association *a);
 
+/* After association_close: the connection is closed at once, whether the peer has read our last bytes or not. */
+void association_drop(struct association *a);
+
 /* No further message is read until association_resume; what has been received waits. Callable from callbacks. */
 void association_hold(struct association *a);
 void association_resume(struct association *a);

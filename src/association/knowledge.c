@@ -4,12 +4,13 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define XXH_INLINE_ALL
+#define XXH_STATIC_LINKING_ONLY
 #include <xxhash.h>
 
 #include "dicom/uid.h"
 
-enum { ENTRIES = 4096, KEEP_MS = 10 * 60 * 1000 };
+/* An entry stands within WINDOW places of where its key points: a whole request of 128 contexts fits without loss. */
+enum { ENTRIES = 16384, WINDOW = 16, KEEP_MS = 10 * 60 * 1000 };
 
 struct entry {
     uint64_t key; /* 0: empty */
@@ -66,17 +67,30 @@ int knowledge_choice(const struct knowledge *k, const struct config_node *node, 
                      uint64_t now_ms, uint8_t *result_out)
 {
     uint64_t key = key_of(k, node, calling, abstract_syntax, transfer_syntaxes, count);
-    const struct entry *e = &k->entries[key % ENTRIES];
-    if (e->key != key || e->until_ms <= now_ms)
-        return KNOWLEDGE_UNKNOWN;
-    if (e->choice == KNOWLEDGE_REFUSED && result_out)
-        *result_out = e->result;
-    return e->choice;
+    for (unsigned i = 0; i < WINDOW; i++) {
+        const struct entry *e = &k->entries[(key + i) % ENTRIES];
+        if (e->key != key || e->until_ms <= now_ms)
+            continue;
+        if (e->choice == KNOWLEDGE_REFUSED && result_out)
+            *result_out = e->result;
+        return e->choice;
+    }
+    return KNOWLEDGE_UNKNOWN;
 }
 
 static void remember(struct knowledge *k, uint64_t key, int choice, uint8_t result, uint64_t now_ms)
 {
-    k->entries[key % ENTRIES] =
+    struct entry *to = &k->entries[key % ENTRIES];
+    for (unsigned i = 0; i < WINDOW; i++) {
+        struct entry *e = &k->entries[(key + i) % ENTRIES];
+        if (e->key == key) {
+            to = e;
+            break;
+        }
+        if (e->until_ms < to->until_ms) /* empty, or the oldest */
+            to = e;
+    }
+    *to =
         (struct entry){.key = key, .until_ms = now_ms + KEEP_MS, .choice = (int16_t)choice, .result = result};
 }
 

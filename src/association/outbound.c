@@ -241,38 +241,32 @@ void outbound_forget_user(struct outbound_pool *p, uint64_t user)
     }
 }
 
-static void close_check(struct outbound_pool *p)
-{
-    if (p->is_closing && TAILQ_EMPTY(&p->all) && p->on_empty) {
-        void (*on_empty)(void *owner) = p->on_empty;
-        p->on_empty = NULL;
-        on_empty(p->on_empty_owner);
-    }
-}
-
 void outbound_gone(struct outbound *o)
 {
     struct outbound_pool *p = o->pool;
     TAILQ_REMOVE(&p->all, o, link);
     config_unref(&o->config);
     free(o);
-    close_check(p);
 }
 
-void outbound_pool_close(struct outbound_pool *p, void (*on_empty)(void *owner), void *owner)
+void outbound_pool_close(struct outbound_pool *p)
 {
     struct outbound *o, *next;
     p->is_closing = true;
-    p->on_empty = on_empty;
-    p->on_empty_owner = owner;
     for (o = TAILQ_FIRST(&p->all); o; o = next) {
         next = TAILQ_NEXT(o, link);
         if (is_idle(o))
             leave(o);
-        else if (!o->is_leaving && !o->a.has_ended)
+        else if (o->a.has_ended)
+            association_drop(&o->a);
+        else if (!o->is_leaving)
             association_abort(&o->a, "stopping");
     }
-    close_check(p);
+}
+
+bool outbound_pool_is_empty(const struct outbound_pool *p)
+{
+    return TAILQ_EMPTY(&p->all);
 }
 
 void outbound_pool_free(struct outbound_pool **pp)

@@ -106,8 +106,9 @@ struct outbound_options {
 };
 
 struct outbound_pool *outbound_pool_new(const struct outbound_options *options);
-/* Releases what is idle, aborts the rest; on_empty comes when nothing is left. */
-void outbound_pool_close(struct outbound_pool *p, void (*on_empty)(void *owner), void *owner);
+/* Ends every association, idle ones by release; nothing is opened any more. */
+void outbound_pool_close(struct outbound_pool *p);
+bool outbound_pool_is_empty(const struct outbound_pool *p);
 void outbound_pool_free(struct outbound_pool **p);
 struct knowledge *outbound_knowledge(struct outbound_pool *p);
 

@@ -11,8 +11,6 @@ struct outbound_pool {
     TAILQ_HEAD(, outbound_want) waiting; /* for a permit, or for a busy node */
     unsigned next_number;
     bool is_closing;
-    void (*on_empty)(void *owner);
-    void *on_empty_owner;
 };
 
 /* True if an association of the pool serves the want, which is over then. */

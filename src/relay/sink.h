@@ -21,7 +21,7 @@
 
 /* What a sink may know of its message; owned by the message, valid until on_gone. */
 struct sink_message {
-    const char *id;                /* "w1-17/3": association and message, for logs */
+    const char *id;                      /* "w1-17/3": association and message, for logs */
     const struct dimse_command *command; /* as received */
     struct view sop_class, sop_instance; /* trimmed */
     const char *abstract_syntax, *transfer_syntax;
@@ -53,13 +53,12 @@ struct sink {
     const struct config_node *node;
     const struct sink_message *message;
     uint64_t progress_ms; /* when its backlog last shrank */
+    bool retains;         /* it keeps what it has sent, for a second try: that is held on top of `window` */
 
     /* set by the message */
     void *owner;
     unsigned index;
-    bool is_done, is_ready, is_flowing;
-    uint16_t status;
-    char comment[65];
+    bool is_started, is_ready, is_flowing, is_done;
     void (*on_ready)(struct sink *s);
     /* Once. status is for the verdict; comment (may be NULL) at most 64 characters count. */
     void (*on_done)(struct sink *s, uint16_t status, const char *comment);

@@ -20,6 +20,7 @@ struct folder_context *folder_context_new(struct io *io, struct pool *pool);
 void folder_context_free(struct folder_context **c);
 
 /* NULL without memory. */
-struct sink *sink_folder_new(struct folder_context *c, const struct config_node *node, const struct sink_message *m);
+struct sink *sink_folder_new(struct folder_context *c, const struct config_node *node,
+                             const struct sink_message *m);
 
 #endif

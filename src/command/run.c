@@ -1,0 +1,121 @@
+/* hilum run: the gateway in the foreground. SIGTERM and SIGINT drain and stop, SIGHUP reloads. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/version.h"
+#include "command/command.h"
+#include "script/load.h"
+#include "worker/gateway.h"
+
+enum { DRAIN_POLL_MS = 20 };
+
+static int usage(FILE *to, int code)
+{
+    fputs("usage: hilum run CONFIG\n"
+          "\n"
+          "Starts the gateway in the foreground with the configuration CONFIG (a Lua file).\n"
+          "Logs go to stderr, one line an event.\n"
+          "\n"
+          "  SIGTERM, SIGINT   stop accepting, finish what is in flight (gateway.timeouts.drain), exit 0\n"
+          "  SIGHUP            read CONFIG again; an invalid one is refused and the old one stays\n"
+          "\n"
+          "      --help        this text\n",
+          to);
+    return code;
+}
+
+static void print_problems(const struct problems *problems)
+{
+    for (size_t i = 0; i < problems->count; i++)
+        fprintf(stderr, "%s%s\n", problems->items[i].is_warning ? "warning: " : "", problems->items[i].text);
+}
+
+static enum result load(const char *path, struct config **out)
+{
+    struct problems problems = {0};
+    enum result r = script_load(path, out, &problems);
+    print_problems(&problems);
+    problems_free(&problems);
+    return r;
+}
+
+static void reload(struct gateway *g, const char *path)
+{
+    struct config *config = NULL;
+    if (load(path, &config) != OK) {
+        LOG(LOG_ERROR, "reload refused, the old configuration stays", LOG_STR("file", path));
+        return;
+    }
+    log_configure(config->log_level, config->log_format);
+    if (gateway_reload(g, config) == OK)
+        LOG(LOG_INFO, "reloaded", LOG_STR("file", path));
+    else
+        LOG(LOG_ERROR, "reload refused, the old configuration stays", LOG_STR("file", path));
+}
+
+static int next_signal(const sigset_t *signals, int64_t wait_ms)
+{
+    struct timespec ts = {.tv_sec = wait_ms / 1000, .tv_nsec = (wait_ms % 1000) * 1000000};
+    return wait_ms < 0 ? sigwaitinfo(signals, NULL) : sigtimedwait(signals, NULL, &ts);
+}
+
+/* Until nothing is on its way, or the time is over, or a second signal says that it is urgent. */
+static void drain(struct gateway *g, const sigset_t *signals)
+{
+    uint64_t end = clock_ms() + gateway_drain_ms(g);
+    LOG(LOG_INFO, "draining", LOG_INT("bound_ms", gateway_drain_ms(g)));
+    gateway_drain(g);
+    while (!gateway_is_quiet(g) && clock_ms() < end) {
+        int signal = next_signal(signals, DRAIN_POLL_MS);
+        if (signal == SIGTERM || signal == SIGINT)
+            break;
+    }
+    LOG(LOG_INFO, "stopped", LOG_STR("quiet", gateway_is_quiet(g) ? "yes" : "no"));
+}
+
+static int run(const char *path)
+{
+    struct config *config = NULL;
+    struct gateway *g = NULL;
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    if (load(path, &config) != OK)
+        return COMMAND_FAILED;
+    log_configure(config->log_level, config->log_format);
+    LOG(LOG_INFO, "starting", LOG_STR("version", HILUM_VERSION), LOG_STR("file", path));
+    if (gateway_start(config, &g) != OK)
+        return COMMAND_FAILED;
+    for (;;) {
+        int signal = next_signal(&signals, -1);
+        if (signal == SIGHUP)
+            reload(g, path);
+        else if (signal > 0)
+            break;
+    }
+    drain(g, &signals);
+    gateway_stop(&g);
+    return COMMAND_DONE;
+}
+
+int command_run(int argc, char **argv)
+{
+    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
+    int c;
+    while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        if (c == 'h')
+            return usage(stdout, COMMAND_DONE);
+        return usage(stderr, COMMAND_WRONG_USAGE);
+    }
+    if (argc - optind != 1)
+        return usage(stderr, COMMAND_WRONG_USAGE);
+    return run(argv[optind]);
+}

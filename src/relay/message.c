@@ -1,0 +1,436 @@
+#include "relay/message.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "dicom/uid.h"
+#include "dimse/status.h"
+#include "relay/sink_node.h"
+
+static void on_settle(struct io_task *task);
+static void on_lag(struct io_timer *t);
+
+static void preset(struct message *m, uint16_t status, const char *comment)
+{
+    m->is_preset = true;
+    m->status = status;
+    snprintf(m->comment, sizeof(m->comment), "%s", comment);
+}
+
+static void message_free(struct message *m)
+{
+    struct session *s = m->session;
+    s->relay->message_count--;
+    io_timer_stop(s->relay->io, &m->lag);
+    io_defer_cancel(s->relay->io, &m->settle);
+    octets_free(&m->bytes);
+    free(m->sinks);
+    free(m->is_whole);
+    free(m->outcomes);
+    free(m);
+    session_unref(s);
+}
+
+static void log_message(const struct message *m, uint16_t status, const char *comment)
+{
+    const struct sink_message *f = &m->facts;
+    enum log_level level = dimse_store_severity(status) >= 2 ? LOG_WARN : LOG_INFO;
+    char hex[8];
+    snprintf(hex, sizeof(hex), "%04X", status);
+    LOG(level, m->is_lost ? "message without a sender" : "message answered",
+        LOG_STR("assoc", m->session->a.id), LOG_STR("message", m->id),
+        LOG_STR("command", dimse_field_name(m->command.field)), LOG_STR("calling", m->session->calling),
+        LOG_TEXT("sop_class", f->sop_class.at, f->sop_class.len),
+        LOG_TEXT("sop_instance", f->sop_instance.at, f->sop_instance.len),
+        LOG_STR("transfer_syntax", f->transfer_syntax), LOG_INT("bytes", m->received),
+        LOG_INT("destinations", m->sink_count), LOG_STR("status", hex), LOG_STR("comment", comment));
+}
+
+static void answer(struct message *m)
+{
+    struct session *s = m->session;
+    struct dimse_command response;
+    const char *comment;
+    uint16_t status;
+    message_verdict(m, &status, &comment);
+    if (status == DIMSE_STATUS_DUPLICATE) { /* already there: quirk 11 */
+        status = DIMSE_STATUS_SUCCESS;
+        comment = "";
+    }
+    m->is_answered = true;
+    log_message(m, status, comment);
+    if (!m->is_lost && !s->is_over && association_may_send(&s->a)) {
+        dimse_response_to(&m->command, status, comment[0] ? comment : NULL, &response);
+        if (!association_send_command(&s->a, m->context_id, &response))
+            association_abort(&s->a, "out of memory");
+    }
+    session_message_over(s, m);
+}
+
+/* Answers once all is in; frees once the sinks are gone. Runs from the loop, never under a sink's feet. */
+static void on_settle(struct io_task *task)
+{
+    struct message *m = task->owner;
+    if (!m->is_answered && m->is_complete && m->done_count == m->sink_count)
+        answer(m);
+    if (m->is_answered && m->gone_count == m->sink_count)
+        message_free(m);
+}
+
+static void settle(struct message *m)
+{
+    io_defer(m->session->relay->io, &m->settle);
+}
+
+static void start_next_limited(struct message *m);
+
+static void sink_ready(struct sink *s)
+{
+    struct message *m = s->owner;
+    s->is_ready = true;
+    start_next_limited(m);
+}
+
+static void take_status(struct sink *s, uint16_t status, const char *comment)
+{
+    struct message *m = s->owner;
+    hilum_assert(!s->is_done);
+    struct message_outcome *outcome = &m->outcomes[s->index];
+    s->is_done = true;
+    outcome->status = status;
+    text_printable(outcome->comment, sizeof(outcome->comment), comment ? comment : "",
+                   comment ? strlen(comment) : 0);
+    m->done_count++;
+    if (dimse_store_severity(status) >= 2) {
+        char hex[8];
+        snprintf(hex, sizeof(hex), "%04X", status);
+        LOG(LOG_WARN, "destination failed", LOG_STR("assoc", m->session->a.id), LOG_STR("message", m->id),
+            LOG_STR("node", s->node->name), LOG_STR("status", hex), LOG_STR("comment", outcome->comment));
+    }
+    settle(m);
+}
+
+static void sink_done(struct sink *s, uint16_t status, const char *comment)
+{
+    struct message *m = s->owner;
+    take_status(s, status, comment);
+    start_next_limited(m);
+}
+
+static void sink_gone(struct sink *s)
+{
+    struct message *m = s->owner;
+    m->sinks[s->index] = NULL;
+    m->gone_count++;
+    settle(m);
+}
+
+/* By choice of the message: the sink is told to drop everything. */
+static void fail_sink(struct sink *s, uint16_t status, const char *what)
+{
+    char comment[65];
+    snprintf(comment, sizeof(comment), "%s: %s", s->node->name, what);
+    take_status(s, status, comment);
+    s->ops->abandon(s);
+}
+
+/* Permits are taken in node order, one after the other; a destination without a limit does not wait for them. */
+static void start_next_limited(struct message *m)
+{
+    struct sink *next = NULL;
+    for (unsigned i = 0; i < m->sink_count; i++) {
+        struct sink *s = m->sinks[i];
+        if (!s || s->is_done || s->node->max_associations == 0)
+            continue;
+        if (s->is_started && !s->is_ready)
+            return; /* this one is being waited for */
+        if (!s->is_started && (!next || s->node->index < next->node->index))
+            next = s;
+    }
+    if (next) {
+        next->is_started = true;
+        next->ops->start(next);
+    }
+}
+
+static void start_sinks(struct message *m)
+{
+    for (unsigned i = 0; i < m->sink_count; i++) {
+        struct sink *s = m->sinks[i];
+        if (s->node->max_associations == 0) {
+            s->is_started = true;
+            s->ops->start(s);
+        }
+    }
+    start_next_limited(m);
+}
+
+static void flow(struct message *m)
+{
+    for (unsigned i = 0; i < m->sink_count; i++) {
+        struct sink *s = m->sinks[i];
+        if (!s || s->is_done || s->is_flowing || (m->is_whole[i] && !m->is_complete))
+            continue;
+        s->is_flowing = true;
+        if (s->ops->flow)
+            s->ops->flow(s);
+    }
+}
+
+/* What may be held on top of `window`: whole instances that are gathered, bytes kept for a second try. */
+static void set_limit(struct message *m)
+{
+    const struct config *c = m->session->config;
+    uint64_t bytes = c->window;
+    for (unsigned i = 0; i < m->sink_count; i++) {
+        if (m->is_whole[i] && !m->is_complete && bytes < c->window + c->header_max)
+            bytes = c->window + c->header_max;
+        else if (m->sinks[i] && !m->sinks[i]->is_done && m->sinks[i]->retains &&
+                 bytes < c->window + c->replay_max)
+            bytes = c->window + c->replay_max;
+    }
+    uint32_t buffers = (uint32_t)(bytes / BUF_BYTES);
+    if (!m->session->is_over && m->session->a.stream.limit != buffers)
+        stream_set_limit(&m->session->a.stream, buffers);
+}
+
+static bool add_sink(struct message *m, const struct route_destination *d)
+{
+    struct relay *r = m->session->relay;
+    struct sink *s = d->node->is_folder ? sink_folder_new(r->folders, d->node, &m->facts)
+                                        : sink_node_new(m->session, d->node, &m->facts);
+    if (!s)
+        return false;
+    s->owner = m;
+    s->index = m->sink_count;
+    s->on_ready = sink_ready;
+    s->on_done = sink_done;
+    s->on_gone = sink_gone;
+    s->progress_ms = io_now(r->io);
+    m->is_whole[m->sink_count] = !d->stream;
+    m->sinks[m->sink_count++] = s;
+    return true;
+}
+
+static bool goes_back(const struct session *s, const struct route_destination *d)
+{
+    return s->came_from && s->came_from[d->node->index] && !d->back_to_sender;
+}
+
+static void make_sinks(struct message *m, const struct route_decision *d)
+{
+    unsigned back = 0;
+    m->sinks = calloc(d->count, sizeof(*m->sinks));
+    m->is_whole = calloc(d->count, sizeof(*m->is_whole));
+    m->outcomes = calloc(d->count, sizeof(*m->outcomes));
+    bool ok = m->sinks && m->is_whole && m->outcomes;
+    for (size_t i = 0; ok && i < d->count; i++) {
+        if (goes_back(m->session, &d->destinations[i]))
+            back++;
+        else
+            ok = add_sink(m, &d->destinations[i]);
+    }
+    if (!ok) {
+        preset(m, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
+        for (unsigned i = 0; i < m->sink_count; i++)
+            fail_sink(m->sinks[i], DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
+    } else if (m->sink_count == 0) {
+        preset(m, DIMSE_STATUS_NOT_AUTHORISED,
+               back ? "it came from its only destination" : "no destination takes this instance");
+    }
+}
+
+static void route(struct message *m, enum config_service service)
+{
+    struct route_facts facts;
+    struct route_decision decision = {0};
+    session_facts(m->session, service, &facts);
+    facts.sop_class = m->facts.sop_class;
+    facts.sop_instance = m->facts.sop_instance;
+    facts.has_instance = true;
+    if (route_decide(m->session->config, &facts, &decision) != OK)
+        preset(m, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
+    else if (decision.count == 0)
+        preset(m, DIMSE_STATUS_NOT_AUTHORISED, "no route takes this instance");
+    else
+        make_sinks(m, &decision);
+    route_decision_free(&decision);
+}
+
+static bool routes_echo(const struct session *s)
+{
+    struct route_facts facts;
+    session_facts(s, CONFIG_ECHO, &facts);
+    facts.has_instance = true;
+    return route_serves(s->config, &facts);
+}
+
+static void decide(struct message *m)
+{
+    const struct dimse_command *c = &m->command;
+    if (c->field == DIMSE_C_ECHO_RQ) {
+        if (routes_echo(m->session))
+            route(m, CONFIG_ECHO);
+        else
+            preset(m, DIMSE_STATUS_SUCCESS, "");
+    } else if (c->field != DIMSE_C_STORE_RQ) {
+        preset(m, DIMSE_STATUS_UNRECOGNISED_OPERATION, "only C-STORE and C-ECHO are served");
+    } else if (!m->facts.has_data) { /* quirk 27 */
+        preset(m, DIMSE_STATUS_CANNOT_UNDERSTAND, "C-STORE without a data set");
+    } else {
+        route(m, CONFIG_STORE);
+    }
+}
+
+static struct message *message_new(struct session *s, uint8_t context_id, const struct dimse_command *c)
+{
+    const struct association_context *context = association_context(&s->a, context_id);
+    const char *why;
+    struct message *m = calloc(1, sizeof(*m));
+    if (!m)
+        return NULL;
+    dimse_write(c, &m->bytes);
+    if (m->bytes.failed || dimse_parse(m->bytes.data, m->bytes.len, &m->command, &why) != OK) {
+        octets_free(&m->bytes);
+        free(m);
+        return NULL;
+    }
+    session_ref(s);
+    s->relay->message_count++;
+    m->session = s;
+    m->context_id = context_id;
+    snprintf(m->id, sizeof(m->id), "%s/%u", s->a.id, ++s->next_message);
+    m->settle = (struct io_task){.run = on_settle, .owner = m};
+    m->lag = (struct io_timer){.on_fire = on_lag, .owner = m};
+    m->facts = (struct sink_message){.id = m->id,
+                                     .command = &m->command,
+                                     .sop_class = dicom_uid_trim(m->command.affected_class),
+                                     .sop_instance = dicom_uid_trim(m->command.affected_instance),
+                                     .abstract_syntax = context->abstract_syntax,
+                                     .transfer_syntax = context->transfer_syntax,
+                                     .calling = s->calling,
+                                     .called = s->called,
+                                     .config = s->config,
+                                     .user = s->user,
+                                     .has_data = dimse_has_data_set(&m->command)};
+    return m;
+}
+
+static uint64_t lag_of(const struct message *m, const struct sink *s)
+{
+    return s->node->is_folder ? m->session->config->timeouts.lag : s->node->lag_ms;
+}
+
+static uint64_t lag_period(const struct message *m)
+{
+    uint64_t least = m->session->config->timeouts.lag;
+    for (unsigned i = 0; i < m->sink_count; i++)
+        if (m->sinks[i] && lag_of(m, m->sinks[i]) < least)
+            least = lag_of(m, m->sinks[i]);
+    return least / 4 + 1;
+}
+
+void message_begin(struct session *s, uint8_t context_id, const struct dimse_command *c)
+{
+    struct message *m = message_new(s, context_id, c);
+    if (!m) {
+        association_abort(&s->a, "out of memory");
+        return;
+    }
+    TAILQ_INSERT_TAIL(&s->messages, m, link);
+    s->outstanding++;
+    s->a.has_work = true;
+    s->receiving = m->facts.has_data ? m : NULL;
+    decide(m);
+    if (!m->is_preset)
+        start_sinks(m);
+    if (m->sink_count > 1 && m->facts.has_data)
+        io_timer_start(s->relay->io, &m->lag, lag_period(m));
+    if (!m->facts.has_data)
+        message_complete(m);
+}
+
+static void check_gathered(struct message *m)
+{
+    for (unsigned i = 0; i < m->sink_count; i++) {
+        struct sink *s = m->sinks[i];
+        if (s && !s->is_done && m->is_whole[i] && m->received > m->session->config->header_max)
+            fail_sink(s, DIMSE_STATUS_OUT_OF_RESOURCES, "larger than header_max, cannot be held whole");
+    }
+}
+
+void message_data(struct message *m, struct buf *b, uint8_t *at, uint32_t len)
+{
+    m->received += len;
+    for (unsigned i = 0; i < m->sink_count; i++) {
+        struct sink *s = m->sinks[i];
+        if (s && !s->is_done)
+            s->ops->data(s, b, at, len);
+    }
+    check_gathered(m);
+    if (!m->is_flowing && m->received >= MESSAGE_FLOW_BYTES) {
+        m->is_flowing = true;
+        flow(m);
+    }
+    set_limit(m);
+}
+
+void message_complete(struct message *m)
+{
+    m->is_complete = true;
+    io_timer_stop(m->session->relay->io, &m->lag);
+    flow(m);
+    for (unsigned i = 0; i < m->sink_count; i++) {
+        struct sink *s = m->sinks[i];
+        if (s && !s->is_done)
+            s->ops->finish(s);
+    }
+    set_limit(m);
+    settle(m);
+}
+
+void message_sender_lost(struct message *m)
+{
+    m->is_lost = true;
+    if (m->is_complete || m->is_answered)
+        return;
+    LOG(LOG_WARN, "message abandoned by its sender", LOG_STR("assoc", m->session->a.id),
+        LOG_STR("message", m->id), LOG_INT("bytes", m->received));
+    io_timer_stop(m->session->relay->io, &m->lag);
+    for (unsigned i = 0; i < m->sink_count; i++) {
+        struct sink *s = m->sinks[i];
+        if (!s || s->is_done)
+            continue;
+        s->is_done = true;
+        m->done_count++;
+        s->ops->abandon(s);
+    }
+    m->is_answered = true; /* nobody is left to answer */
+    session_message_over(m->session, m);
+    settle(m);
+}
+
+/* A slow destination of a fan-out holds the others back for `lag` at most. */
+static void on_lag(struct io_timer *t)
+{
+    struct message *m = t->owner;
+    struct session *s = m->session;
+    uint64_t now = io_now(s->relay->io);
+    bool others_wait = false;
+    bool is_paused = stream_is_full(&s->a.stream) || s->a.stream.waiter.is_waiting;
+    for (unsigned i = 0; i < m->sink_count; i++) {
+        struct sink *one = m->sinks[i];
+        if (one && !one->is_done && one->ops->backlog(one) == 0)
+            others_wait = true;
+    }
+    for (unsigned i = 0; is_paused && others_wait && i < m->sink_count; i++) {
+        struct sink *one = m->sinks[i];
+        if (one && !one->is_done && one->ops->backlog(one) > 0 && now - one->progress_ms >= lag_of(m, one))
+            fail_sink(one, DIMSE_STATUS_OUT_OF_RESOURCES, "takes no data while others wait");
+    }
+    io_timer_start(s->relay->io, t, lag_period(m));
+}

@@ -1,0 +1,47 @@
+/* One message from a sender on its way to its destinations, and the verdict over them. */
+#ifndef HILUM_RELAY_MESSAGE_H
+#define HILUM_RELAY_MESSAGE_H
+
+#include "relay/session.h"
+#include "relay/sink.h"
+
+enum { MESSAGE_FLOW_BYTES = 64 << 10 }; /* forwarding starts here, or when all of it has come */
+
+/* How it went with one destination. */
+struct message_outcome {
+    uint16_t status;
+    char comment[65];
+};
+
+struct message {
+    struct session *session;
+    char id[40];
+    struct octets bytes; /* the command set that `command` views */
+    struct dimse_command command;
+    uint8_t context_id;
+    struct sink_message facts;
+    uint64_t received;
+    bool is_complete, is_answered, is_lost, is_flowing;
+    uint16_t status; /* preset: no destination is asked */
+    char comment[65];
+    bool is_preset;
+    struct sink **sinks;
+    struct message_outcome *outcomes; /* by sink; sinks[i] is NULL once it is gone */
+    bool *is_whole;                   /* by sink: stream = false */
+    unsigned sink_count, done_count, gone_count;
+    struct io_timer lag;
+    struct io_task settle;
+    TAILQ_ENTRY(message) link;
+};
+
+/* A request has come. The session's `receiving` is set if data follow. */
+void message_begin(struct session *s, uint8_t context_id, const struct dimse_command *c);
+void message_data(struct message *m, struct buf *b, uint8_t *at, uint32_t len);
+void message_complete(struct message *m);
+/* The sender is lost: what is not complete is abandoned, what is complete goes on without an answer. */
+void message_sender_lost(struct message *m);
+
+/* verdict.c: the worst of the outcomes' statuses with its comment. */
+void message_verdict(const struct message *m, uint16_t *status_out, const char **comment_out);
+
+#endif

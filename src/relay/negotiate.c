@@ -1,0 +1,351 @@
+/*
+ * What a sender is offered follows from what its candidate destinations take.
+ *
+ *   1 candidates: for each context, the nodes of every route that may hold
+ *   2 what is not known of a node is asked: the sender's contexts, mirrored with the same ids, on an association that then
+ *     waits in the outbound pool for the first message
+ *   3 where the choices of several nodes differ, they are asked again, one transfer syntax a context
+ *   4 each context gets the transfer syntax that most of its candidates take unchanged (negotiate_answer.c)
+ */
+#include "relay/negotiate_inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "dicom/uid.h"
+
+static void advance(struct negotiation *g);
+
+static const struct pdu_associate *request_of(const struct negotiation *g)
+{
+    return &g->session->a.ul.request;
+}
+
+static struct asked *asked_for(struct negotiation *g, const struct config_node *node)
+{
+    for (unsigned i = 0; i < g->asked_count; i++)
+        if (g->asked[i].node == node)
+            return &g->asked[i];
+    struct asked *a = &g->asked[g->asked_count++];
+    a->g = g;
+    a->node = node;
+    for (unsigned i = 0; i < PDU_CONTEXTS_MAX; i++)
+        a->choice[i] = KNOWLEDGE_UNKNOWN;
+    return a;
+}
+
+/* 1: who may be sent what comes on context i. */
+static bool find_candidates(struct negotiation *g, unsigned i)
+{
+    const struct pdu_context *c = &request_of(g)->contexts[i];
+    bool is_echo = dicom_uid_is(c->abstract_syntax, DICOM_VERIFICATION);
+    struct route_facts facts;
+    struct route_decision decision = {0};
+    g->contexts[i].is_local = is_echo;
+    if (!is_echo && !dicom_uid_is_storage(c->abstract_syntax)) {
+        g->contexts[i].is_refused = true;
+        return true;
+    }
+    session_facts(g->session, is_echo ? CONFIG_ECHO : CONFIG_STORE, &facts);
+    facts.sop_class = is_echo ? (struct view){0} : c->abstract_syntax;
+    bool ok = route_decide(g->session->config, &facts, &decision) == OK;
+    for (size_t d = 0; ok && d < decision.count; d++) {
+        const struct config_node *node = decision.destinations[d].node;
+        g->contexts[i].is_local = false;
+        if (node->is_folder)
+            g->contexts[i].folders++;
+        else
+            asked_for(g, node)->is_candidate[i] = true;
+    }
+    route_decision_free(&decision);
+    return ok;
+}
+
+/* Fills the node's choices from what is known; true if something is not known. */
+static bool look_up(struct asked *a)
+{
+    const struct pdu_associate *request = request_of(a->g);
+    struct relay *r = a->g->session->relay;
+    bool unknown = false;
+    for (unsigned i = 0; i < request->context_count; i++) {
+        const struct pdu_context *c = &request->contexts[i];
+        if (!a->is_candidate[i])
+            continue;
+        a->choice[i] = (int16_t)knowledge_choice(
+            outbound_knowledge(r->outbound), a->node, proposal_calling(a->g->session, a->node),
+            c->abstract_syntax, c->transfer_syntaxes, c->transfer_syntax_count, io_now(r->io), &a->result[i]);
+        unknown = unknown || a->choice[i] == KNOWLEDGE_UNKNOWN;
+    }
+    return unknown;
+}
+
+int negotiate_takes_alone(const struct asked *a, unsigned context, unsigned t)
+{
+    const struct pdu_context *c = &request_of(a->g)->contexts[context];
+    struct relay *r = a->g->session->relay;
+    return knowledge_choice(outbound_knowledge(r->outbound), a->node,
+                            proposal_calling(a->g->session, a->node), c->abstract_syntax,
+                            &c->transfer_syntaxes[t], 1, io_now(r->io), NULL);
+}
+
+static bool build_mirror(struct outbound_want *w, struct pdu_associate *request)
+{
+    const struct asked *a = w->owner;
+    const struct pdu_associate *senders = request_of(a->g);
+    for (unsigned i = 0; i < senders->context_count; i++) {
+        const struct pdu_context *c = &senders->contexts[i];
+        if (a->is_candidate[i] &&
+            !proposal_add(request, c->id, c->abstract_syntax, c->transfer_syntaxes, c->transfer_syntax_count))
+            return false;
+    }
+    return proposal_add_extras(request, a->g->session);
+}
+
+/* Calls visit for each (context, transfer syntax) that the node has to be asked about alone; stops when it says false. */
+static bool each_open_pair(const struct asked *a,
+                           bool (*visit)(struct pdu_associate *request, const struct pdu_context *c,
+                                         unsigned t),
+                           struct pdu_associate *request)
+{
+    const struct negotiation *g = a->g;
+    const struct pdu_associate *senders = request_of(g);
+    for (unsigned i = 0; i < senders->context_count; i++) {
+        if (!a->is_candidate[i] || a->is_away || a->choice[i] < 0)
+            continue;
+        for (unsigned o = 0; o < g->asked_count; o++) {
+            const struct asked *other = &g->asked[o];
+            int t = other->choice[i];
+            if (!other->is_candidate[i] || t < 0 || t == a->choice[i] ||
+                negotiate_takes_alone(a, i, (unsigned)t) != KNOWLEDGE_UNKNOWN)
+                continue;
+            if (!visit(request, &senders->contexts[i], (unsigned)t))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool add_alone(struct pdu_associate *request, const struct pdu_context *c, unsigned t)
+{
+    if (request->context_count >= PDU_CONTEXTS_MAX)
+        return true; /* left unknown */
+    return proposal_add(request, (uint8_t)(2 * request->context_count + 1), c->abstract_syntax,
+                        &c->transfer_syntaxes[t], 1);
+}
+
+static bool found_one(struct pdu_associate *request, const struct pdu_context *c, unsigned t)
+{
+    (void)request, (void)c, (void)t;
+    return false;
+}
+
+static bool build_alone(struct outbound_want *w, struct pdu_associate *request)
+{
+    const struct asked *a = w->owner;
+    return each_open_pair(a, add_alone, request) && proposal_add_extras(request, a->g->session);
+}
+
+static void on_answer(struct outbound_want *w, const struct pdu_associate *request,
+                      const struct pdu_associate *answer)
+{
+    struct asked *a = w->owner;
+    (void)request;
+    look_up(a); /* the pool has learned it already */
+    if (a->g->round == 1)
+        negotiate_keep_items(a, answer);
+}
+
+static void asked_over(struct asked *a)
+{
+    struct negotiation *g = a->g;
+    a->is_pending = false;
+    if (--g->pending == 0)
+        advance(g);
+}
+
+static void on_ready(struct outbound_want *w, const struct association_context *context, bool is_reused)
+{
+    (void)context, (void)is_reused;
+    asked_over(w->owner);
+}
+
+static void on_failed(struct outbound_want *w, enum outbound_failure kind, const char *why)
+{
+    struct asked *a = w->owner;
+    LOG(LOG_WARN, "node not reached for negotiation", LOG_STR("assoc", a->g->session->a.id),
+        LOG_STR("node", a->node->name), LOG_STR("cause", why));
+    if (a->g->round == 1) {
+        a->is_away = true;
+        a->is_rejected = kind == OUTBOUND_REJECTED;
+    }
+    asked_over(a);
+}
+
+static void ask(struct asked *a, bool (*build)(struct outbound_want *w, struct pdu_associate *request))
+{
+    struct session *s = a->g->session;
+    a->want = (struct outbound_want){.owner = a,
+                                     .config = s->config,
+                                     .node = a->node,
+                                     .calling = proposal_calling(s, a->node),
+                                     .user = s->user,
+                                     .profile = s->profile,
+                                     .is_private = s->extras && s->extras->has_identity,
+                                     .wait_ms = s->config->timeouts.association,
+                                     .build = build,
+                                     .on_ready = on_ready,
+                                     .on_answer = on_answer,
+                                     .on_failed = on_failed};
+    a->is_pending = true;
+    a->g->pending++;
+    outbound_acquire(s->relay->outbound, &a->want);
+}
+
+/* Is the sender one of our nodes? Its address and title tell; what comes from a node does not go back to it. */
+static void on_resolved(struct io_resolve *q)
+{
+    struct origin *o = q->owner;
+    struct negotiation *g = o->g;
+    uint8_t bytes[16];
+    o->is_pending = false;
+    for (unsigned i = 0; !g->is_cancelled && i < q->count; i++) {
+        io_address_bytes(&q->addresses[i], bytes, NULL);
+        if (memcmp(bytes, g->session->remote, sizeof(bytes)) == 0)
+            g->session->came_from[o->node->index] = true;
+    }
+    if (--g->pending == 0)
+        advance(g);
+}
+
+static bool find_origin(struct negotiation *g)
+{
+    struct session *s = g->session;
+    const struct config *c = s->config;
+    unsigned count = 0;
+    for (size_t i = 0; i < c->node_count; i++)
+        count += !c->nodes[i].is_folder && strcmp(c->nodes[i].ae_title, s->calling) == 0;
+    if (count == 0)
+        return true;
+    s->came_from = calloc(c->node_count, sizeof(*s->came_from));
+    g->origins = calloc(count, sizeof(*g->origins));
+    if (!s->came_from || !g->origins)
+        return false;
+    for (size_t i = 0; i < c->node_count; i++) {
+        const struct config_node *node = &c->nodes[i];
+        if (node->is_folder || strcmp(node->ae_title, s->calling) != 0)
+            continue;
+        struct origin *o = &g->origins[g->origin_count++];
+        *o = (struct origin){.g = g, .node = node, .is_pending = true};
+        o->query = (struct io_resolve){.on_done = on_resolved, .owner = o};
+        g->pending++;
+        io_resolve(s->relay->io, s->relay->resolver, &o->query, node->host, node->port);
+    }
+    return true;
+}
+
+static void negotiation_free(struct negotiation *g)
+{
+    for (unsigned i = 0; i < g->asked_count; i++)
+        pdu_associate_free(&g->asked[i].items);
+    free(g->asked);
+    free(g->origins);
+    session_unref(g->session);
+    free(g);
+}
+
+static void ask_again(struct negotiation *g)
+{
+    g->round = 2;
+    for (unsigned i = 0; i < g->asked_count; i++)
+        if (!each_open_pair(&g->asked[i], found_one, NULL))
+            ask(&g->asked[i], build_alone);
+}
+
+/* Every rejected candidate, and an identity that may be the cause: the sender learns it now, not image by image. */
+static bool identity_refused(const struct negotiation *g)
+{
+    if (!request_of(g)->has_identity || g->asked_count == 0)
+        return false;
+    for (unsigned i = 0; i < g->asked_count; i++)
+        if (!g->asked[i].is_rejected)
+            return false;
+    return true;
+}
+
+/* Nothing is pending: the next round, or the answer. */
+static void advance(struct negotiation *g)
+{
+    struct session *s = g->session;
+    if (g->is_cancelled) {
+        negotiation_free(g);
+        return;
+    }
+    if (g->round == 1)
+        ask_again(g);
+    if (g->pending > 0)
+        return;
+    s->negotiation = NULL;
+    if (identity_refused(g))
+        association_reject(&s->a,
+                           (struct pdu_reject){PDU_REJECT_PERMANENT, PDU_REJECT_ACSE, PDU_REJECT_NO_REASON});
+    else
+        negotiate_answer(g);
+    negotiation_free(g);
+}
+
+static bool prepare(struct negotiation *g)
+{
+    struct session *s = g->session;
+    size_t ae_nodes = 0;
+    for (size_t i = 0; i < s->config->node_count; i++)
+        ae_nodes += !s->config->nodes[i].is_folder;
+    g->asked = calloc(ae_nodes ? ae_nodes : 1, sizeof(*g->asked));
+    if (!g->asked || !proposal_keep_extras(s, request_of(g)))
+        return false;
+    for (unsigned i = 0; i < request_of(g)->context_count; i++)
+        if (!find_candidates(g, i))
+            return false;
+    return find_origin(g);
+}
+
+void negotiate_begin(struct session *s)
+{
+    struct negotiation *g = calloc(1, sizeof(*g));
+    if (g) {
+        g->session = s;
+        session_ref(s);
+        s->negotiation = g;
+        g->round = 1;
+    }
+    if (!g || !prepare(g)) {
+        association_reject(&s->a, (struct pdu_reject){PDU_REJECT_TRANSIENT, PDU_REJECT_PRESENTATION,
+                                                      PDU_REJECT_LOCAL_LIMIT});
+        return; /* on_end has cancelled what was begun */
+    }
+    const struct pdu_associate *r = request_of(g);
+    bool needs_items = r->role_count + r->extended_count > 0 || r->has_identity;
+    for (unsigned i = 0; i < g->asked_count; i++)
+        if (look_up(&g->asked[i]) || needs_items)
+            ask(&g->asked[i], build_mirror);
+    if (g->pending == 0)
+        advance(g);
+}
+
+void negotiate_cancel(struct session *s)
+{
+    struct negotiation *g = s->negotiation;
+    if (!g)
+        return;
+    s->negotiation = NULL;
+    g->is_cancelled = true;
+    for (unsigned i = 0; i < g->asked_count; i++) {
+        if (!g->asked[i].is_pending)
+            continue;
+        outbound_cancel(&g->asked[i].want);
+        g->asked[i].is_pending = false;
+        g->pending--;
+    }
+    if (g->pending == 0) /* else the resolver still holds a query */
+        negotiation_free(g);
+}

@@ -1,0 +1,50 @@
+/* What negotiate.c and negotiate_answer.c share: one association request between its coming and its answer. */
+#ifndef HILUM_RELAY_NEGOTIATE_INSIDE_H
+#define HILUM_RELAY_NEGOTIATE_INSIDE_H
+
+#include "relay/session.h"
+
+/* One AE node that is a candidate for some context. */
+struct asked {
+    struct negotiation *g;
+    const struct config_node *node;
+    struct outbound_want want;
+    bool is_pending, is_away, is_rejected;
+    bool has_items; /* the node's roles and so on are in `items` */
+    struct pdu_associate items;
+    bool is_candidate[PDU_CONTEXTS_MAX]; /* by position in the request */
+    int16_t choice[PDU_CONTEXTS_MAX];    /* index of a transfer syntax, or KNOWLEDGE_... */
+    uint8_t result[PDU_CONTEXTS_MAX];    /* of a refused context */
+};
+
+struct origin {
+    struct negotiation *g;
+    const struct config_node *node;
+    struct io_resolve query;
+    bool is_pending;
+};
+
+struct negotiation {
+    struct session *session;
+    struct {
+        bool is_refused; /* a service that is not served */
+        bool is_local;   /* C-ECHO that the gateway answers, or no candidate at all */
+        unsigned folders;
+    } contexts[PDU_CONTEXTS_MAX];
+    struct asked *asked; /* room for every AE node */
+    unsigned asked_count;
+    struct origin *origins;
+    unsigned origin_count;
+    unsigned pending;
+    int round;
+    bool is_cancelled;
+};
+
+/* What is known of the node for this transfer syntax alone: 0 taken, KNOWLEDGE_UNKNOWN or KNOWLEDGE_REFUSED. */
+int negotiate_takes_alone(const struct asked *a, unsigned context, unsigned t);
+/* Keeps roles, extended negotiation and identity response of a node's answer. */
+void negotiate_keep_items(struct asked *a, const struct pdu_associate *answer);
+/* Sends the answer. */
+void negotiate_answer(struct negotiation *g);
+
+#endif

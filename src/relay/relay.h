@@ -1,0 +1,68 @@
+/*
+ * A worker's relay: inbound associations (sessions), their messages on the way to destinations, and what they share.
+ * All on the worker's thread but the counter, which is the process's.
+ */
+#ifndef HILUM_RELAY_RELAY_H
+#define HILUM_RELAY_RELAY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include "association/outbound.h"
+#include "config/config.h"
+#include "io/io.h"
+#include "relay/sink_folder.h"
+
+struct session;
+
+/* Over all workers. */
+struct relay_totals {
+    atomic_uint associations; /* inbound ones that have made a request */
+};
+
+struct relay {
+    struct io *io;
+    struct pool *pool;
+    struct resolver *resolver;
+    struct outbound_pool *outbound;
+    struct folder_context *folders;
+    struct relay_totals *totals;
+    unsigned worker;
+    unsigned silent_max; /* connections without a request; the oldest goes when there are more */
+
+    TAILQ_HEAD(, session) sessions;
+    TAILQ_HEAD(, session) silent; /* oldest first */
+    unsigned silent_count;
+    uint64_t next_user;
+    bool is_draining;
+    struct io_timer drain;
+    unsigned message_count;               /* begun and not freed */
+    void (*on_session_over)(void *owner); /* one for each relay_accept; may be NULL */
+    void *owner;
+};
+
+struct relay_options {
+    struct io *io;
+    struct pool *pool;
+    struct resolver *resolver;
+    struct permits_registry *permits;
+    struct relay_totals *totals;
+    unsigned worker, silent_max;
+};
+
+MUST_USE enum result relay_open(struct relay *r, const struct relay_options *options);
+
+/* A connection has come to this listener of this configuration (a reference is taken). */
+void relay_accept(struct relay *r, int fd, struct config *config, const struct config_listen *listen);
+
+/* No message is begun any more on associations at rest: they are ended; those at work finish. */
+void relay_drain(struct relay *r);
+/* Nothing is on its way. */
+bool relay_is_quiet(const struct relay *r);
+/* Ends everything at once. relay_is_empty becomes true after some turns. */
+void relay_stop(struct relay *r);
+bool relay_is_empty(const struct relay *r);
+void relay_close(struct relay *r);
+
+#endif

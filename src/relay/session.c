@@ -1,0 +1,340 @@
+#include "relay/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "relay/message.h"
+
+enum { DRAIN_CHECK_MS = 100, DRAIN_REST_MS = 1000 };
+
+void session_ref(struct session *s)
+{
+    s->references++;
+}
+
+void session_unref(struct session *s)
+{
+    hilum_assert(s->references > 0);
+    if (--s->references > 0)
+        return;
+    if (s->extras)
+        pdu_associate_free(s->extras);
+    free(s->extras);
+    free(s->came_from);
+    config_unref(&s->config);
+    free(s);
+}
+
+static void leave_silent(struct session *s)
+{
+    if (!s->is_silent)
+        return;
+    s->is_silent = false;
+    TAILQ_REMOVE(&s->relay->silent, s, silent_link);
+    s->relay->silent_count--;
+}
+
+void session_facts(const struct session *s, enum config_service service, struct route_facts *out)
+{
+    *out = (struct route_facts){.service = service,
+                                .calling = view_of(s->calling),
+                                .called = view_of(s->called),
+                                .listener = s->listen->name};
+    memcpy(out->remote, s->remote, sizeof(out->remote));
+}
+
+static bool is_allowed(const struct session *s)
+{
+    for (size_t i = 0; i < s->listen->allow_count; i++)
+        if (config_network_holds(&s->listen->allow[i], s->remote))
+            return true;
+    return s->listen->allow_count == 0;
+}
+
+static bool title_is_ours(const struct session *s)
+{
+    for (size_t i = 0; i < s->listen->ae_title_count; i++)
+        if (strcmp(s->listen->ae_titles[i], s->called) == 0)
+            return true;
+    return s->listen->ae_title_count == 0;
+}
+
+static void reject(struct session *s, uint8_t result, uint8_t source, uint8_t reason, const char *why)
+{
+    LOG(LOG_WARN, "association rejected", LOG_STR("assoc", s->a.id), LOG_STR("calling", s->calling),
+        LOG_STR("called", s->called), LOG_STR("remote", s->remote_text), LOG_STR("cause", why));
+    association_reject(&s->a, (struct pdu_reject){result, source, reason});
+}
+
+static void on_request(struct association *a)
+{
+    struct session *s = a->owner;
+    leave_silent(s);
+    text_copy(s->calling, sizeof(s->calling), a->ul.request.calling, strlen(a->ul.request.calling));
+    text_copy(s->called, sizeof(s->called), a->ul.request.called, strlen(a->ul.request.called));
+    unsigned total = atomic_fetch_add(&s->relay->totals->associations, 1);
+    s->is_counted = true;
+    if (!is_allowed(s))
+        reject(s, PDU_REJECT_PERMANENT, PDU_REJECT_USER, PDU_REJECT_CALLING_AE, "address not allowed");
+    else if (!title_is_ours(s))
+        reject(s, PDU_REJECT_PERMANENT, PDU_REJECT_USER, PDU_REJECT_CALLED_AE, "called AE title not ours");
+    else if (total >= s->config->max_associations)
+        reject(s, PDU_REJECT_TRANSIENT, PDU_REJECT_PRESENTATION, PDU_REJECT_LOCAL_LIMIT, "max_associations");
+    else
+        negotiate_begin(s);
+}
+
+static void answer_unknown(struct session *s, uint8_t context_id, const struct dimse_command *c)
+{
+    (void)context_id;
+    LOG(LOG_WARN, "response to no request", LOG_STR("assoc", s->a.id),
+        LOG_STR("command", dimse_field_name(c->field)));
+    association_fault(&s->a, (struct pdu_fault){PDU_ABORT_INVALID_PARAMETER, "a response to no request"});
+}
+
+static void hold_if_full(struct session *s)
+{
+    if (s->outstanding >= s->a.window && !s->receiving)
+        association_hold(&s->a);
+}
+
+static void on_command(struct association *a, uint8_t context_id, const struct dimse_command *c)
+{
+    struct session *s = a->owner;
+    if (dimse_is_response(c->field)) {
+        answer_unknown(s, context_id, c);
+        return;
+    }
+    if (c->field == DIMSE_C_CANCEL_RQ) /* nothing that could be cancelled is relayed in this version */
+        return;
+    message_begin(s, context_id, c);
+    hold_if_full(s);
+}
+
+static void on_data(struct association *a, struct buf *b, uint8_t *at, uint32_t len)
+{
+    struct session *s = a->owner;
+    if (s->receiving)
+        message_data(s->receiving, b, at, len);
+}
+
+static void on_data_end(struct association *a)
+{
+    struct session *s = a->owner;
+    struct message *m = s->receiving;
+    s->receiving = NULL;
+    if (m)
+        message_complete(m);
+    hold_if_full(s);
+}
+
+static void on_release(struct association *a)
+{
+    struct session *s = a->owner;
+    if (s->outstanding == 0)
+        association_release_answer(a);
+}
+
+void session_message_over(struct session *s, struct message *m)
+{
+    TAILQ_REMOVE(&s->messages, m, link);
+    s->outstanding--;
+    s->a.has_work = s->outstanding > 0;
+    if (s->is_over)
+        return;
+    if (s->a.release_pending && s->outstanding == 0)
+        association_release_answer(&s->a);
+    else
+        association_resume(&s->a);
+}
+
+static void log_end(const struct session *s, enum association_end how, const char *why)
+{
+    bool in_order = how == ASSOCIATION_RELEASED;
+    bool was_silent = s->calling[0] == '\0' && how == ASSOCIATION_LOST; /* a health probe, say (quirk 16) */
+    enum log_level level = in_order ? LOG_INFO : was_silent ? LOG_DEBUG : LOG_WARN;
+    LOG(level, "association ended", LOG_STR("assoc", s->a.id), LOG_STR("calling", s->calling),
+        LOG_STR("remote", s->remote_text), LOG_STR("how", association_end_name(how)), LOG_STR("cause", why),
+        LOG_INT("messages", s->next_message), LOG_INT("bytes", s->a.stream.received_bytes));
+}
+
+static void on_end(struct association *a, enum association_end how, const char *why)
+{
+    struct session *s = a->owner;
+    struct message *m, *next;
+    s->is_over = true;
+    s->receiving = NULL;
+    leave_silent(s);
+    log_end(s, how, why);
+    negotiate_cancel(s);
+    for (m = TAILQ_FIRST(&s->messages); m; m = next) {
+        next = TAILQ_NEXT(m, link);
+        message_sender_lost(m);
+    }
+    outbound_forget_user(s->relay->outbound, s->user);
+    association_close(a);
+}
+
+static void on_gone(struct association *a)
+{
+    struct session *s = a->owner;
+    struct relay *r = s->relay;
+    TAILQ_REMOVE(&r->sessions, s, link);
+    if (s->is_counted)
+        atomic_fetch_sub(&r->totals->associations, 1);
+    if (r->on_session_over)
+        r->on_session_over(r->owner);
+    session_unref(s);
+}
+
+static const struct association_user session_user = {
+    .on_request = on_request,
+    .on_command = on_command,
+    .on_data = on_data,
+    .on_data_end = on_data_end,
+    .on_release = on_release,
+    .on_end = on_end,
+    .on_gone = on_gone,
+};
+
+static struct session *session_new(struct relay *r, struct config *config, const struct config_listen *listen)
+{
+    const struct config_timeouts *t = &config->timeouts;
+    struct session *s = calloc(1, sizeof(*s));
+    if (!s)
+        return NULL;
+    s->relay = r;
+    s->config = config_ref(config);
+    s->listen = listen;
+    s->references = 1;
+    s->user = ++r->next_user;
+    TAILQ_INIT(&s->messages);
+    s->a.user = &session_user;
+    s->a.owner = s;
+    s->a.io = r->io;
+    s->a.pool = r->pool;
+    s->a.resolver = r->resolver;
+    s->a.tcp_congestion = listen->tcp_congestion;
+    s->a.limits = (struct association_limits){
+        .connect = t->connect, .association = t->association, .progress = t->progress, .idle = t->idle};
+    snprintf(s->a.id, sizeof(s->a.id), "w%u-%llu", r->worker, (unsigned long long)s->user);
+    association_init(&s->a);
+    return s;
+}
+
+/* Connections that have not asked for anything yet may not fill the house: the oldest makes room. */
+static void limit_silent(struct relay *r)
+{
+    while (r->silent_count > r->silent_max) {
+        struct session *oldest = TAILQ_FIRST(&r->silent);
+        leave_silent(oldest);
+        association_abort(&oldest->a, "too many connections without a request");
+    }
+}
+
+void relay_accept(struct relay *r, int fd, struct config *config, const struct config_listen *listen)
+{
+    struct session *s = session_new(r, config, listen);
+    if (!s || !association_accept(&s->a, fd)) {
+        if (s)
+            session_unref(s);
+        else
+            io_close(fd);
+        if (r->on_session_over)
+            r->on_session_over(r->owner);
+        return;
+    }
+    io_address_bytes(&s->a.peer, s->remote, NULL);
+    io_address_text(&s->a.peer, true, s->remote_text);
+    stream_set_limit(&s->a.stream, (uint32_t)(config->window / BUF_BYTES));
+    TAILQ_INSERT_TAIL(&r->sessions, s, link);
+    TAILQ_INSERT_TAIL(&r->silent, s, silent_link);
+    s->is_silent = true;
+    r->silent_count++;
+    LOG(LOG_DEBUG, "connection", LOG_STR("assoc", s->a.id), LOG_STR("remote", s->remote_text),
+        LOG_STR("listener", listen->name));
+    limit_silent(r);
+}
+
+enum result relay_open(struct relay *r, const struct relay_options *o)
+{
+    *r = (struct relay){.io = o->io,
+                        .pool = o->pool,
+                        .resolver = o->resolver,
+                        .totals = o->totals,
+                        .worker = o->worker,
+                        .silent_max = o->silent_max};
+    TAILQ_INIT(&r->sessions);
+    TAILQ_INIT(&r->silent);
+    struct outbound_options out = {
+        .io = o->io, .pool = o->pool, .resolver = o->resolver, .permits = o->permits, .worker = o->worker};
+    r->outbound = outbound_pool_new(&out);
+    r->folders = folder_context_new(o->io, o->pool);
+    return r->outbound && r->folders ? OK : ERR_MEMORY;
+}
+
+/* An association that rests between messages is not waited for: the sender has all its answers. */
+static void end_resting(struct relay *r)
+{
+    struct session *s, *next;
+    uint64_t now = io_now(r->io);
+    for (s = TAILQ_FIRST(&r->sessions); s; s = next) {
+        next = TAILQ_NEXT(s, link);
+        bool rests = s->outstanding == 0 && !s->receiving && !s->negotiation;
+        if (!s->is_over && rests && now - s->a.stream.received_ms >= DRAIN_REST_MS)
+            association_abort(&s->a, "stopping");
+    }
+}
+
+static void on_drain(struct io_timer *t)
+{
+    struct relay *r = t->owner;
+    end_resting(r);
+    io_timer_start(r->io, t, DRAIN_CHECK_MS);
+}
+
+void relay_drain(struct relay *r)
+{
+    if (r->is_draining)
+        return;
+    r->is_draining = true;
+    r->drain = (struct io_timer){.on_fire = on_drain, .owner = r};
+    on_drain(&r->drain);
+}
+
+bool relay_is_quiet(const struct relay *r)
+{
+    const struct session *s;
+    TAILQ_FOREACH (s, &r->sessions, link)
+        if (!s->is_over)
+            return false;
+    return r->message_count == 0;
+}
+
+void relay_stop(struct relay *r)
+{
+    struct session *s, *next;
+    io_timer_stop(r->io, &r->drain);
+    for (s = TAILQ_FIRST(&r->sessions); s; s = next) {
+        next = TAILQ_NEXT(s, link);
+        if (!s->is_over)
+            association_abort(&s->a, "stopping");
+        association_drop(&s->a);
+    }
+    outbound_pool_close(r->outbound);
+}
+
+bool relay_is_empty(const struct relay *r)
+{
+    return TAILQ_EMPTY(&r->sessions) && r->message_count == 0 && outbound_pool_is_empty(r->outbound);
+}
+
+void relay_close(struct relay *r)
+{
+    outbound_pool_free(&r->outbound);
+    folder_context_free(&r->folders);
+}

@@ -1,0 +1,69 @@
+/* One inbound association: its sender, what was negotiated, its messages. Lives until the last of them is over. */
+#ifndef HILUM_RELAY_SESSION_H
+#define HILUM_RELAY_SESSION_H
+
+#include "relay/relay.h"
+#include "route/route.h"
+
+struct message;
+struct negotiation;
+
+enum { SESSION_WINDOW_MAX = 16 }; /* operations a sender may have outstanding, if it asks for more than one */
+
+struct session {
+    struct association a;
+    struct relay *relay;
+    struct config *config;
+    const struct config_listen *listen;
+    unsigned references; /* the association, and each message */
+    char calling[17], called[17];
+    uint8_t remote[16];
+    char remote_text[64];
+    uint64_t user;
+    bool is_silent, is_counted, is_over;
+    struct negotiation *negotiation; /* while the request waits for its answer */
+    struct pdu_associate
+        *extras; /* roles, extended negotiation, identity of the request, for requests of ours; NULL: none */
+    uint64_t profile;               /* hash of roles and extended negotiation */
+    bool *came_from;                /* by node index: the sender is that node; NULL: it is none */
+    struct message *receiving;      /* the one whose data set is coming */
+    TAILQ_HEAD(, message) messages; /* not answered yet */
+    unsigned outstanding;
+    unsigned next_message;
+    TAILQ_ENTRY(session) link, silent_link;
+};
+
+void session_ref(struct session *s);
+void session_unref(struct session *s);
+
+/* What routes ask for, without the message's own facts. */
+void session_facts(const struct session *s, enum config_service service, struct route_facts *out);
+
+/* After a message has been answered. */
+void session_message_over(struct session *s, struct message *m);
+
+/* negotiate.c: from the request to association_answer_take or association_reject. */
+void negotiate_begin(struct session *s);
+void negotiate_cancel(struct session *s);
+
+/* proposal.c */
+/* Keeps roles, extended negotiation, identity of the request for later. False without memory. */
+bool proposal_keep_extras(struct session *s, const struct pdu_associate *request);
+/* Appends a context (views are copied). False without memory or past 128. */
+bool proposal_add(struct pdu_associate *request, uint8_t id, struct view abstract_syntax,
+                  const struct view *transfer_syntaxes, unsigned count);
+/* Copies the extras and the async window into a request of ours. */
+bool proposal_add_extras(struct pdu_associate *request, const struct session *s);
+/* The contexts of a later association for this session: these syntaxes first, then what else the session may send; original and
+ * Implicit VR LE apart. */
+bool proposal_fill(struct pdu_associate *request, const struct session *s, const char *abstract_syntax,
+                   const char *transfer_syntax);
+/* The title that a node sees. */
+const char *proposal_calling(const struct session *s, const struct config_node *node);
+
+static inline struct view view_of(const char *text)
+{
+    return (struct view){(const uint8_t *)text, __builtin_strlen(text)};
+}
+
+#endif

@@ -1,0 +1,345 @@
+#include "relay/sink_node.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "dicom/uid.h"
+#include "dimse/status.h"
+
+struct sink_node {
+    struct sink sink; /* first */
+    struct session *session;
+    struct outbound_want want;
+    struct outbound_exchange exchange;
+    uint8_t context_id;
+    struct slices queue;  /* not given to the association yet */
+    struct slices replay; /* all of the data set so far, for a second try */
+    bool is_sending;      /* the request has been sent */
+    bool is_finished;     /* all data are here */
+    bool is_sent;         /* all has been given to the association */
+    bool is_over;         /* on_done has been called, or abandoned */
+    bool has_early_answer;
+    uint16_t early_status;
+    char early_comment[65];
+    struct io_timer response;
+    struct io_task gone;
+};
+
+static struct io *io_of(const struct sink_node *n)
+{
+    return n->session->relay->io;
+}
+
+static void on_gone(struct io_task *task)
+{
+    struct sink_node *n = task->owner;
+    n->sink.on_gone(&n->sink);
+    free(n);
+}
+
+static void over(struct sink_node *n)
+{
+    n->is_over = true;
+    io_timer_stop(io_of(n), &n->response);
+    outbound_cancel(&n->want);
+    slices_clear(&n->queue);
+    slices_clear(&n->replay);
+    n->sink.retains = false;
+    io_defer(io_of(n), &n->gone);
+}
+
+static void done(struct sink_node *n, uint16_t status, const char *comment)
+{
+    if (n->is_over)
+        return;
+    over(n);
+    n->sink.on_done(&n->sink, status, comment);
+}
+
+static void fail(struct sink_node *n, uint16_t status, const char *why)
+{
+    char comment[65];
+    snprintf(comment, sizeof(comment), "%s: %s", n->sink.node->name, why);
+    done(n, status, comment);
+}
+
+/* Failure by our own judgement of the node's answer: the association is not to be trusted any more. */
+static void distrust(struct sink_node *n, const char *why)
+{
+    outbound_abandon(&n->exchange, why);
+    fail(n, DIMSE_STATUS_OUT_OF_RESOURCES, why);
+}
+
+static void on_response_timeout(struct io_timer *t)
+{
+    distrust(t->owner, "no response in time");
+}
+
+static void await_response(struct sink_node *n)
+{
+    if (n->is_sent && !n->response.is_armed && association_backlog(&n->exchange.outbound->a) == 0)
+        io_timer_start(io_of(n), &n->response, n->session->config->timeouts.response);
+}
+
+static void fill_command(const struct sink_node *n, struct dimse_command *c)
+{
+    const struct dimse_command *in = n->sink.message->command;
+    /* The move originator (1030, 1031) belongs to the sender's leg and is dropped. */
+    *c = (struct dimse_command){.has = in->has & (DIMSE_HAS_AFFECTED_CLASS | DIMSE_HAS_FIELD |
+                                                  DIMSE_HAS_PRIORITY | DIMSE_HAS_AFFECTED_INSTANCE),
+                                .field = in->field,
+                                .priority = in->priority,
+                                .affected_class = in->affected_class,
+                                .affected_instance = in->affected_instance,
+                                .data_set_type =
+                                    n->sink.message->has_data ? DIMSE_DATA_SET : DIMSE_NO_DATA_SET};
+    c->has |= DIMSE_HAS_DATA_SET_TYPE;
+    if (in->field == DIMSE_C_STORE_RQ)
+        c->has |= DIMSE_HAS_PRIORITY;
+}
+
+/* Moves what is queued to the association, beginning with the request. */
+static void pump(struct sink_node *n)
+{
+    struct outbound *o = n->exchange.outbound;
+    bool ok = true;
+    if (n->is_over || !o || !n->sink.is_flowing || n->is_sent)
+        return;
+    if (!n->is_sending) {
+        struct dimse_command c;
+        fill_command(n, &c);
+        n->is_sending = true;
+        if (!outbound_request(&n->exchange, n->context_id, &c))
+            return; /* on_lost comes */
+    }
+    while (ok && n->queue.count > 0) {
+        struct slice *first = slices_at(&n->queue, 0);
+        uint32_t len = first->len;
+        ok = association_send_data(&o->a, first->buf, first->at, len);
+        if (ok)
+            slices_consume(&n->queue, len);
+    }
+    if (ok && n->is_finished) {
+        if (n->sink.message->has_data)
+            ok = association_send_data_end(&o->a);
+        n->is_sent = true;
+        outbound_sent_all(&n->exchange);
+        if (n->has_early_answer && n->exchange.outbound) {
+            outbound_finish(&n->exchange);
+            done(n, n->early_status, n->early_comment);
+            return;
+        }
+    }
+    if (!ok)
+        distrust(n, "out of memory");
+}
+
+static void on_sent(struct outbound_exchange *x)
+{
+    struct sink_node *n = x->owner;
+    n->sink.progress_ms = io_now(io_of(n));
+    await_response(n);
+}
+
+static bool names_another_instance(const struct sink_node *n, const struct dimse_command *c)
+{
+    const struct dimse_command *asked = n->sink.message->command;
+    return (c->has & DIMSE_HAS_AFFECTED_INSTANCE) && dicom_uid_trim(c->affected_instance).len > 0 &&
+           !dicom_uid_equal(c->affected_instance, asked->affected_instance);
+}
+
+static void on_response(struct outbound_exchange *x, const struct dimse_command *c)
+{
+    struct sink_node *n = x->owner;
+    char comment[65];
+    struct view text = dicom_uid_trim(c->comment);
+    snprintf(comment, sizeof(comment), "%.*s", (int)(text.len < 64 ? text.len : 64),
+             text.at ? (const char *)text.at : "");
+    if (names_another_instance(n, c)) {
+        distrust(n, "answered for another instance");
+    } else if (n->is_sent) {
+        outbound_finish(x);
+        done(n, c->status, comment);
+    } else if (dimse_store_severity(c->status) < 2) {
+        distrust(n, "answered success before it had all"); /* PS3.7 9.3.1.3: only after the whole request */
+    } else {
+        n->has_early_answer = true; /* the message is sent to its end all the same */
+        n->early_status = c->status;
+        memcpy(n->early_comment, comment, sizeof(comment));
+    }
+}
+
+static void acquire(struct sink_node *n, bool fresh_only);
+
+static void on_lost(struct outbound_exchange *x, const char *why)
+{
+    struct sink_node *n = x->owner;
+    io_timer_stop(io_of(n), &n->response);
+    if (n->is_over)
+        return;
+    if (n->has_early_answer) {
+        done(n, n->early_status, n->early_comment);
+        return;
+    }
+    if (!n->sink.retains) {
+        fail(n, DIMSE_STATUS_OUT_OF_RESOURCES, why);
+        return;
+    }
+    LOG(LOG_INFO, "sent again on a fresh association", LOG_STR("message", n->sink.message->id),
+        LOG_STR("node", n->sink.node->name), LOG_STR("cause", why));
+    n->sink.retains = false;
+    n->is_sending = n->is_sent = false;
+    slices_clear(&n->queue);
+    n->queue = n->replay;
+    n->replay = (struct slices){0};
+    acquire(n, true);
+}
+
+static void on_ready(struct outbound_want *w, const struct association_context *context, bool is_reused)
+{
+    struct sink_node *n = w->owner;
+    n->context_id = context->id;
+    n->sink.progress_ms = io_now(io_of(n));
+    if (is_reused) {
+        n->sink.retains = true;
+        for (uint32_t i = 0; i < n->queue.count; i++) {
+            struct slice *s = slices_at(&n->queue, i);
+            if (!slices_push(&n->replay, s->buf, s->at, s->len))
+                n->sink.retains = false;
+        }
+        if (n->replay.bytes > n->session->config->replay_max)
+            n->sink.retains = false;
+        if (!n->sink.retains)
+            slices_clear(&n->replay);
+    }
+    if (!n->sink.is_ready)
+        n->sink.on_ready(&n->sink);
+    pump(n);
+}
+
+static void on_failed(struct outbound_want *w, enum outbound_failure kind, const char *why)
+{
+    struct sink_node *n = w->owner;
+    fail(n,
+         kind == OUTBOUND_NOT_ACCEPTED ? DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED : DIMSE_STATUS_OUT_OF_RESOURCES,
+         why);
+}
+
+static bool build(struct outbound_want *w, struct pdu_associate *request)
+{
+    const struct sink_node *n = w->owner;
+    return proposal_fill(request, n->session, w->abstract_syntax, w->transfer_syntax) &&
+           proposal_add_extras(request, n->session);
+}
+
+static void acquire(struct sink_node *n, bool fresh_only)
+{
+    struct session *s = n->session;
+    const struct sink_message *m = n->sink.message;
+    n->exchange = (struct outbound_exchange){
+        .owner = n, .on_response = on_response, .on_lost = on_lost, .on_sent = on_sent};
+    n->want = (struct outbound_want){.owner = n,
+                                     .config = s->config,
+                                     .node = n->sink.node,
+                                     .calling = proposal_calling(s, n->sink.node),
+                                     .user = s->user,
+                                     .profile = s->profile,
+                                     .is_private = s->extras && s->extras->has_identity,
+                                     .abstract_syntax = m->abstract_syntax,
+                                     .transfer_syntax = m->transfer_syntax,
+                                     .fresh_only = fresh_only,
+                                     .wait_ms = s->config->timeouts.response,
+                                     .build = build,
+                                     .exchange = &n->exchange,
+                                     .on_ready = on_ready,
+                                     .on_failed = on_failed};
+    outbound_acquire(s->relay->outbound, &n->want);
+}
+
+/* A pair that the node is known to refuse costs no association. */
+static bool is_known_refused(const struct sink_node *n)
+{
+    const struct sink_message *m = n->sink.message;
+    struct view transfer = view_of(m->transfer_syntax);
+    return knowledge_choice(outbound_knowledge(n->session->relay->outbound), n->sink.node,
+                            proposal_calling(n->session, n->sink.node), view_of(m->abstract_syntax),
+                            &transfer, 1, io_now(io_of(n)), NULL) == KNOWLEDGE_REFUSED;
+}
+
+static void start(struct sink *s)
+{
+    struct sink_node *n = (struct sink_node *)s;
+    if (is_known_refused(n))
+        fail(n, DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED, "presentation context not accepted");
+    else
+        acquire(n, false);
+}
+
+static void data(struct sink *s, struct buf *b, uint8_t *at, uint32_t len)
+{
+    struct sink_node *n = (struct sink_node *)s;
+    if (n->sink.retains &&
+        (n->replay.bytes + len > n->session->config->replay_max || !slices_push(&n->replay, b, at, len))) {
+        n->sink.retains = false;
+        slices_clear(&n->replay);
+    }
+    if (n->queue.bytes == 0)
+        n->sink.progress_ms = io_now(io_of(n)); /* a stall is counted from here */
+    if (!slices_push(&n->queue, b, at, len)) {
+        distrust(n, "out of memory");
+        return;
+    }
+    pump(n);
+}
+
+static void finish(struct sink *s)
+{
+    struct sink_node *n = (struct sink_node *)s;
+    n->is_finished = true;
+    pump(n);
+    if (n->exchange.outbound)
+        await_response(n);
+}
+
+static void flow(struct sink *s)
+{
+    pump((struct sink_node *)s);
+}
+
+static void abandon(struct sink *s)
+{
+    struct sink_node *n = (struct sink_node *)s;
+    if (n->is_over)
+        return;
+    outbound_abandon(&n->exchange, "message abandoned");
+    over(n);
+}
+
+static size_t backlog(const struct sink *s)
+{
+    const struct sink_node *n = (const struct sink_node *)s;
+    size_t bytes = n->queue.bytes;
+    if (n->exchange.outbound && n->is_sending && !n->is_sent)
+        bytes += association_backlog(&n->exchange.outbound->a);
+    return bytes;
+}
+
+static const struct sink_ops node_ops = {
+    .start = start, .data = data, .finish = finish, .abandon = abandon, .backlog = backlog, .flow = flow};
+
+struct sink *sink_node_new(struct session *s, const struct config_node *node, const struct sink_message *m)
+{
+    struct sink_node *n = calloc(1, sizeof(*n));
+    if (!n)
+        return NULL;
+    n->sink.ops = &node_ops;
+    n->sink.node = node;
+    n->sink.message = m;
+    n->session = s;
+    n->response = (struct io_timer){.on_fire = on_response_timeout, .owner = n};
+    n->gone = (struct io_task){.run = on_gone, .owner = n};
+    return &n->sink;
+}

@@ -1,0 +1,19 @@
+/* One verdict a message (product page, "Acknowledgement means safety"). */
+#include "dimse/status.h"
+#include "relay/message.h"
+
+void message_verdict(const struct message *m, uint16_t *status_out, const char **comment_out)
+{
+    *status_out = m->is_preset ? m->status : DIMSE_STATUS_SUCCESS;
+    *comment_out = m->comment;
+    int worst = 0;
+    for (unsigned i = 0; !m->is_preset && i < m->sink_count; i++) {
+        const struct message_outcome *s = &m->outcomes[i];
+        int severity = dimse_store_severity(s->status);
+        if (severity <= worst) /* among equals the first of `to` speaks */
+            continue;
+        worst = severity;
+        *status_out = s->status;
+        *comment_out = s->comment;
+    }
+}

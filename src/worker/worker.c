@@ -1,0 +1,142 @@
+#include "worker/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "worker/listener.h"
+
+enum { QUIET_CHECK_MS = 20, STOP_BOUND_MS = 1000 };
+
+struct order {
+    struct io_message message;
+    struct worker *worker;
+    void (*run)(struct worker *w);
+};
+
+static void on_session_over(void *owner)
+{
+    struct worker *w = owner;
+    atomic_fetch_sub(&w->load, 1);
+}
+
+enum result worker_open(struct worker *w, const struct worker_options *o, char *why, size_t why_cap)
+{
+    *w = (struct worker){.index = o->index, .peers = o->peers, .peer_count = o->peer_count};
+    TAILQ_INIT(&w->listeners);
+    pool_init(&w->pool, o->memory);
+    struct io_options io_options = {.pool = &w->pool};
+    enum result r = io_new(&io_options, &w->io, why, why_cap);
+    if (r != OK)
+        return r;
+    struct relay_options relay_options = {.io = w->io,
+                                          .pool = &w->pool,
+                                          .resolver = o->resolver,
+                                          .permits = o->permits,
+                                          .totals = o->totals,
+                                          .worker = o->index,
+                                          .silent_max = o->silent_max};
+    r = relay_open(&w->relay, &relay_options);
+    w->relay.on_session_over = on_session_over;
+    w->relay.owner = w;
+    if (r != OK)
+        snprintf(why, why_cap, "out of memory");
+    return r;
+}
+
+static bool is_finished(const struct worker *w)
+{
+    return w->is_stopping && (w->stop_now || (relay_is_empty(&w->relay) && TAILQ_EMPTY(&w->listeners)));
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    if (io_adopt(w->io) != OK) {
+        LOG(LOG_ERROR, "worker cannot use its ring", LOG_INT("worker", w->index));
+        return NULL;
+    }
+    while (!is_finished(w))
+        io_run(w->io);
+    return NULL;
+}
+
+enum result worker_start(struct worker *w)
+{
+    if (pthread_create(&w->thread, NULL, worker_main, w))
+        return ERR_IO;
+    w->is_started = true;
+    return OK;
+}
+
+void worker_join(struct worker *w)
+{
+    if (w->is_started)
+        pthread_join(w->thread, NULL);
+    w->is_started = false;
+}
+
+void worker_close(struct worker *w)
+{
+    relay_close(&w->relay);
+    io_free(&w->io);
+    if (w->pool.in_use == 0)
+        pool_free(&w->pool);
+}
+
+static void on_order(struct io_message *m)
+{
+    struct order *o = (struct order *)((char *)m - offsetof(struct order, message));
+    o->run(o->worker);
+    free(o);
+}
+
+static void give_order(struct worker *w, void (*run)(struct worker *w))
+{
+    struct order *o = malloc(sizeof(*o));
+    if (!o)
+        return;
+    *o = (struct order){.message = {.on_message = on_order}, .worker = w, .run = run};
+    io_post(w->io, &o->message);
+}
+
+static void on_quiet_check(struct io_timer *t)
+{
+    struct worker *w = t->owner;
+    atomic_store(&w->is_quiet, relay_is_quiet(&w->relay));
+    io_timer_start(w->io, t, QUIET_CHECK_MS);
+}
+
+static void drain(struct worker *w)
+{
+    listeners_close(w);
+    relay_drain(&w->relay);
+    w->quiet_check = (struct io_timer){.on_fire = on_quiet_check, .owner = w};
+    on_quiet_check(&w->quiet_check);
+}
+
+void worker_drain(struct worker *w)
+{
+    give_order(w, drain);
+}
+
+static void on_stop_bound(struct io_timer *t)
+{
+    struct worker *w = t->owner;
+    w->stop_now = true;
+}
+
+static void stop(struct worker *w)
+{
+    w->is_stopping = true;
+    listeners_close(w);
+    io_timer_stop(w->io, &w->quiet_check);
+    relay_stop(&w->relay);
+    w->stop_bound = (struct io_timer){.on_fire = on_stop_bound, .owner = w};
+    io_timer_start(w->io, &w->stop_bound, STOP_BOUND_MS);
+}
+
+void worker_stop(struct worker *w)
+{
+    give_order(w, stop);
+}

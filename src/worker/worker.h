@@ -1,0 +1,68 @@
+/*
+ * A thread and its ring. Worker 0 also accepts, and gives each connection to the worker with the least associations, where it
+ * lives and dies. What crosses workers goes by message.
+ */
+#ifndef HILUM_WORKER_WORKER_H
+#define HILUM_WORKER_WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "relay/relay.h"
+
+struct worker;
+struct listener;
+
+struct worker {
+    unsigned index;
+    pthread_t thread;
+    bool is_started;
+    struct io *io;
+    struct pool pool;
+    struct relay relay;
+    atomic_uint load;     /* associations given to it and not over */
+    atomic_bool is_quiet; /* draining, and nothing is on its way */
+    bool is_stopping;
+    struct io_timer quiet_check, stop_bound;
+    bool stop_now;
+    /* worker 0 */
+    struct worker *peers; /* all workers, this one included */
+    unsigned peer_count, next_peer;
+    TAILQ_HEAD(, listener) listeners;
+};
+
+struct worker_options {
+    unsigned index;
+    uint64_t memory; /* bytes, this worker's part */
+    struct resolver *resolver;
+    struct permits_registry *permits;
+    struct relay_totals *totals;
+    unsigned silent_max;
+    struct worker *peers;
+    unsigned peer_count;
+};
+
+/* Prepares everything; the thread is not started. ERR_IO with why. */
+MUST_USE enum result worker_open(struct worker *w, const struct worker_options *options, char *why,
+                                 size_t why_cap);
+MUST_USE enum result worker_start(struct worker *w);
+/* After the thread has ended (or was never started). */
+void worker_close(struct worker *w);
+
+/* From the main thread, by message: */
+void worker_drain(struct worker *w);
+/* The thread ends within about a second; then worker_join. */
+void worker_stop(struct worker *w);
+void worker_join(struct worker *w);
+
+/* A socket that listens, with what it belongs to. */
+struct worker_listener {
+    int fd; /* taken; -1: the one that already listens there goes on */
+    const struct config_listen *listen;
+};
+/* To worker 0: these listeners of this configuration, instead of those before. Listeners with the same address and port go on.
+ * Takes a reference on the configuration. */
+MUST_USE enum result worker_set_listeners(struct worker *w, struct config *config,
+                                          const struct worker_listener *list, size_t count);
+
+#endif
