@@ -129,7 +129,7 @@ def same_data(sent, got):
 
 
 class Gateway:
-    """A running gateway. Settings are the keys of `gateway { }`; timeouts are scaled by SLOW unless given as text."""
+    """A running gateway in a temporary folder ("$FOLDER" in declarations). Settings are the keys of `gateway { }`."""
 
     def __init__(self, *declarations, listen=None, environment=None, log_format="json", **settings):
         self.folder = tempfile.mkdtemp(prefix="hilum-test-")

@@ -1,4 +1,4 @@
-"""What real devices do (the numbers are those of docs/quirks.md), each in both roles where it makes sense."""
+"""What real devices do (the numbers are those of docs/testing.md), each in both roles where it makes sense."""
 
 import socket
 import time
