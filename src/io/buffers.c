@@ -68,6 +68,7 @@ void io_buffers_refill(struct io *io)
         io->posted[id] = b;
         io->posted_order[(io->order_head + io->posted_count) % IO_POSTED_MAX] = id;
         io->posted_count++;
+        io->posted_at[id] = (uint16_t)((io->posted_ring->tail + added) & (IO_POSTED_MAX - 1));
         io_uring_buf_ring_add(io->posted_ring, b->data, b->size, id, io_uring_buf_ring_mask(IO_POSTED_MAX),
                               added++);
     }
@@ -75,6 +76,13 @@ void io_buffers_refill(struct io *io)
         io_uring_buf_ring_advance(io->posted_ring, added);
     if (io->posted_count > 0)
         wake_waiters(io, io->posted_count);
+}
+
+/* What the kernel may fill of a posted buffer. Kernels before 6.16 cut the entry itself when a bundled receive ends in the
+ * middle of the buffer, also for the receive that takes it later. */
+static uint32_t posted_size(const struct io *io, uint16_t id)
+{
+    return io->posted_ring->bufs[io->posted_at[id]].len;
 }
 
 static struct buf *take_posted(struct io *io, uint16_t id)
@@ -104,8 +112,9 @@ void io_buffers_collect(struct io *io, uint16_t id, uint32_t n)
             at++;
         uint16_t next = io->posted_order[(io->order_head + at + 1) % IO_POSTED_MAX];
         bool has_next = at + 1 < io->posted_count;
+        uint32_t size = posted_size(io, id);
         struct buf *b = take_posted(io, id);
-        b->used = n < b->size ? n : b->size;
+        b->used = n < size ? n : size;
         n -= b->used;
         hilum_assert(io->received_count < IO_BUNDLE_MAX);
         io->received[io->received_count++] = b;
@@ -139,15 +148,24 @@ void io_buffers_short(struct io *io)
         io->posted_target *= 2;
 }
 
+/*
+ * A bundle asks for one byte more than whole buffers: the kernel (6.16 on) leaves a buffer that it could not fill alone, and,
+ * because it did so, does not go on. Asked for whole buffers, it would go on, after the last, with all that the socket
+ * holds, whatever the length asked for.
+ */
 void io_receive(struct io *io, struct io_op *op, int fd, size_t max_bytes)
 {
-    const size_t bundle_max = (size_t)(IO_BUNDLE_MAX - 1) * BUF_BYTES;
+    const size_t buffers_max = IO_POSTED_MAX / 2;
     struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_RECEIVE);
-    size_t limit = io->has_bundles ? bundle_max : BUF_BYTES;
-    io_uring_prep_recv(sqe, fd, NULL, max_bytes < limit ? max_bytes : limit, 0);
+    size_t buffers = max_bytes / BUF_BYTES;
+    bool is_bundle = io->has_bundles && buffers > 1;
+    size_t len = max_bytes < BUF_BYTES ? max_bytes : BUF_BYTES;
+    if (is_bundle)
+        len = (buffers < buffers_max ? buffers : buffers_max) * BUF_BYTES + 1;
+    io_uring_prep_recv(sqe, fd, NULL, len, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = 0;
-    if (io->has_bundles)
+    if (is_bundle)
         sqe->ioprio |= 1U << 4; /* IORING_RECVSEND_BUNDLE */
     io_uring_sqe_set_data(sqe, op);
 }

@@ -9,10 +9,10 @@
 
 enum {
     IO_TICK_MS = 16,
-    IO_WHEEL_SLOTS = 4096, /* one revolution: 65.5 s; longer timers stay for more than one */
-    IO_POSTED_MAX = 128,   /* entries of the provided-buffer ring, a power of two */
-    IO_POSTED_FIRST = 16,  /* 1 MiB of receive buffers: stays in the L2 cache */
-    IO_BUNDLE_MAX = 64,    /* buffers that one receive may fill */
+    IO_WHEEL_SLOTS = 4096,         /* one revolution: 65.5 s; longer timers stay for more than one */
+    IO_POSTED_MAX = 128,           /* entries of the provided-buffer ring, a power of two */
+    IO_POSTED_FIRST = 16,          /* 1 MiB of receive buffers: stays in the L2 cache */
+    IO_BUNDLE_MAX = IO_POSTED_MAX, /* buffers that one receive may fill, at worst all */
 };
 
 enum io_kind { IO_KIND_PLAIN, IO_KIND_RECEIVE, IO_KIND_SEND, IO_KIND_ACCEPT };
@@ -45,6 +45,7 @@ struct io {
     struct io_uring_buf_ring *posted_ring;
     struct buf *posted[IO_POSTED_MAX];    /* by buffer id */
     uint16_t posted_order[IO_POSTED_MAX]; /* ids as the kernel will take them, oldest first */
+    uint16_t posted_at[IO_POSTED_MAX];    /* by buffer id: its place in the ring */
     uint16_t free_ids[IO_POSTED_MAX];
     unsigned order_head, posted_count, posted_target, free_id_count;
     TAILQ_HEAD(io_waiters, io_waiter) waiters;

@@ -150,7 +150,8 @@ void io_quick_ack(int fd);
 
 /*
  * Receives up to max_bytes into buffers of the pool; n is 0 at the end of the stream. The buffers are taken by
- * io_received from inside the callback. With bundles one receive may fill several.
+ * io_received from inside the callback. With bundles one receive may fill several, if max_bytes is room for that (kernels 6.10
+ * to 6.15 may go beyond it there).
  */
 void io_receive(struct io *io, struct io_op *op, int fd, size_t max_bytes);
 /* The next filled buffer of the receive that is calling back: its reference passes to the caller, *len_out bytes are in it from

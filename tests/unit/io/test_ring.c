@@ -386,15 +386,66 @@ static void a_receive_may_fill_several_buffers(void **state)
         assert_int_equal(sent.error, IO_NONE);
         slices_consume(&queue, (size_t)sent.n);
     }
-    io_receive(l->io, &received.op, server, LEN);
+    io_receive(l->io, &received.op, server, 2 * BUF_BYTES); /* no more than asked for, though more is there */
     await(l, &received);
     assert_int_equal(received.error, IO_NONE);
-    assert_true(received.n > BUF_BYTES);
+    assert_true(received.n > BUF_BYTES && received.n <= 2 * BUF_BYTES + 1);
     assert_true(received.received.count >= 2);
     assert_int_equal(received.received.bytes, received.n);
     assert_bytes(&received.received, 0);
+    for (size_t came = (size_t)received.n; came < LEN; came += (size_t)received.n) {
+        io_receive(l->io, &received.op, server, LEN);
+        await(l, &received);
+        assert_bytes(&received.received, came);
+    }
     io_close(client);
     io_close(server);
+}
+
+/* Receives that wait have seen the same posted buffers as the one that fills them. */
+static void receives_that_wait_leave_the_buffers_to_others_whole(void **state)
+{
+    struct loop *l = *state;
+    enum { SOCKETS = 4, LEN = 3 * BUF_BYTES + 5 };
+    static const size_t asked[SOCKETS] = {100, 2 * BUF_BYTES, BUF_BYTES - 1, 3 * BUF_BYTES + 77};
+    int client[SOCKETS], server[SOCKETS];
+    struct done received[SOCKETS], sent;
+    done_init(&sent);
+    for (unsigned i = 0; i < SOCKETS; i++) {
+        connect_pair(l, &client[i], &server[i]);
+        done_init(&received[i]);
+        received[i].io = l->io;
+        io_receive(l->io, &received[i].op, server[i], asked[i]);
+    }
+    loop_turn(l);
+    for (unsigned k = 0; k < SOCKETS; k++) { /* the last is served first */
+        unsigned i = SOCKETS - 1 - k;
+        struct slices queue = {0};
+        size_t came = 0;
+        queue_bytes(l, &queue, 0, LEN, 60000);
+        while (came < LEN) {
+            if (queue.bytes > 0 && !sent.op.is_pending)
+                io_send(l->io, &sent.op, client[i], &queue);
+            unsigned receives = received[i].count, sends = sent.count;
+            LOOP_UNTIL(l, received[i].count > receives || sent.count > sends);
+            if (sent.count > sends)
+                slices_consume(&queue, (size_t)sent.n);
+            if (received[i].count == receives)
+                continue;
+            assert_int_equal(received[i].error, IO_NONE);
+            assert_bytes(&received[i].received, came);
+            came += (size_t)received[i].n;
+            if (came < LEN)
+                io_receive(l->io, &received[i].op, server[i], asked[i]);
+        }
+        if (sent.op.is_pending)
+            await(l, &sent);
+        slices_clear(&queue);
+    }
+    for (unsigned i = 0; i < SOCKETS; i++) {
+        io_close(client[i]);
+        io_close(server[i]);
+    }
 }
 
 struct hungry {
@@ -767,6 +818,7 @@ int main(void)
         RING_TEST(messages_of_another_thread_come_whole_and_in_order),
         RING_TEST(bytes_arrive_as_they_were_sent),
         RING_TEST(a_receive_may_fill_several_buffers),
+        RING_TEST(receives_that_wait_leave_the_buffers_to_others_whole),
         RING_TEST(without_buffers_a_receive_says_so_and_waiters_are_called),
         RING_TEST(what_a_callback_does_not_take_goes_back),
         RING_TEST(a_pending_receive_ends_when_it_is_cancelled),
