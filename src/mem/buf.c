@@ -123,6 +123,8 @@ void buf_unref(struct buf **bp)
     struct budget *budget = b->budget;
     struct pool *p = b->pool;
     b->budget = NULL;
+    if (budget && budget->last == b)
+        budget->last = NULL;
     if (b->is_receive)
         receive_buf_return(p, b);
     else
@@ -136,6 +138,7 @@ void buf_charge(struct buf *b, struct budget *budget)
     hilum_assert(!b->budget);
     b->budget = budget;
     budget->held++;
+    budget->last = b;
 }
 
 struct budget *budget_new(void (*on_release)(void *owner), void *owner)

@@ -30,6 +30,8 @@ struct budget {
     void (*on_release)(
         void *owner); /* a buffer came back; called at once: only set a flag or defer work there */
     void *owner;
+    struct buf
+        *last; /* the last one charged that is still out; no reference: it goes when nobody else holds it */
 };
 
 struct buf {

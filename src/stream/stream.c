@@ -4,7 +4,11 @@
 
 #include "base/assert.h"
 
-enum { SMALL_RECEIVE = 16 << 10 };
+enum {
+    SMALL_RECEIVE = 16 << 10, /* copied behind the one before */
+    COMPACT_FROM =
+        8, /* with so many buffers held, every receive that fits is: bytes gathered fill their buffers */
+};
 
 static void receive_more(struct stream *s);
 
@@ -35,7 +39,6 @@ static void tell_closed(struct stream *s)
     io_close(s->fd);
     s->fd = -1;
     slices_clear(&s->sending);
-    buf_unref(&s->tail);
     budget_leave(&s->budget);
     s->user->on_closed(s);
 }
@@ -48,12 +51,13 @@ static void lose(struct stream *s, enum io_error error)
     s->user->on_lost(s, error);
 }
 
-/* Small pieces move behind the piece before; what is left of a buffer nobody else holds is used from its start. */
+/* Small pieces move behind the piece before, as long as somebody holds that. The stream itself must not hold it: idle
+ * streams would keep a small pool from those that wait. */
 static struct buf *join_tail(struct stream *s, struct buf *b, uint8_t **at_out, uint32_t len)
 {
-    struct buf *tail = s->tail;
+    struct buf *tail = s->budget->last;
     *at_out = b->data;
-    if (tail && len < SMALL_RECEIVE && tail->size - tail->used >= len) {
+    if (tail && (len < SMALL_RECEIVE || s->budget->held >= COMPACT_FROM) && tail->size - tail->used >= len) {
         *at_out = tail->data + tail->used;
         memcpy(*at_out, b->data, len);
         tail->used += len;
@@ -61,8 +65,6 @@ static struct buf *join_tail(struct stream *s, struct buf *b, uint8_t **at_out, 
         return buf_ref(tail);
     }
     buf_charge(b, s->budget);
-    buf_unref(&s->tail);
-    s->tail = buf_ref(b);
     return b;
 }
 
@@ -76,8 +78,6 @@ static void deliver(struct stream *s, struct buf *b, uint32_t len)
     b = join_tail(s, b, &at, len);
     s->user->on_bytes(s, b, at, len);
     buf_unref(&b);
-    if (s->tail && (s->tail->refs == 1 || s->tail->used == s->tail->size))
-        buf_unref(&s->tail);
 }
 
 static void on_received(struct io_op *op, enum io_error error, int64_t n)

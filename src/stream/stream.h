@@ -41,9 +41,8 @@ struct stream {
     struct io_task work;
     struct slices sending;
     struct budget *budget;
-    uint32_t limit;   /* receive buffers that may be held */
-    struct buf *tail; /* the last receive buffer, while it has room and somebody holds it */
-    bool is_reading;  /* the user wants bytes */
+    uint32_t limit;  /* receive buffers that may be held */
+    bool is_reading; /* the user wants bytes */
     bool is_lost, is_closing, close_told;
     uint64_t received_ms, sent_ms; /* when bytes last moved */
     uint64_t received_bytes, sent_bytes;

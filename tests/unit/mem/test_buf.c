@@ -135,6 +135,25 @@ static void a_budget_learns_when_its_buffers_come_back(void **state)
     pool_free(&p);
 }
 
+static void a_budget_knows_its_last_buffer_while_somebody_holds_it(void **state)
+{
+    (void)state;
+    struct pool p;
+    unsigned released = 0;
+    pool_init(&p, 1 << 20);
+    struct budget *g = budget_new(count_call, &released);
+    struct buf *one = buf_new(&p), *two = buf_new(&p);
+    buf_charge(one, g);
+    assert_ptr_equal(g->last, one);
+    buf_charge(two, g);
+    buf_unref(&one);
+    assert_ptr_equal(g->last, two);
+    buf_unref(&two);
+    assert_null(g->last);
+    budget_leave(&g);
+    pool_free(&p);
+}
+
 static void a_budget_that_holds_nothing_goes_with_its_owner(void **state)
 {
     (void)state;
@@ -282,6 +301,7 @@ int main(void)
         cmocka_unit_test(the_newest_free_buffer_is_lent_first),
         cmocka_unit_test(scratch_of_any_size_is_lent),
         cmocka_unit_test(a_budget_learns_when_its_buffers_come_back),
+        cmocka_unit_test(a_budget_knows_its_last_buffer_while_somebody_holds_it),
         cmocka_unit_test(a_budget_that_holds_nothing_goes_with_its_owner),
         cmocka_unit_test(bytes_leave_a_queue_in_the_order_they_came),
         cmocka_unit_test(every_range_can_be_copied_out),
