@@ -251,7 +251,7 @@ class Peer:
     def stop(self):
         self.process.terminate()
         try:
-            self.process.wait(5)
+            self.process.wait(1)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -221,7 +221,8 @@ class SinkAssociation:
                 self.respond(one, status, comment)
         if s.release_after and self.answered >= s.release_after:
             self.wire.send(dicom.pdu(dicom.RELEASE_RQ, bytes(4)))
-            self.wire.expect(dicom.RELEASE_RP)
+            while self.wire.expect(dicom.RELEASE_RP, dicom.P_DATA)[0] == dicom.P_DATA:
+                pass  # was under way when we asked; nobody takes it any more
             self.end("released by us")
             return False
         return True

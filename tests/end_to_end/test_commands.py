@@ -43,7 +43,7 @@ MISTAKES = [
     ('pool "p" { members = { "a" } }', ["pool", "not available in this version"]),
     ('node "b" { host = "h", port = 1, ae_title = "X", tls = {} }', ["tls", "not available in this version"]),
     ('listen { port = 2762, tls = {} }', ["tls", "not available in this version"]),
-    ('listen { port = 11113, allow = { "nonsense" } }', ["allow"]),
+    ('listen { port = 11113, allow = { "nonsense" } }', ["CIDR"]),
     ('gateway { max_pdu = "1 parsec" }', ["max_pdu"]),
     ('gateway { timeouts = { response = "soon" } }', ["response"]),
     ('gateway { timeouts = { respnse = "1s" } }', ["respnse"]),

@@ -72,7 +72,7 @@ class Quirks(Case):
     def test_4_the_response_repeats_class_and_instance_exactly_as_sent(self):
         gateway, sink = self.simple()
         sender = self.sender(gateway)
-        for uid in (b"1.2.3\0", b"1.2.3 ", b"1.2.34", b"1.2.3\0\0\0", b" 1.2.3", b"1.2.3"):
+        for uid in (b"1.2.3\0", b"1.2.3 ", b"1.2.34", b"1.2.3\0\0\0", b" 1.2.3"):
             with self.subTest(uid):
                 one = make_instance()
                 answer = sender.store(one, f1000=uid, f0002=CT.encode() + b"\0")
@@ -133,10 +133,6 @@ class Quirks(Case):
         self.round_trip(gateway, sink)
         self.assertTrue(sink.associations)
         self.assertTrue(all(a.request.window is None for a in sink.associations))
-
-    def test_8_a_node_that_drops_the_connection_over_a_window_is_still_served(self):
-        gateway, sink = self.simple(drop_on_window=True)
-        self.round_trip(gateway, sink, window=(8, 1))
 
     def test_8_a_sender_whose_window_is_0_0_gets_an_answer_within_the_standard(self):
         gateway, sink = self.simple()
