@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { BAR_MIN = 10, BAR_MAX = 40, COLUMNS_DEFAULT = 80, RATE_AFTER_MS = 500 };
+enum { BAR_MIN = 10, BAR_MAX = 24, COLUMNS_DEFAULT = 80, RATE_AFTER_MS = 500 };
 
 struct unit {
     const char *name;

@@ -31,7 +31,7 @@ struct sender {
     char comment[65];
     bool is_releasing, is_done;
     char file_fault[128]; /* ours: why the association was given up in the middle of a file */
-    uint64_t start_ms;
+    uint64_t start_ms, done_ms;
     uint64_t done_bytes; /* of files that are through, either way */
     uint64_t done_files;
     struct io_timer response, draw;
@@ -76,6 +76,14 @@ static void fail_file(struct sender *s, struct file *file, const char *why)
     report_failure(s->report, file->path, why);
 }
 
+static void finish(struct sender *s)
+{
+    if (s->is_done)
+        return;
+    s->is_done = true;
+    s->done_ms = io_now(s->client.io);
+}
+
 static void fail_rest(struct sender *s, const char *why)
 {
     uint64_t count = 0;
@@ -90,7 +98,7 @@ static void fail_rest(struct sender *s, const char *why)
     report_say(s->report, "%s: %s", s->client.options->target.text, why);
     if (count > 0)
         report_say(s->report, "%" PRIu64 " file%s not sent", count, count == 1 ? "" : "s");
-    s->is_done = true;
+    finish(s);
 }
 
 static const struct plan_context *context_of(const struct sender *s, const struct file *file)
@@ -288,8 +296,8 @@ static void on_end(struct association *a, enum association_end how, const char *
     s->a = NULL;
     io_timer_stop(s->client.io, &s->response);
     feed_stop(&s->feed);
-    if (s->client.is_interrupted || s->is_done) {
-        s->is_done = true;
+    if (s->is_done) {
+        /* interrupted, or given up: the report is complete */
     } else if (!was_established) {
         fail_rest(s, why);
     } else {
@@ -350,7 +358,7 @@ static void go_on(struct sender *s)
     while (i < s->files->count && s->files->list[i].state != FILE_WAITING)
         i++;
     if (i == s->files->count) {
-        s->is_done = true;
+        finish(s);
         return;
     }
     s->association = context_of(s, &s->files->list[i])->association;
@@ -417,7 +425,7 @@ enum result sender_run(const struct client_options *o, struct files *files, stru
     go_on(s);
     client_run(&s->client, &s->is_done);
     progress_clear(report->progress);
-    *elapsed_ms_out = io_now(s->client.io) - s->start_ms;
+    *elapsed_ms_out = s->done_ms - s->start_ms;
     close_sender(s);
     return OK;
 }
