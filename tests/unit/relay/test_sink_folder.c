@@ -496,6 +496,63 @@ static void directories_are_made_and_made_again(void **state)
     assert_true(file_holds(f, file, (const uint8_t *)"abcd", 4));
 }
 
+/* Turns that brought something, until the file is open. */
+static unsigned turns_until_ready(struct fixture *f, const char *instance)
+{
+    struct tested t;
+    unsigned turns = 0;
+    message_open(&t, f, instance);
+    t.sink->ops->start(t.sink);
+    while (!t.is_ready) {
+        unsigned wakes = f->loop.wakes;
+        loop_turn(&f->loop);
+        turns += f->loop.wakes == wakes;
+        assert_false(t.is_done);
+    }
+    t.sink->ops->finish(t.sink);
+    LOOP_UNTIL(&f->loop, t.is_gone);
+    assert_int_equal(t.status, 0);
+    return turns;
+}
+
+static void a_known_directory_is_not_synced_again(void **state)
+{
+    struct fixture *f = *state;
+    fixture_pattern(f, "a/b/c/{SOPInstanceUID}.dcm");
+    assert_true(turns_until_ready(f, "1.1") >
+                12); /* /tmp, the folder, a, b, c: make, open, sync, close each */
+    assert_true(turns_until_ready(f, "1.2") <= 4); /* open */
+}
+
+static off_t temporary_size;
+
+static int measure_one(const char *path, const struct stat *s, int kind, struct FTW *ftw)
+{
+    if (kind == FTW_F && path[ftw->base] == '.')
+        temporary_size = s->st_size;
+    return 0;
+}
+
+static void meta_information_is_written_with_the_first_data(void **state)
+{
+    struct fixture *f = *state;
+    struct tested t;
+    message_open(&t, f, "1.2.3");
+    t.sink->ops->start(t.sink);
+    LOOP_UNTIL(&f->loop, t.is_ready);
+    unsigned wakes = f->loop.wakes;
+    LOOP_UNTIL(&f->loop, f->loop.wakes > wakes + 1);
+    temporary_size = -1;
+    nftw(f->folder, measure_one, 16, FTW_PHYS);
+    assert_int_equal(temporary_size, 0);
+    feed(&t, (const uint8_t *)"abcd", 4, 4);
+    LOOP_UNTIL(&f->loop, t.sink->ops->backlog(t.sink) == 0);
+    nftw(f->folder, measure_one, 16, FTW_PHYS);
+    assert_true(temporary_size > 132 + 4);
+    t.sink->ops->abandon(t.sink);
+    LOOP_UNTIL(&f->loop, t.is_gone);
+}
+
 static void more_directories_than_are_remembered_are_served(void **state)
 {
     struct fixture *f = *state;
@@ -742,6 +799,8 @@ int main(void)
         FOLDER_TEST(the_same_uid_twice_at_once_loses_neither),
         FOLDER_TEST(a_file_system_without_rename_noreplace_is_served_by_links),
         FOLDER_TEST(directories_are_made_and_made_again),
+        FOLDER_TEST(a_known_directory_is_not_synced_again),
+        FOLDER_TEST(meta_information_is_written_with_the_first_data),
         FOLDER_TEST(more_directories_than_are_remembered_are_served),
         FOLDER_TEST(a_relative_folder_is_below_the_working_directory),
         FOLDER_TEST(a_folder_that_cannot_be_written_is_a_failure_with_its_cause),
