@@ -198,6 +198,21 @@ static void segments_of_any_size_pin_less_than_four_times_their_bytes(void **sta
     assert_true((uint64_t)side->stream.budget->held * BUF_BYTES < 4 * from + 2 * BUF_BYTES);
 }
 
+/* Middling segments are not worth a copy while few are held; gathered in number they fill their buffers. */
+static void many_middling_segments_fill_their_buffers(void **state)
+{
+    struct side *side = *state;
+    enum { SEGMENTS = 100, LEN = 20000, ALONE = 8, EACH = BUF_BYTES / LEN };
+    stream_set_limit(&side->stream, 1000);
+    for (size_t i = 0; i < SEGMENTS; i++) {
+        for (size_t sent = 0; sent < LEN;)
+            sent += peer_send(side, i * LEN + sent, LEN - sent);
+        LOOP_UNTIL(&side->loop, side->came == (i + 1) * LEN);
+    }
+    assert_int_equal(side->kept.bytes, SEGMENTS * LEN);
+    assert_true(side->stream.budget->held <= ALONE + SEGMENTS / EACH + 1);
+}
+
 static void receiving_pauses_at_the_limit_and_goes_on(void **state)
 {
     struct side *side = *state;
@@ -403,6 +418,7 @@ int main(void)
         STREAM_TEST(bytes_are_handed_on_as_they_come),
         STREAM_TEST(a_thousand_segments_of_one_byte_pin_few_buffers),
         STREAM_TEST(segments_of_any_size_pin_less_than_four_times_their_bytes),
+        STREAM_TEST(many_middling_segments_fill_their_buffers),
         STREAM_TEST(receiving_pauses_at_the_limit_and_goes_on),
         STREAM_TEST(a_user_who_wants_no_bytes_gets_none_until_he_does),
         cmocka_unit_test(streams_share_a_small_pool),
