@@ -83,6 +83,7 @@ static int tear_down(void **state)
     struct fixture *f = *state;
     folder_context_free(&f->context);
     loop_close(&f->loop);
+    umount2(f->folder, MNT_DETACH); /* of a test that failed; else there is none, and nothing happens */
     nftw(f->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     free(f);
     return 0;
