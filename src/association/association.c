@@ -312,6 +312,14 @@ void association_release_answer(struct association *a)
         association_end(a, ASSOCIATION_RELEASED, "released");
 }
 
+enum { STALLED_MS = 200 };
+
+/* Something is queued, and for a while the peer has taken none of it. */
+static bool is_stalled(const struct association *a)
+{
+    return a->stream.sending.count > 0 && io_now(a->io) - a->stream.sent_ms >= STALLED_MS;
+}
+
 static void abort_with(struct association *a, enum association_end how, const struct pdu_fault *fault,
                        const char *why)
 {
@@ -323,6 +331,11 @@ static void abort_with(struct association *a, enum association_end how, const st
         return;
     }
     if (state == UL_STA1 || state == UL_STA2 || state == UL_STA13) {
+        association_end(a, how, why);
+        stream_close(&a->stream);
+        return;
+    }
+    if (is_stalled(a)) { /* an A-ABORT would stand behind bytes that nobody takes, and pin them */
         association_end(a, how, why);
         stream_close(&a->stream);
         return;

@@ -158,7 +158,7 @@ bool association_send_command(struct association *a, uint8_t context_id, const s
 bool association_send_data(struct association *a, struct buf *b, uint8_t *at, uint32_t len);
 /* The last fragment; an odd total is padded with one NUL (PS3.8 E.1, quirk 25). */
 bool association_send_data_end(struct association *a);
-/* Bytes of the data set on its way that are not with the kernel yet, headers not counted. */
+/* Bytes that are framed and not with the kernel yet: 0 means that the peer has taken what it could be given. */
 size_t association_backlog(const struct association *a);
 
 const char *association_end_name(enum association_end how);

@@ -57,6 +57,7 @@ struct outbound_want {
     struct permits *permits;
     struct permits_wait *permit_wait;
     bool has_permit, is_waiting, is_done;
+    bool no_window; /* the node turned away a request with an async window: asked again without (quirk 8) */
     uint64_t deadline_ms, backoff_ms;
     struct io_timer timer;
     struct io_task begin;
@@ -86,7 +87,7 @@ struct outbound {
     const struct config_node *node;
     char calling[17];
     uint64_t profile, user;
-    bool is_private, is_used, is_leaving, is_doomed, is_open;
+    bool is_private, is_used, is_leaving, is_doomed, is_open, asked_window;
     struct permits *permits; /* one is held; NULL: none */
     unsigned outstanding;    /* attached exchanges */
     uint16_t next_id;

@@ -78,9 +78,9 @@ static bool obtain_permit(struct outbound_want *w)
 {
     struct outbound_pool *p = w->pool;
     w->permits = permits_of(p->options.permits, w->node);
-    if (!w->permits || w->has_permit)
+    if (w->has_permit)
         return true;
-    if (w->permit_wait)
+    if (!w->permits || w->permit_wait)
         return false;
     if (permits_try(w->permits)) {
         w->has_permit = true;
@@ -182,11 +182,18 @@ static void opening_failed(struct outbound *o, enum association_end how, const c
     bool no_answer = how == ASSOCIATION_NO_CONNECTION || how == ASSOCIATION_LOST || how == ASSOCIATION_FAULT;
     o->opener = NULL;
     w->opening = NULL;
+    if (o->asked_window && !w->no_window && !is_transient && how != ASSOCIATION_NO_CONNECTION) {
+        w->no_window = true;
+        wait_in_line(w, 0);
+        return;
+    }
     if (is_transient && io_now(o->pool->options.io) < w->deadline_ms) { /* quirk 14: back off and reuse */
         text_copy(w->why, sizeof(w->why), why, strlen(why));
         w->backoff_ms = w->backoff_ms ? w->backoff_ms * 2 : BACKOFF_FIRST_MS;
         if (w->backoff_ms > BACKOFF_MAX_MS)
             w->backoff_ms = BACKOFF_MAX_MS;
+        permits_recall(w->permits, o->pool->options.io);
+        outbound_leave_idle(o->pool, w->permits);
         wait_in_line(w, w->backoff_ms);
         return;
     }
@@ -280,7 +287,11 @@ static bool fill_request(struct outbound_want *w, struct pdu_associate *request)
         (struct view){(const uint8_t *)HILUM_IMPLEMENTATION_UID, strlen(HILUM_IMPLEMENTATION_UID)};
     request->implementation_version =
         (struct view){(const uint8_t *)HILUM_IMPLEMENTATION_VERSION, strlen(HILUM_IMPLEMENTATION_VERSION)};
-    return w->build(w, request);
+    if (!w->build(w, request))
+        return false;
+    if (w->no_window)
+        request->has_async = false;
+    return true;
 }
 
 static void open_new(struct outbound_want *w)
@@ -302,6 +313,7 @@ static void open_new(struct outbound_want *w)
         o->permits = w->permits;
     }
     TAILQ_INSERT_TAIL(&p->all, o, link);
+    o->asked_window = request.has_async;
     o->opener = w;
     w->opening = o;
     io_timer_stop(p->options.io, &w->timer);
@@ -341,7 +353,7 @@ void outbound_acquire(struct outbound_pool *p, struct outbound_want *w)
     w->pool = p;
     w->permits = NULL;
     w->permit_wait = NULL;
-    w->has_permit = w->is_waiting = w->is_done = false;
+    w->has_permit = w->is_waiting = w->is_done = w->no_window = false;
     w->opening = NULL;
     w->backoff_ms = 0;
     w->why[0] = '\0';

@@ -96,8 +96,6 @@ static struct permits *find(struct permits_registry *r, const char *key)
 struct permits *permits_of(struct permits_registry *r, const struct config_node *node)
 {
     char key[512];
-    if (node->max_associations == 0)
-        return NULL;
     snprintf(key, sizeof(key), "%s|%u|%s", node->host, node->port, node->ae_title);
     pthread_mutex_lock(&r->lock);
     struct permits *p = find(r, key);
@@ -107,10 +105,15 @@ struct permits *permits_of(struct permits_registry *r, const struct config_node 
     return p;
 }
 
+static bool has_room(const struct permits *p)
+{
+    return p->limit == 0 || p->in_use < p->limit;
+}
+
 bool permits_try(struct permits *p)
 {
     pthread_mutex_lock(&p->registry->lock);
-    bool got = p->in_use < p->limit && TAILQ_EMPTY(&p->line);
+    bool got = has_room(p) && TAILQ_EMPTY(&p->line);
     if (got)
         p->in_use++;
     pthread_mutex_unlock(&p->registry->lock);
@@ -130,7 +133,7 @@ static void on_grant_message(struct io_message *m)
 /* Under the lock: permits that are free go to the line. */
 static void grant(struct permits *p)
 {
-    while (p->in_use < p->limit && !TAILQ_EMPTY(&p->line)) {
+    while (has_room(p) && !TAILQ_EMPTY(&p->line)) {
         struct permits_wait *w = TAILQ_FIRST(&p->line);
         TAILQ_REMOVE(&p->line, w, link);
         w->is_granted = true;
@@ -176,6 +179,13 @@ static void recall_idle(struct permits *p, const struct io *asker)
         *r = (struct recall){.message = {.on_message = on_recall_message}, .holder = *holder, .permits = p};
         io_post(holder->io, &r->message);
     }
+}
+
+void permits_recall(struct permits *p, struct io *asker)
+{
+    pthread_mutex_lock(&p->registry->lock);
+    recall_idle(p, asker);
+    pthread_mutex_unlock(&p->registry->lock);
 }
 
 struct permits_wait *permits_wait(struct permits *p, struct io *io, void (*on_granted)(void *owner),

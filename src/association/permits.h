@@ -1,7 +1,7 @@
 /*
- * How many associations a node takes, counted over all workers. A permit goes with each outbound association to a node
- * that has a limit, from before its connect until it has ended. The registry is shared by all threads (a lock, taken once an
- * association, never a message); everything else is the calling worker's.
+ * How many associations a node takes, counted over all workers. A permit goes with each outbound association, from before
+ * its connect until it has ended; a node without a limit has permits without end. The registry is shared by all
+ * threads (a lock, taken once an association, never a message); everything else is the calling worker's.
  */
 #ifndef HILUM_ASSOCIATION_PERMITS_H
 #define HILUM_ASSOCIATION_PERMITS_H
@@ -35,6 +35,9 @@ bool permits_try(struct permits *p);
 void permits_give(struct permits *p);
 /* The first in line waits on another thread: an association that becomes idle here should make room. */
 bool permits_wanted_elsewhere(struct permits *p, const struct io *here);
+
+/* The node has no room (it rejected with a transient reason): the other workers are asked for one idle association each. */
+void permits_recall(struct permits *p, struct io *asker);
 
 struct permits_wait;
 /* Waits in line; on_granted comes on io's thread, with the permit. The other workers are asked for idle associations. NULL

@@ -127,5 +127,5 @@ bool association_send_data_end(struct association *a)
 
 size_t association_backlog(const struct association *a)
 {
-    return a->data.bytes + a->stream.sending.bytes;
+    return a->stream.sending.bytes;
 }

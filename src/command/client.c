@@ -10,8 +10,9 @@
 #include "base/text.h"
 #include "dicom/uid.h"
 
-/* Memory of receive buffers: a client receives little. LINGER: what an association that has ended is given to leave. */
-enum { POOL_BYTES = 4 << 20, LINGER_MS = 300, CONNECT_MS = 10000 };
+/* Memory of receive buffers: a client receives little. ABORT: what a peer is given to read an A-ABORT; LINGER: what
+ * associations that have ended are given to leave. */
+enum { POOL_BYTES = 4 << 20, ABORT_MS = 200, LINGER_MS = 300, CONNECT_MS = 10000 };
 
 static bool complain(const struct client_options *o, int *exit_out, const char *what, const char *why)
 {
@@ -252,6 +253,12 @@ struct association *client_association(struct client *c, const struct associatio
     association_init(&it->a);
     c->associations++;
     return &it->a;
+}
+
+void client_leave(struct association *a)
+{
+    a->limits.association = ABORT_MS; /* the ARTIM timer, which an abort starts after on_end */
+    association_close(a);
 }
 
 void client_on_gone(struct association *a)

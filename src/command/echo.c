@@ -124,7 +124,7 @@ static void on_end(struct association *a, enum association_end how, const char *
         fail(e, why);
     e->is_done = true;
     e->a = NULL;
-    association_close(a);
+    client_leave(a);
 }
 
 static const struct association_user user = {

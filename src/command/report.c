@@ -154,7 +154,9 @@ bool report_print(struct report *r, uint64_t elapsed_ms)
         report_json(r, elapsed_ms, &out);
     else if (!r->is_quiet)
         report_words(r, elapsed_ms, &out);
-    bool is_written = !out.failed && fwrite(out.data, 1, out.len, stdout) == out.len && fflush(stdout) == 0;
+    bool is_written = !out.failed;
+    if (out.len > 0)
+        is_written = is_written && fwrite(out.data, 1, out.len, stdout) == out.len && fflush(stdout) == 0;
     octets_free(&out);
     return is_written;
 }

@@ -307,7 +307,7 @@ static void on_end(struct association *a, enum association_end how, const char *
             fail_rest(s, why);
         go_on(s);
     }
-    association_close(a);
+    client_leave(a);
 }
 
 static const struct association_user user = {

@@ -185,15 +185,15 @@ static void flow(struct message *m)
 static void set_limit(struct message *m)
 {
     const struct config *c = m->session->config;
-    uint64_t bytes = c->window;
+    uint64_t bytes = c->window, gathered = 0;
     for (unsigned i = 0; i < m->sink_count; i++) {
-        if (m->is_whole[i] && !m->is_complete && bytes < c->window + c->header_max)
-            bytes = c->window + c->header_max;
+        if (m->is_whole[i] && !m->is_complete && m->sinks[i] && !m->sinks[i]->is_done)
+            gathered = 4 * c->header_max; /* every buffer is a quarter full at least */
         else if (m->sinks[i] && !m->sinks[i]->is_done && m->sinks[i]->retains &&
                  bytes < c->window + c->replay_max)
             bytes = c->window + c->replay_max;
     }
-    uint32_t buffers = (uint32_t)(bytes / BUF_BYTES);
+    uint32_t buffers = (uint32_t)((bytes + gathered) / BUF_BYTES);
     if (!m->session->is_over && m->session->a.stream.limit != buffers)
         stream_set_limit(&m->session->a.stream, buffers);
 }
@@ -279,6 +279,8 @@ static void decide(struct message *m)
             preset(m, DIMSE_STATUS_SUCCESS, "");
     } else if (c->field != DIMSE_C_STORE_RQ) {
         preset(m, DIMSE_STATUS_UNRECOGNISED_OPERATION, "only C-STORE and C-ECHO are served");
+    } else if (m->facts.sop_instance.len == 0) {
+        preset(m, DIMSE_STATUS_INVALID_INSTANCE, "no SOP Instance UID");
     } else if (!m->facts.has_data) { /* quirk 27 */
         preset(m, DIMSE_STATUS_CANNOT_UNDERSTAND, "C-STORE without a data set");
     } else {

@@ -281,12 +281,13 @@ static void start(struct sink *s)
 static void data(struct sink *s, struct buf *b, uint8_t *at, uint32_t len)
 {
     struct sink_node *n = (struct sink_node *)s;
-    if (n->sink.retains &&
-        (n->replay.bytes + len > n->session->config->replay_max || !slices_push(&n->replay, b, at, len))) {
+    /* What is kept for a second try is given up rather than pause the sender. */
+    if (n->sink.retains && (n->replay.bytes + len > n->session->config->replay_max ||
+                            stream_is_full(&n->session->a.stream) || !slices_push(&n->replay, b, at, len))) {
         n->sink.retains = false;
         slices_clear(&n->replay);
     }
-    if (n->queue.bytes == 0)
+    if (s->ops->backlog(s) == 0)
         n->sink.progress_ms = io_now(io_of(n)); /* a stall is counted from here */
     if (!slices_push(&n->queue, b, at, len)) {
         distrust(n, "out of memory");

@@ -160,8 +160,8 @@ static void warn_of_unreachable(struct check *c)
     for (size_t i = 0; i < c->config->route_count; i++) {
         const struct config_route *r = &c->config->routes[i];
         const struct config_route *final = end[r->service];
-        struct place at = {.declaration = check_declaration(c, DECLARE_ROUTE, i)};
         if (final != NULL) {
+            struct place at = {.declaration = check_declaration(c, DECLARE_ROUTE, i)};
             check_warning(
                 c, &at,
                 "it is never reached: route \"%s\" on line %d is final and takes everything; move it above "

@@ -225,14 +225,15 @@ static bool overlap(const struct config_listen *a, const struct config_listen *b
            (check_address(a->address, address) && check_hears(b->address, address));
 }
 
-static void check_pair(struct check *c, size_t first, size_t second)
+/* False, with an error, if the second cannot stand beside the first. */
+static bool check_pair(struct check *c, size_t first, size_t second)
 {
     const struct config_listen *a = &c->config->listens[first];
     const struct config_listen *b = &c->config->listens[second];
     bool same_port = a->port != 0 && a->port == b->port && overlap(a, b);
     bool same_name = strcmp(a->name, b->name) == 0 && (a->port != 0 || strcmp(a->name, "0") != 0);
     if (!same_port && !same_name) {
-        return;
+        return true;
     }
     const struct declaration *d = check_declaration(c, DECLARE_LISTEN, second);
     struct place root = {.declaration = d};
@@ -247,13 +248,15 @@ static void check_pair(struct check *c, size_t first, size_t second)
         check_error(c, &at, "the listener on line %d is named \"%s\" as well; give each a name = of its own",
                     a->line, a->name);
     }
+    return false;
 }
 
 void check_listen_conflicts(struct check *c)
 {
     for (size_t i = 0; i < c->config->listen_count; i++) {
-        for (size_t j = 0; j < i; j++) {
-            check_pair(c, j, i);
+        size_t j = 0;
+        while (j < i && check_pair(c, j, i)) {
+            j++;
         }
     }
 }

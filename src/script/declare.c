@@ -40,6 +40,10 @@ static void note_place(lua_State *lua, const struct script *s, struct declaratio
 static struct declaration *append(lua_State *lua, enum declaration_kind kind)
 {
     struct script *s = sandbox_script(lua);
+    if (s->declarations.count >= DECLARATIONS_MAX) {
+        luaL_error(lua, "more than %d declarations; is this a loop without end?", DECLARATIONS_MAX);
+    }
+    s->declarations.count++;
     struct declaration *d = arena_alloc(&s->arena, sizeof(*d));
     if (d == NULL) {
         luaL_error(lua, "the declarations take too much memory");

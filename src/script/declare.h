@@ -22,8 +22,12 @@ struct declaration {
     int line;
 };
 
+/* No site has so many; a loop without end has, and would be checked pair by pair. */
+#define DECLARATIONS_MAX 10000
+
 struct declaration_list {
     struct declaration *first;
+    size_t count;
     struct declaration **end; /* NULL while empty */
 };
 

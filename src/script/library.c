@@ -16,16 +16,19 @@
 
 #define MODULES "hilum.modules" /* registry: what require has returned, by name */
 
+#define CAUGHT_ERROR 10000 /* instructions that one is counted as: unwinding a deep stack takes as long */
+
 /* After a protected call: a spent budget goes on up, whatever stands in its way. */
 static void pass_on_spent(lua_State *lua, int status)
 {
     struct script *s = sandbox_script(lua);
-    if (status == LUA_ERRMEM) {
-        s->spent = SPENT_MEMORY; /* passed on, it is an error like others: so it is remembered here */
+    if (status == LUA_OK) {
+        return;
     }
-    if (status != LUA_OK && s->spent != SPENT_NOTHING) {
-        lua_error(lua);
+    if (status == LUA_ERRMEM && s->spent == SPENT_NOTHING) {
+        s->spent = SPENT_MEMORY;
     }
+    sandbox_charge(lua, CAUGHT_ERROR);
 }
 
 static int guarded_pcall(lua_State *lua)

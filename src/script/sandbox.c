@@ -28,7 +28,8 @@ static void *allocate(void *user, void *old, size_t old_size, size_t size)
         s->memory_used -= old_size;
         return NULL;
     }
-    if (size > old_size && size - old_size > s->memory_max - s->memory_used) {
+    bool fits = size <= old_size || size - old_size <= s->memory_max - s->memory_used;
+    if (!fits || (s->spent != SPENT_NOTHING && size > old_size)) {
         return NULL;
     }
     void *moved = realloc(old, size);
@@ -40,6 +41,9 @@ static void *allocate(void *user, void *old, size_t old_size, size_t size)
 
 static void note_line(lua_State *lua, struct script *s, lua_Debug *at)
 {
+    if (s->spent != SPENT_NOTHING) {
+        return; /* it was spent where it was spent, whatever is still run on the way out */
+    }
     lua_getinfo(lua, "Sl", at);
     const struct source *source = source_find(&s->sources, at->source);
     if (source != NULL && at->currentline > 0) {
@@ -48,21 +52,34 @@ static void note_line(lua_State *lua, struct script *s, lua_Debug *at)
     }
 }
 
-static void hook(lua_State *lua, lua_Debug *at)
+/*
+ * The error of a spent budget is raised as one of memory, which the allocator grants no more: Lua calls no message handler for
+ * that, and a handler would run inside the hook, where no hook ends it.
+ */
+static void raise_spent(lua_State *lua)
+{
+    lua_newuserdatauv(lua, 1, 0);
+    luaL_error(lua, "a budget is spent");
+}
+
+void sandbox_charge(lua_State *lua, uint64_t instructions)
 {
     struct script *s = sandbox_script(lua);
-    if (at->event == LUA_HOOKLINE && s->spent == SPENT_NOTHING) {
-        note_line(lua, s, at);
-    }
-    if (at->event == LUA_HOOKCOUNT && s->spent == SPENT_NOTHING) {
-        if (s->instructions_left <= HOOK_EVERY) {
-            s->spent = SPENT_INSTRUCTIONS;
-        } else {
-            s->instructions_left -= HOOK_EVERY;
-        }
+    if (s->spent == SPENT_NOTHING && s->instructions_left <= instructions) {
+        s->spent = SPENT_INSTRUCTIONS;
     }
     if (s->spent != SPENT_NOTHING) {
-        luaL_error(lua, "a budget is spent");
+        raise_spent(lua);
+    }
+    s->instructions_left -= instructions;
+}
+
+static void hook(lua_State *lua, lua_Debug *at)
+{
+    if (at->event == LUA_HOOKLINE) {
+        note_line(lua, sandbox_script(lua), at);
+    } else {
+        sandbox_charge(lua, HOOK_EVERY);
     }
 }
 
@@ -170,7 +187,7 @@ enum result sandbox_evaluate(struct script *s)
     int status = lua_pcall(lua, 0, 0, 0);
     if (status != LUA_OK) {
         s->is_partial = true;
-        if (status == LUA_ERRMEM) {
+        if (status == LUA_ERRMEM && s->spent == SPENT_NOTHING) {
             s->spent = SPENT_MEMORY;
         }
         const char *message = lua_type(lua, -1) == LUA_TSTRING ? lua_tostring(lua, -1) : NULL;

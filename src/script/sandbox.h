@@ -15,8 +15,8 @@
 #include "base/result.h"
 #include "script/script.h"
 
-#define SANDBOX_INSTRUCTIONS_MAX UINT64_C(50000000)
-#define SANDBOX_MEMORY_MAX       ((size_t)64 << 20)
+#define SANDBOX_INSTRUCTIONS_MAX UINT64_C(20000000)
+#define SANDBOX_MEMORY_MAX       ((size_t)128 << 20) /* a runaway recursion ends as one below it */
 #define SANDBOX_ARENA_MAX        ((size_t)64 << 20)
 
 /*
@@ -27,6 +27,9 @@ MUST_USE enum result sandbox_evaluate(struct script *s);
 
 /* The script that a state belongs to. */
 struct script *sandbox_script(lua_State *lua);
+
+/* Takes from the instruction budget; a Lua error that nothing catches once it is spent. */
+void sandbox_charge(lua_State *lua, uint64_t instructions);
 
 /* The libraries, `env`, `require` and `print` (library.c). Lua errors without memory. */
 void sandbox_open_libraries(lua_State *lua);
