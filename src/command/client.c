@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/text.h"
+#include "command/command.h"
 #include "dicom/uid.h"
 
 /* Memory of receive buffers: a client receives little. ABORT: what a peer is given to read an A-ABORT; LINGER: what
@@ -18,7 +19,7 @@ static bool complain(const struct client_options *o, int *exit_out, const char *
 {
     fprintf(stderr, "hilum %s: %s: %s\n(hilum %s --help lists the options)\n", o->command, what, why,
             o->command);
-    *exit_out = EXIT_USAGE;
+    *exit_out = COMMAND_WRONG_USAGE;
     return false;
 }
 
@@ -58,7 +59,7 @@ static bool take_option(int option, struct client_options *o, const char *help, 
         return complain(o, exit_out, "--tls", "not available in this version");
     case CLIENT_HELP:
         fputs(help, stdout);
-        *exit_out = EXIT_DONE;
+        *exit_out = COMMAND_DONE;
         return false;
     default:
         return complain(o, exit_out, "wrong usage", "unknown option");
@@ -122,7 +123,7 @@ static void on_signal(struct io_op *op, enum io_error error, int64_t n)
     if (error != IO_NONE || n == 0)
         return;
     if (c->is_interrupted)
-        _exit(EXIT_FAILED);
+        _exit(COMMAND_FAILED);
     c->is_interrupted = true;
     io_read(c->io, &c->signal_op, c->signal_fd, &c->signal, sizeof(c->signal), 0);
     c->on_interrupt(c);

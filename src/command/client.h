@@ -16,8 +16,6 @@
 #include "io/io.h"
 #include "mem/buf.h"
 
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
-
 struct client_options {
     const char *command; /* "echo": messages begin with it */
     struct target target;

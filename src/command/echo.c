@@ -174,34 +174,32 @@ static bool start(struct echo *e)
     return true;
 }
 
-static void print_json(const struct echo *e)
+static json_t *result_json(const struct echo *e)
 {
     const struct client_options *o = e->client.options;
-    struct octets out = {0};
-    json_print(&out, "{\"ok\":%s,\"peer\":", e->why[0] ? "false" : "true");
-    json_string(&out, o->target.text);
-    json_print(&out, ",\"called\":");
-    json_string(&out, o->called);
-    json_print(&out, ",\"calling\":");
-    json_string(&out, o->calling);
-    if (e->established_us) {
-        json_print(&out, ",\"implementation_class\":");
-        json_string(&out, e->implementation_uid);
-        json_print(&out, ",\"implementation_version\":");
-        json_string(&out, e->implementation_version);
-        json_print(&out, ",\"max_pdu\":%u,\"association_ms\":%.3f", e->max_length,
-                   (double)(e->established_us - e->start_us) / 1000);
-    }
-    if (e->answered_us)
-        json_print(&out, ",\"status\":\"%04X\",\"echo_ms\":%.3f", e->status,
-                   (double)(e->answered_us - e->established_us) / 1000);
-    if (e->why[0]) {
-        json_print(&out, ",\"error\":");
-        json_string(&out, e->why);
-    }
-    json_print(&out, "}\n");
-    fwrite(out.data, 1, out.len, stdout);
-    octets_free(&out);
+    json_t *json = json_pack("{s:b, s:o, s:s, s:s}", "ok", !e->why[0], "peer",
+                             command_json_text(o->target.text), "called", o->called, "calling", o->calling);
+    if (json && e->established_us)
+        json_object_update_new(json,
+                               json_pack("{s:s, s:s, s:I, s:f}", "implementation_class",
+                                         e->implementation_uid, "implementation_version",
+                                         e->implementation_version, "max_pdu", (json_int_t)e->max_length,
+                                         "association_ms", (double)(e->established_us - e->start_us) / 1000));
+    if (json && e->answered_us)
+        json_object_update_new(json,
+                               json_pack("{s:o, s:f}", "status", json_sprintf("%04X", e->status), "echo_ms",
+                                         (double)(e->answered_us - e->established_us) / 1000));
+    if (json && e->why[0])
+        json_object_set_new(json, "error", command_json_text(e->why));
+    return json;
+}
+
+static void print_json(const struct echo *e)
+{
+    char *line = command_json_line(result_json(e));
+    if (line)
+        puts(line);
+    free(line);
 }
 
 static int print_result(const struct echo *e)
@@ -211,14 +209,14 @@ static int print_result(const struct echo *e)
         print_json(e);
     if (e->why[0]) {
         fprintf(stderr, "hilum echo: %s: %s\n", o->target.text, e->why);
-        return EXIT_FAILED;
+        return COMMAND_FAILED;
     }
     if (!o->json)
         printf("%s answered in %.1f ms, after %.1f ms for the association\nimplementation %s%s%s\n",
                o->target.text, (double)(e->answered_us - e->established_us) / 1000,
                (double)(e->established_us - e->start_us) / 1000, e->implementation_version,
                e->implementation_version[0] ? ", " : "", e->implementation_uid);
-    return EXIT_DONE;
+    return COMMAND_DONE;
 }
 
 int command_echo(int argc, char **argv)
@@ -231,11 +229,11 @@ int command_echo(int argc, char **argv)
         return status;
     if (o.path_count > 0) {
         fprintf(stderr, "hilum echo: %s: one HOST:PORT is enough\n", o.paths[0]);
-        return EXIT_USAGE;
+        return COMMAND_WRONG_USAGE;
     }
     client_block_signals();
     if (client_open(&e.client, &o) != OK)
-        return EXIT_FAILED;
+        return COMMAND_FAILED;
     if (start(&e))
         client_run(&e.client, &e.is_done);
     else

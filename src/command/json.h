@@ -1,14 +1,14 @@
-/* JSON text, as far as the commands write it. */
+/* What the commands share of JSON results. */
 #ifndef HILUM_COMMAND_JSON_H
 #define HILUM_COMMAND_JSON_H
 
-#include "base/octets.h"
+#include <jansson.h>
+#include <stdbool.h>
 
-/* Appends text as a JSON string, quotes included. Control characters are escaped; bytes that are no UTF-8, as file names may
- * hold, each become U+FFFD. */
-void json_string(struct octets *out, const char *text);
+/* A JSON string; of a text that is no UTF-8, as file names may be, what cannot be shown becomes '?'. NULL without memory. */
+json_t *command_json_text(const char *text);
 
-/* Appends what printf would print; for numbers and our own literals. */
-__attribute__((format(printf, 2, 3))) void json_print(struct octets *out, const char *format, ...);
+/* One line, to be freed; takes json. NULL without memory, also for json NULL. */
+char *command_json_line(json_t *json);
 
 #endif

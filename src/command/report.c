@@ -95,69 +95,66 @@ static uint64_t without_status(const struct report *r)
     return n;
 }
 
-void report_words(const struct report *r, uint64_t elapsed_ms, struct octets *out)
+char *report_words(const struct report *r, uint64_t elapsed_ms)
 {
-    char bytes[32], rate[32];
+    char bytes[32], rate[32], *text = NULL;
+    size_t len;
+    FILE *out = must(open_memstream(&text, &len));
     uint64_t unanswered = without_status(r);
     progress_bytes(r->bytes, bytes);
     progress_bytes(elapsed_ms ? r->bytes * 1000 / elapsed_ms : r->bytes, rate);
-    json_print(out, "%" PRIu64 " of %" PRIu64 " files sent to ", r->sent, r->sent + r->failed);
-    octets_append(out, r->peer, strlen(r->peer));
-    json_print(out, ": %s in %.1f s, %s/s\n", bytes, (double)elapsed_ms / 1000, rate);
+    fprintf(out, "%" PRIu64 " of %" PRIu64 " files sent to %s: %s in %.1f s, %s/s\n", r->sent,
+            r->sent + r->failed, r->peer, bytes, (double)elapsed_ms / 1000, rate);
     for (size_t i = 0; i < r->status_count; i++)
-        json_print(out, "%8" PRIu64 "  %04X %s\n", r->statuses[i].count, r->statuses[i].status,
-                   dimse_status_text(r->statuses[i].status));
+        fprintf(out, "%8" PRIu64 "  %04X %s\n", r->statuses[i].count, r->statuses[i].status,
+                dimse_status_text(r->statuses[i].status));
     if (unanswered > 0)
-        json_print(out, "%8" PRIu64 "  failed without a status\n", unanswered);
+        fprintf(out, "%8" PRIu64 "  failed without a status\n", unanswered);
     if (r->not_dicom > 0)
-        json_print(out, "%8" PRIu64 "  passed over: not DICOM\n", r->not_dicom);
+        fprintf(out, "%8" PRIu64 "  passed over: not DICOM\n", r->not_dicom);
+    fclose(out);
+    return must(text);
 }
 
-static void add_failure(struct octets *out, const struct report_failure *f)
+static json_t *failure_json(const struct report_failure *f)
 {
-    json_print(out, "{\"file\":");
-    json_string(out, f->path);
-    if (f->status < 0)
-        json_print(out, ",\"status\":null,\"reason\":");
-    else
-        json_print(out, ",\"status\":\"%04X\",\"reason\":", (unsigned)f->status);
-    json_string(out, f->reason);
-    json_print(out, ",\"comment\":");
-    json_string(out, f->comment);
-    json_print(out, "}");
+    json_t *status = f->status < 0 ? json_null() : json_sprintf("%04X", (unsigned)f->status);
+    return json_pack("{s:o, s:o, s:o, s:o}", "file", command_json_text(f->path), "status", status, "reason",
+                     command_json_text(f->reason), "comment", command_json_text(f->comment));
 }
 
-void report_json(const struct report *r, uint64_t elapsed_ms, struct octets *out)
+static json_t *statuses_json(const struct report *r)
 {
-    json_print(out, "{\"peer\":");
-    json_string(out, r->peer);
-    json_print(out, ",\"files\":%" PRIu64 ",\"sent\":%" PRIu64 ",\"failed\":%" PRIu64, r->sent + r->failed,
-               r->sent, r->failed);
-    json_print(out, ",\"not_dicom\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"seconds\":%.3f,\"statuses\":{",
-               r->not_dicom, r->bytes, (double)elapsed_ms / 1000);
-    for (size_t i = 0; i < r->status_count; i++)
-        json_print(out, "%s\"%04X\":%" PRIu64, i ? "," : "", r->statuses[i].status, r->statuses[i].count);
-    json_print(out, "},\"failures\":[");
-    for (size_t i = 0; i < r->failure_count; i++) {
-        if (i > 0)
-            octets_u8(out, ',');
-        add_failure(out, &r->failures[i]);
+    json_t *statuses = must(json_object());
+    for (size_t i = 0; i < r->status_count; i++) {
+        char code[8];
+        snprintf(code, sizeof(code), "%04X", r->statuses[i].status);
+        json_object_set_new(statuses, code, json_integer((json_int_t)r->statuses[i].count));
     }
-    json_print(out, "]}\n");
+    return statuses;
+}
+
+char *report_json(const struct report *r, uint64_t elapsed_ms)
+{
+    json_t *failures = must(json_array());
+    for (size_t i = 0; i < r->failure_count; i++)
+        json_array_append_new(failures, must(failure_json(&r->failures[i])));
+    json_t *json =
+        json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o}", "peer", command_json_text(r->peer),
+                  "files", (json_int_t)(r->sent + r->failed), "sent", (json_int_t)r->sent, "failed",
+                  (json_int_t)r->failed, "not_dicom", (json_int_t)r->not_dicom, "bytes", (json_int_t)r->bytes,
+                  "seconds", (double)elapsed_ms / 1000, "statuses", statuses_json(r), "failures", failures);
+    return must(command_json_line(json));
 }
 
 bool report_print(struct report *r, uint64_t elapsed_ms)
 {
-    struct octets out = {0};
     progress_clear(r->progress);
-    if (r->is_json)
-        report_json(r, elapsed_ms, &out);
-    else if (!r->is_quiet)
-        report_words(r, elapsed_ms, &out);
-    bool is_written = !out.failed;
-    if (out.len > 0)
-        is_written = is_written && fwrite(out.data, 1, out.len, stdout) == out.len && fflush(stdout) == 0;
-    octets_free(&out);
+    if (r->is_quiet && !r->is_json)
+        return true;
+    char *text = r->is_json ? report_json(r, elapsed_ms) : report_words(r, elapsed_ms);
+    bool is_written = printf("%s%s", text, r->is_json ? "\n" : "") >= 0 && fflush(stdout) == 0;
+    free(text);
     return is_written;
 }
 

@@ -9,7 +9,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/octets.h"
 #include "command/progress.h"
 
 struct report_status {
@@ -45,9 +44,9 @@ void report_passed_over(struct report *r, const char *path, const char *why);
 /* A line on stderr. */
 __attribute__((format(printf, 2, 3))) void report_say(struct report *r, const char *format, ...);
 
-/* Both append to out. Pure. */
-void report_words(const struct report *r, uint64_t elapsed_ms, struct octets *out);
-void report_json(const struct report *r, uint64_t elapsed_ms, struct octets *out);
+/* Both are to be freed; the JSON is one line, without its end. Pure. */
+char *report_words(const struct report *r, uint64_t elapsed_ms);
+char *report_json(const struct report *r, uint64_t elapsed_ms);
 
 /* On stdout: JSON if asked for; words unless quiet. False if it could not be written. */
 bool report_print(struct report *r, uint64_t elapsed_ms);

@@ -96,7 +96,7 @@ static int send_all(const struct client_options *o, struct report *report)
         r = sender_run(o, &l.files, report, &elapsed_ms);
     bool is_printed = report_print(report, elapsed_ms);
     files_free(&l.files);
-    return r == OK && is_printed && report->failed == 0 ? EXIT_DONE : EXIT_FAILED;
+    return r == OK && is_printed && report->failed == 0 ? COMMAND_DONE : COMMAND_FAILED;
 }
 
 int command_send(int argc, char **argv)
@@ -109,7 +109,7 @@ int command_send(int argc, char **argv)
         return status;
     if (o.path_count == 0) {
         fputs("hilum send: no PATH is given\n(hilum send --help lists the options)\n", stderr);
-        return EXIT_USAGE;
+        return COMMAND_WRONG_USAGE;
     }
     progress_init(&progress, o.quiet);
     struct report report = {
