@@ -41,7 +41,7 @@ static struct declaration *append(lua_State *lua, enum declaration_kind kind)
 {
     struct script *s = sandbox_script(lua);
     if (s->declarations.count >= DECLARATIONS_MAX) {
-        luaL_error(lua, "more than %d declarations; is this a loop without end?", DECLARATIONS_MAX);
+        luaL_error(lua, "more than %d declarations; the loop that makes them must end", DECLARATIONS_MAX);
     }
     s->declarations.count++;
     struct declaration *d = arena_alloc(&s->arena, sizeof(*d));
@@ -69,7 +69,7 @@ static int take_table(lua_State *lua)
 {
     struct declaration *d = lua_touserdata(lua, lua_upvalueindex(1));
     if (d->is_complete) {
-        return luaL_error(lua, "one %s is given two tables", words[d->kind]);
+        return luaL_error(lua, "one %s is given two tables; write one declaration a table", words[d->kind]);
     }
     complete(lua, d, 1);
     return 0;

@@ -122,7 +122,8 @@ static const char *const present[] = {"gateway", "listen", "node", "pool", "rout
 /* What would be right, where a message of Lua's names a global that is nil: "... (global 'lisen')". */
 static void advise(const char *message, char *advice, size_t cap)
 {
-    snprintf(advice, cap, "the file must be valid Lua 5.4");
+    bool is_syntax = strstr(message, " near ") != NULL;
+    snprintf(advice, cap, is_syntax ? "it must be valid Lua 5.4" : "the Lua code must run without an error");
     const char *quoted = strstr(message, "(global '");
     if (quoted == NULL || strstr(message, "nil value") == NULL) {
         return;
@@ -167,9 +168,13 @@ static void report_error(struct script *s, const char *message)
     }
     const char *what = message;
     const struct source *named = source_of_message(&s->sources, message, &line, &what);
-    char advice[128];
-    advise(what, advice, sizeof(advice));
-    report_printf(&s->report, named != NULL ? named : source, line, false, "%s; %s", what, advice);
+    char advice[128] = "";
+    bool is_ours = strstr(what, "; ") != NULL; /* with its advice */
+    if (!is_ours) {
+        advise(what, advice, sizeof(advice));
+    }
+    report_printf(&s->report, named != NULL ? named : source, line, false, "%s%s%s", what,
+                  is_ours ? "" : "; ", advice);
 }
 
 enum result sandbox_evaluate(struct script *s)
