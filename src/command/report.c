@@ -136,14 +136,15 @@ static json_t *statuses_json(const struct report *r)
 
 char *report_json(const struct report *r, uint64_t elapsed_ms)
 {
+    json_int_t files = (json_int_t)r->sent + (json_int_t)r->failed;
     json_t *failures = must(json_array());
     for (size_t i = 0; i < r->failure_count; i++)
         json_array_append_new(failures, must(failure_json(&r->failures[i])));
     json_t *json =
         json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o}", "peer", command_json_text(r->peer),
-                  "files", (json_int_t)(r->sent + r->failed), "sent", (json_int_t)r->sent, "failed",
-                  (json_int_t)r->failed, "not_dicom", (json_int_t)r->not_dicom, "bytes", (json_int_t)r->bytes,
-                  "seconds", (double)elapsed_ms / 1000, "statuses", statuses_json(r), "failures", failures);
+                  "files", files, "sent", (json_int_t)r->sent, "failed", (json_int_t)r->failed, "not_dicom",
+                  (json_int_t)r->not_dicom, "bytes", (json_int_t)r->bytes, "seconds",
+                  (double)elapsed_ms / 1000, "statuses", statuses_json(r), "failures", failures);
     return must(command_json_line(json));
 }
 
