@@ -94,7 +94,7 @@ struct outbound {
     struct outbound_exchange *sender; /* whose message is being sent, or is to be sent next */
     struct outbound_want *opener;
     struct io_timer linger;
-    TAILQ_HEAD(, outbound_exchange) exchanges;
+    TAILQ_HEAD(outbound_exchanges, outbound_exchange) exchanges;
     TAILQ_ENTRY(outbound) link;
 };
 

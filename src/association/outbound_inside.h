@@ -7,8 +7,8 @@
 struct outbound_pool {
     struct outbound_options options;
     struct knowledge *knowledge;
-    TAILQ_HEAD(, outbound) all;
-    TAILQ_HEAD(, outbound_want) waiting; /* for a permit, or for a busy node */
+    TAILQ_HEAD(outbound_list, outbound) all;
+    TAILQ_HEAD(outbound_wants, outbound_want) waiting; /* for a permit, or for a busy node */
     unsigned next_number;
     bool is_closing;
 };

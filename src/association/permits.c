@@ -23,7 +23,7 @@ struct permits {
     struct permits_registry *registry;
     char key[512];
     unsigned limit, in_use;
-    TAILQ_HEAD(, permits_wait) line;
+    TAILQ_HEAD(permits_line, permits_wait) line;
     LIST_ENTRY(permits) link;
 };
 
@@ -31,7 +31,7 @@ struct permits_registry {
     pthread_mutex_t lock;
     struct permits_holder holders[HOLDERS_MAX];
     unsigned holder_count;
-    LIST_HEAD(, permits) all;
+    LIST_HEAD(permits_list, permits) all;
 };
 
 struct recall {

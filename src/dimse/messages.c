@@ -13,7 +13,8 @@ enum {
 };
 
 static const struct dimse_message messages[] = {
-    {DIMSE_C_STORE_RQ, "C-STORE-RQ", ON_CLASS}, /* without an instance it is refused by a status, not by an abort */
+    {DIMSE_C_STORE_RQ, "C-STORE-RQ",
+     ON_CLASS}, /* without an instance it is refused by a status, not by an abort */
     {DIMSE_C_STORE_RSP, "C-STORE-RSP", RESPONSE},
     {DIMSE_C_GET_RQ, "C-GET-RQ", ON_CLASS},
     {DIMSE_C_GET_RSP, "C-GET-RSP", RESPONSE},

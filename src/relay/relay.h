@@ -31,8 +31,8 @@ struct relay {
     unsigned worker;
     unsigned silent_max; /* connections without a request; the oldest goes when there are more */
 
-    TAILQ_HEAD(, session) sessions;
-    TAILQ_HEAD(, session) silent; /* oldest first */
+    TAILQ_HEAD(session_list, session) sessions;
+    TAILQ_HEAD(silent_list, session) silent; /* oldest first */
     unsigned silent_count;
     uint64_t next_user;
     bool is_draining;

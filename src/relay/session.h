@@ -27,7 +27,7 @@ struct session {
     uint64_t profile;               /* hash of roles and extended negotiation */
     bool *came_from;                /* by node index: the sender is that node; NULL: it is none */
     struct message *receiving;      /* the one whose data set is coming */
-    TAILQ_HEAD(, message) messages; /* not answered yet */
+    TAILQ_HEAD(message_list, message) messages; /* not answered yet */
     unsigned outstanding;
     unsigned next_message;
     TAILQ_ENTRY(session) link, silent_link;

@@ -28,7 +28,7 @@ struct worker {
     /* worker 0 */
     struct worker *peers; /* all workers, this one included */
     unsigned peer_count, next_peer;
-    TAILQ_HEAD(, listener) listeners;
+    TAILQ_HEAD(listener_list, listener) listeners;
 };
 
 struct worker_options {
