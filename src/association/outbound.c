@@ -252,6 +252,8 @@ void outbound_gone(struct outbound *o)
 void outbound_pool_close(struct outbound_pool *p)
 {
     struct outbound *o, *next;
+    bool is_urgent =
+        p->is_closing; /* asked again: who has not answered a release is not waited for any more */
     p->is_closing = true;
     for (o = TAILQ_FIRST(&p->all); o; o = next) {
         next = TAILQ_NEXT(o, link);
@@ -259,7 +261,7 @@ void outbound_pool_close(struct outbound_pool *p)
             leave(o);
         else if (o->a.has_ended)
             association_drop(&o->a);
-        else if (!o->is_leaving)
+        else if (!o->is_leaving || is_urgent)
             association_abort(&o->a, "stopping");
     }
 }

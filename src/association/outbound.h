@@ -107,7 +107,8 @@ struct outbound_options {
 };
 
 struct outbound_pool *outbound_pool_new(const struct outbound_options *options);
-/* Ends every association, idle ones by release; nothing is opened any more. */
+/* Ends every association, idle ones by release; nothing is opened any more. The second call, and the third, end what is still
+ * there without waiting. */
 void outbound_pool_close(struct outbound_pool *p);
 bool outbound_pool_is_empty(const struct outbound_pool *p);
 void outbound_pool_free(struct outbound_pool **p);

@@ -24,9 +24,9 @@ struct session {
     struct negotiation *negotiation; /* while the request waits for its answer */
     struct pdu_associate
         *extras; /* roles, extended negotiation, identity of the request, for requests of ours; NULL: none */
-    uint64_t profile;               /* hash of roles and extended negotiation */
-    bool *came_from;                /* by node index: the sender is that node; NULL: it is none */
-    struct message *receiving;      /* the one whose data set is coming */
+    uint64_t profile;                           /* hash of roles and extended negotiation */
+    bool *came_from;                            /* by node index: the sender is that node; NULL: it is none */
+    struct message *receiving;                  /* the one whose data set is coming */
     TAILQ_HEAD(message_list, message) messages; /* not answered yet */
     unsigned outstanding;
     unsigned next_message;

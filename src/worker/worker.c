@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "worker/listener.h"
 
-enum { QUIET_CHECK_MS = 20, STOP_BOUND_MS = 1000 };
+enum { QUIET_CHECK_MS = 20, STOP_BOUND_MS = 1000, STOP_ROUND_MS = 50, STOP_ROUNDS = 4 };
 
 struct order {
     struct io_message message;
@@ -123,7 +123,9 @@ void worker_drain(struct worker *w)
 static void on_stop_bound(struct io_timer *t)
 {
     struct worker *w = t->owner;
-    w->stop_now = true;
+    w->stop_now = w->stop_rounds++ == STOP_ROUNDS;
+    relay_stop(&w->relay); /* now without waiting for anybody */
+    io_timer_start(w->io, t, STOP_ROUND_MS);
 }
 
 static void stop(struct worker *w)

@@ -24,6 +24,7 @@ struct worker {
     atomic_bool is_quiet; /* draining, and nothing is on its way */
     bool is_stopping;
     struct io_timer quiet_check, stop_bound;
+    unsigned stop_rounds;
     bool stop_now;
     /* worker 0 */
     struct worker *peers; /* all workers, this one included */
