@@ -118,7 +118,7 @@ check:
 	@clang-format --dry-run -Werror $(C_FILES)
 	luacheck -q $(RULES)
 	cppcheck -q -j$(shell nproc) --std=c11 --enable=warning,performance,portability --inline-suppr \
-	    --error-exitcode=1 -D_GNU_SOURCE -Isrc src
+	    --library=tools/cppcheck.cfg --error-exitcode=1 -D_GNU_SOURCE -Isrc src
 	$(MAKE) $(PARALLEL) -k tidy
 
 tidy: $(patsubst %.c,$(BUILD)/tidy/%.ok,src/main.c $(SOURCES))

@@ -173,7 +173,7 @@ void outbound_on_linger(struct io_timer *t)
 bool outbound_request(struct outbound_exchange *x, uint8_t context_id, struct dimse_command *c)
 {
     struct outbound *o = x->outbound;
-    hilum_assert(o && o->sender == x && !x->is_requested);
+    hilum_assert(o->sender == x && !x->is_requested);
     x->message_id = o->next_id++;
     if (o->next_id == 0)
         o->next_id = 1;

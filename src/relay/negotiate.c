@@ -48,7 +48,8 @@ static bool find_candidates(struct negotiation *g, unsigned i)
         return true;
     }
     session_facts(g->session, is_echo ? CONFIG_ECHO : CONFIG_STORE, &facts);
-    facts.sop_class = is_echo ? (struct view){0} : c->abstract_syntax;
+    if (!is_echo)
+        facts.sop_class = c->abstract_syntax;
     bool ok = route_decide(g->session->config, &facts, &decision) == OK;
     for (size_t d = 0; ok && d < decision.count; d++) {
         const struct config_node *node = decision.destinations[d].node;

@@ -1,9 +1,9 @@
 #include "worker/listener.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/assert.h"
 #include "base/log.h"
 
 enum { RETRY_MS = 50 };
@@ -37,17 +37,17 @@ static void on_handoff(struct io_message *m)
 
 static struct worker *least_loaded(struct worker *w)
 {
-    struct worker *best = NULL;
-    unsigned least = 0;
+    struct worker *best = w; /* worker 0, which is one of them */
+    unsigned least = UINT_MAX;
     for (unsigned i = 0; i < w->peer_count; i++) {
         struct worker *one = &w->peers[(w->next_peer + i) % w->peer_count];
         unsigned load = atomic_load(&one->load);
-        if (!best || load < least) {
+        if (load < least) {
             best = one;
             least = load;
         }
     }
-    w->next_peer = (w->next_peer + 1) % w->peer_count;
+    w->next_peer++;
     return best;
 }
 
@@ -140,15 +140,6 @@ static bool same_place(const struct config_listen *a, const struct config_listen
     return a->port == b->port && strcmp(a->address, b->address) == 0;
 }
 
-static struct listener *find(struct worker *w, const struct config_listen *listen)
-{
-    struct listener *l;
-    TAILQ_FOREACH (l, &w->listeners, link)
-        if (!l->is_closing && same_place(l->listen, listen))
-            return l;
-    return NULL;
-}
-
 static void open_one(struct worker *w, struct config *config, const struct worker_listener *one)
 {
     struct listener *l = calloc(1, sizeof(*l));
@@ -187,10 +178,8 @@ static void apply(struct change *c)
         l->listen = now;
     }
     for (size_t i = 0; i < c->count; i++)
-        if (c->list[i].fd >= 0) {
-            hilum_assert(!find(w, c->list[i].listen) || c->list[i].listen->port == 0);
+        if (c->list[i].fd >= 0)
             open_one(w, c->config, &c->list[i]);
-        }
 }
 
 static void on_change(struct io_message *m)
