@@ -46,7 +46,8 @@ static struct declaration *append(lua_State *lua, enum declaration_kind kind)
     s->declarations.count++;
     struct declaration *d = arena_alloc(&s->arena, sizeof(*d));
     if (d == NULL) {
-        luaL_error(lua, "the declarations take too much memory");
+        luaL_error(lua, "the declarations take too much memory; declare less");
+        __builtin_unreachable(); /* what Lua does not tell the compiler */
     }
     d->kind = kind;
     note_place(lua, s, d);

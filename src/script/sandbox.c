@@ -58,8 +58,7 @@ static void note_line(lua_State *lua, struct script *s, lua_Debug *at)
  */
 static void raise_spent(lua_State *lua)
 {
-    lua_newuserdatauv(lua, 1, 0);
-    luaL_error(lua, "a budget is spent");
+    lua_newuserdatauv(lua, 1, 0); /* does not return */
 }
 
 void sandbox_charge(lua_State *lua, uint64_t instructions)

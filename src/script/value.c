@@ -10,7 +10,7 @@ static void *take(lua_State *lua, struct arena *arena, size_t size)
 {
     void *p = arena_alloc(arena, size);
     if (p == NULL) {
-        luaL_error(lua, "the declarations take too much memory");
+        luaL_error(lua, "the declarations take too much memory; declare less");
     }
     return p;
 }
@@ -117,12 +117,12 @@ static void copy(lua_State *lua, int index, struct arena *arena, int depth, stru
         break;
     }
     case LUA_TSTRING:
-        out->kind = VALUE_STRING;
         copy_text(lua, index, arena, out);
+        out->kind = VALUE_STRING; /* last: an error of Lua's leaves what is whole */
         break;
     case LUA_TTABLE:
-        out->kind = VALUE_TABLE;
         copy_table(lua, index, arena, depth, out);
+        out->kind = VALUE_TABLE;
         break;
     case LUA_TFUNCTION:
         out->kind = VALUE_FUNCTION;

@@ -64,6 +64,30 @@ static void a_block_holds_what_shares_its_prefix(void **state)
     }
 }
 
+/* Two ways to write one block are one struct. */
+static void bits_past_the_prefix_are_cleared(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *written, *cleared;
+    } cases[] = {
+        {"10.1.2.3/8", "10.0.0.0"},
+        {"192.168.5.255/23", "192.168.4.0"},
+        {"10.0.0.255/31", "10.0.0.254"},
+        {"10.0.0.255/25", "10.0.0.128"},
+        {"10.0.0.255", "10.0.0.255"},
+        {"2001:db8:ffff::1/33", "2001:db8:8000::"},
+        {"ffff::1/0", "::"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct config_network n;
+        uint8_t cleared[16];
+        address_of(cases[i].cleared, cleared);
+        assert_int_equal(config_network_parse(cases[i].written, &n), OK);
+        assert_memory_equal(n.address, cleared, 16);
+    }
+}
+
 static void what_is_no_block_is_refused_and_leaves_the_struct_alone(void **state)
 {
     (void)state;
@@ -102,6 +126,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_block_holds_what_shares_its_prefix),
+        cmocka_unit_test(bits_past_the_prefix_are_cleared),
         cmocka_unit_test(what_is_no_block_is_refused_and_leaves_the_struct_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -389,6 +389,7 @@ static void routes_lead_to_nodes_that_are_there(void **state)
         {"route 'x' {\n to = {\n  'disk',\n  'archive' } }",
          4,
          {"unknown node \"archive\"; the nodes are \"pacs1\""}},
+        {"node 'ab' { folder = '/{SOPInstanceUID}' } route 'x' {\n to = 'ba' }", 2, {"did you mean \"ab\"?"}},
         {"route 'x' {\n to = { 'disk',\n 'disk' } }", 3, {"node \"disk\" is named twice"}},
         {"route 'x' { to = 'disk' }\nroute 'x' { to = 'pacs1' }",
          2,
