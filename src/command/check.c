@@ -4,10 +4,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/text.h"
 #include "command/command.h"
+#include "command/json.h"
 #include "script/load.h"
 
 static const char help[] =
@@ -56,24 +55,6 @@ static bool parse_options(int argc, char **argv, struct options *o)
     return true;
 }
 
-/* JSON is UTF-8: a text that is not is shown with '?' for what cannot be. */
-static json_t *json_text(const char *text)
-{
-    json_t *json = json_string(text);
-    if (json != NULL) {
-        return json;
-    }
-    size_t len = strlen(text);
-    char *printable = malloc(len + 1);
-    if (printable == NULL) {
-        return NULL;
-    }
-    text_printable(printable, len + 1, text, len);
-    json = json_string(printable);
-    free(printable);
-    return json;
-}
-
 static bool print_json(bool is_ok, const struct problems *problems)
 {
     json_t *list = json_array();
@@ -81,14 +62,13 @@ static bool print_json(bool is_ok, const struct problems *problems)
     for (size_t i = 0; i < problems->count && done; i++) {
         const struct problem *p = &problems->items[i];
         json_t *one = json_pack("{s:s, s:o*}", "severity", p->is_warning ? "warning" : "error", "text",
-                                json_text(p->text));
+                                command_json_text(p->text));
         done = one != NULL && json_array_append_new(list, one) == 0;
     }
     json_t *all = json_pack("{s:b, s:o}", "ok", is_ok, "problems", list);
-    char *text = all != NULL && done ? json_dumps(all, JSON_PRESERVE_ORDER) : NULL;
-    done = text != NULL && puts(text) >= 0;
+    char *text = command_json_line(all);
+    done = text != NULL && done && puts(text) >= 0;
     free(text);
-    json_decref(all);
     return done;
 }
 

@@ -75,7 +75,9 @@ static void check_gateways(struct check *c)
     for (const struct declaration *d = first; d != NULL; d = d->next) {
         struct place at = {.declaration = d};
         if (d == first) {
-            check_gateway(c, d);
+            if (has_table(c, d)) {
+                check_gateway(c, d);
+            }
         } else if (d->kind == DECLARE_GATEWAY) {
             check_error(c, &at, "there is a gateway on line %d already; put all its keys into one",
                         first->line);

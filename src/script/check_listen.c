@@ -191,7 +191,9 @@ void check_listen(struct check *c, const struct declaration *d, struct config_li
     struct item item = check_item(c, d, &at);
     out->line = d->line;
     out->max_pdu = c->config->max_pdu;
-    if (d->value.kind == VALUE_STRING) {
+    if (!d->is_complete) {
+        /* evaluation ended while it was read, and has said so */
+    } else if (d->value.kind == VALUE_STRING) {
         take_listen_text(&item, out);
     } else if (d->value.kind == VALUE_TABLE) {
         take_listen_table(&item, out);

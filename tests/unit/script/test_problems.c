@@ -71,6 +71,8 @@ static void what_is_not_lua_is_a_problem_with_its_line(void **state)
         {"\nerror()", 2, {"an error was raised that is not a string"}},
         {"local function f()\n  local x = nil + 1\nend\nf()", 2, {"arithmetic on a nil value"}},
         {"local function deep() return deep() + 1 end\ndeep()", 1, {"stack overflow"}},
+        {"local t = {}\nt[1] = t\nlisten(t)", 3, {"nested too deeply"}},
+        {"local t = {}\nt[1] = t\nnode 'x' (t)", 3, {"nested too deeply"}},
         {"\nlocal t = {}\nt.t = t\ngateway(t)", 4, {"nested too deeply"}},
         {"\nfor i = 1, 1e9 do\n route('r' .. i) { to = 'pacs1' }\nend", 3, {"more than 10000 declarations"}},
         {"local d = node 'x'\nd { folder = '/{SOPInstanceUID}' }\nd {}", 3, {"one node is given two tables"}},
