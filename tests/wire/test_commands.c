@@ -125,7 +125,7 @@ struct demand {
 };
 
 static const struct demand demands[] = {
-    {DIMSE_C_STORE_RQ, {0x0100, 0x0110, 0x0800, 0x0002, 0x1000}},
+    {DIMSE_C_STORE_RQ, {0x0100, 0x0110, 0x0800, 0x0002}}, /* without an instance it is answered by a status */
     {DIMSE_C_STORE_RSP, {0x0100, 0x0120, 0x0800, 0x0900}},
     {DIMSE_C_GET_RQ, {0x0100, 0x0110, 0x0800, 0x0002}},
     {DIMSE_C_GET_RSP, {0x0100, 0x0120, 0x0800, 0x0900}},
