@@ -2,7 +2,7 @@
 #
 #   make         build/hilum                        make test    installs what is missing, builds, runs every test
 #   make run     installs, builds, starts it        make asan, make tsan   the tests under sanitizers
-#   make check   every check but the tests          make format, install, deps, fresh-test, clean
+#   make check   every check but the tests          make bench, format, install, deps, fresh-test, clean
 
 MAKEFLAGS += --no-print-directory
 
@@ -103,6 +103,12 @@ unit: programs
 
 programs: $(PROGRAMS)
 
+# How fast, on this machine: docs/performance.md. One program a question; each prints a table and writes bench/results/.
+bench:
+	tools/deps build test
+	$(MAKE) $(PARALLEL) all
+	HILUM=$(abspath $(BUILD)/hilum) bench/stall
+
 # setarch -R: the sanitizers of gcc 12 do not start on kernels that place memory more randomly than they expect.
 run-tests: $(BUILD)/hilum $(PROGRAMS)
 	$(if $(SAN),setarch -R )env HILUM=$(abspath $(BUILD)/hilum) HILUM_SANITIZE=$(SAN) \
@@ -147,5 +153,5 @@ fresh-test:
 clean:
 	rm -rf build
 
-.PHONY: all run test asan tsan unit programs run-tests check tidy format deps install fresh-test clean FORCE
+.PHONY: all run test asan tsan unit programs bench run-tests check tidy format deps install fresh-test clean FORCE
 .DELETE_ON_ERROR:
