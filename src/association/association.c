@@ -62,9 +62,17 @@ static void on_stream_closed(struct stream *s)
     association_tell_gone(a);
 }
 
+static void on_stream_full(struct stream *s)
+{
+    struct association *a = s->owner;
+    if (!a->has_ended && a->user->on_full)
+        a->user->on_full(a);
+}
+
 static const struct stream_user stream_user = {
     .on_bytes = on_stream_bytes,
     .on_sent = on_stream_sent,
+    .on_full = on_stream_full,
     .on_lost = on_stream_lost,
     .on_closed = on_stream_closed,
 };

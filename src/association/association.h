@@ -47,6 +47,8 @@ struct association_user {
     void (*on_release)(struct association *a);
     /* Something of what we queued has gone out. May be NULL. */
     void (*on_sent)(struct association *a);
+    /* Receiving pauses because as much is held as may be. May be NULL. */
+    void (*on_full)(struct association *a);
     /* It is over; `why` is a fixed or short-lived text for logs and Error Comments. The user stops using it. */
     void (*on_end)(struct association *a, enum association_end how, const char *why);
     void (*on_gone)(struct association *a);

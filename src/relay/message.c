@@ -86,12 +86,30 @@ static void settle(struct message *m)
     io_defer(m->session->relay->io, &m->settle);
 }
 
+/* What may be held on top of `window`: whole instances that are gathered, bytes kept for a second try. */
+static void set_limit(struct message *m)
+{
+    const struct config *c = m->session->config;
+    uint64_t bytes = c->window, gathered = 0;
+    for (unsigned i = 0; i < m->sink_count; i++) {
+        if (m->is_whole[i] && !m->is_complete && m->sinks[i] && !m->sinks[i]->is_done)
+            gathered = 4 * c->header_max; /* every buffer is a quarter full at least */
+        else if (m->sinks[i] && !m->sinks[i]->is_done && m->sinks[i]->retains &&
+                 bytes < c->window + c->replay_max)
+            bytes = c->window + c->replay_max;
+    }
+    uint32_t buffers = (uint32_t)((bytes + gathered) / BUF_BYTES);
+    if (!m->session->is_over && m->session->a.stream.limit != buffers)
+        stream_set_limit(&m->session->a.stream, buffers);
+}
+
 static void start_next_limited(struct message *m);
 
 static void sink_ready(struct sink *s)
 {
     struct message *m = s->owner;
     s->is_ready = true;
+    set_limit(m); /* it may keep what it sends */
     start_next_limited(m);
 }
 
@@ -179,23 +197,6 @@ static void flow(struct message *m)
         if (s->ops->flow)
             s->ops->flow(s);
     }
-}
-
-/* What may be held on top of `window`: whole instances that are gathered, bytes kept for a second try. */
-static void set_limit(struct message *m)
-{
-    const struct config *c = m->session->config;
-    uint64_t bytes = c->window, gathered = 0;
-    for (unsigned i = 0; i < m->sink_count; i++) {
-        if (m->is_whole[i] && !m->is_complete && m->sinks[i] && !m->sinks[i]->is_done)
-            gathered = 4 * c->header_max; /* every buffer is a quarter full at least */
-        else if (m->sinks[i] && !m->sinks[i]->is_done && m->sinks[i]->retains &&
-                 bytes < c->window + c->replay_max)
-            bytes = c->window + c->replay_max;
-    }
-    uint32_t buffers = (uint32_t)((bytes + gathered) / BUF_BYTES);
-    if (!m->session->is_over && m->session->a.stream.limit != buffers)
-        stream_set_limit(&m->session->a.stream, buffers);
 }
 
 static bool add_sink(struct message *m, const struct route_destination *d)
@@ -393,6 +394,15 @@ void message_complete(struct message *m)
     }
     set_limit(m);
     settle(m);
+}
+
+void message_relieve(struct message *m)
+{
+    for (unsigned i = 0; i < m->sink_count; i++) {
+        struct sink *s = m->sinks[i];
+        if (s && !s->is_done && s->retains)
+            s->ops->relieve(s);
+    }
 }
 
 void message_sender_lost(struct message *m)

@@ -38,6 +38,8 @@ struct message {
 void message_begin(struct session *s, uint8_t context_id, const struct dimse_command *c);
 void message_data(struct message *m, struct buf *b, uint8_t *at, uint32_t len);
 void message_complete(struct message *m);
+/* Reading has paused: what is kept only for a second try is given up. */
+void message_relieve(struct message *m);
 /* The sender is lost: what is not complete is abandoned, what is complete goes on without an answer. */
 void message_sender_lost(struct message *m);
 

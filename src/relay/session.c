@@ -132,6 +132,14 @@ static void on_data_end(struct association *a)
     hold_if_full(s);
 }
 
+static void on_full(struct association *a)
+{
+    struct session *s = a->owner;
+    struct message *m;
+    TAILQ_FOREACH (m, &s->messages, link)
+        message_relieve(m);
+}
+
 static void on_release(struct association *a)
 {
     struct session *s = a->owner;
@@ -196,6 +204,7 @@ static const struct association_user session_user = {
     .on_command = on_command,
     .on_data = on_data,
     .on_data_end = on_data_end,
+    .on_full = on_full,
     .on_release = on_release,
     .on_end = on_end,
     .on_gone = on_gone,

@@ -44,6 +44,8 @@ struct sink_ops {
     void (*abandon)(struct sink *s);
     /* Bytes it was given that are not with the kernel (or the file) yet. */
     size_t (*backlog)(const struct sink *s);
+    /* `retains` is set, and what is kept stops the sender: it is let go. Only sinks that retain have it. */
+    void (*relieve)(struct sink *s);
     /* Forwarding may begin: 64 KiB are here or all of it. Before this nothing may leave. NULL: the sink does not care. */
     void (*flow)(struct sink *s);
 };

@@ -278,15 +278,20 @@ static void start(struct sink *s)
         acquire(n, false);
 }
 
+static void relieve(struct sink *s)
+{
+    struct sink_node *n = (struct sink_node *)s;
+    s->retains = false;
+    slices_clear(&n->replay);
+}
+
 static void data(struct sink *s, struct buf *b, uint8_t *at, uint32_t len)
 {
     struct sink_node *n = (struct sink_node *)s;
     /* What is kept for a second try is given up rather than pause the sender. */
     if (n->sink.retains && (n->replay.bytes + len > n->session->config->replay_max ||
-                            stream_is_full(&n->session->a.stream) || !slices_push(&n->replay, b, at, len))) {
-        n->sink.retains = false;
-        slices_clear(&n->replay);
-    }
+                            stream_is_full(&n->session->a.stream) || !slices_push(&n->replay, b, at, len)))
+        relieve(s);
     if (s->ops->backlog(s) == 0)
         n->sink.progress_ms = io_now(io_of(n)); /* a stall is counted from here */
     if (!slices_push(&n->queue, b, at, len)) {
@@ -328,8 +333,13 @@ static size_t backlog(const struct sink *s)
     return bytes;
 }
 
-static const struct sink_ops node_ops = {
-    .start = start, .data = data, .finish = finish, .abandon = abandon, .backlog = backlog, .flow = flow};
+static const struct sink_ops node_ops = {.start = start,
+                                         .data = data,
+                                         .finish = finish,
+                                         .abandon = abandon,
+                                         .backlog = backlog,
+                                         .relieve = relieve,
+                                         .flow = flow};
 
 struct sink *sink_node_new(struct session *s, const struct config_node *node, const struct sink_message *m)
 {

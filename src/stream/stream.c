@@ -109,8 +109,13 @@ static bool pool_has_room(const struct stream *s)
 
 static void receive_more(struct stream *s)
 {
-    if (!s->is_reading || s->is_lost || s->is_closing || s->receive_op.is_pending || stream_is_full(s))
+    if (!s->is_reading || s->is_lost || s->is_closing || s->receive_op.is_pending)
         return;
+    if (stream_is_full(s)) {
+        if (s->user->on_full)
+            s->user->on_full(s);
+        return;
+    }
     if (!pool_has_room(s)) {
         io_wait_buffers(s->io, &s->waiter);
         return;

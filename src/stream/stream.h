@@ -23,6 +23,8 @@ struct stream_user {
     void (*on_bytes)(struct stream *s, struct buf *b, uint8_t *at, uint32_t len);
     /* n more bytes of the send queue are with the kernel. */
     void (*on_sent)(struct stream *s, size_t n);
+    /* Receiving pauses because the user holds as much as it may. May be NULL. */
+    void (*on_full)(struct stream *s);
     /* The peer closed (error IO_NONE), or the connection broke: once, unless we closed. Sending is over too. */
     void (*on_lost)(struct stream *s, enum io_error error);
     /* After stream_close: no operation is pending; the stream's memory may go. May be called from inside stream_close,
