@@ -52,6 +52,16 @@ class Cuts(Case):
                     self.assertEqual(sink.messages[-1].data, instance.data)
             sender.release()
 
+    def test_bursts_of_a_whole_window_pass_on_a_reused_association(self):
+        """All of the window may be kept for a second try by the time that the association is found."""
+        gateway, sink = self.simple(max_length=262144)
+        sender = self.sender(gateway, max_length=4096)
+        for _ in range(20):
+            instance = make_instance(3_000_000)
+            self.assert_stored(sender.store(instance, Framing(pdu=1 << 20)))
+            self.assertEqual(sink.messages[-1].data, instance.data)
+        self.assertEqual(len(sink.associations), 1)
+
     def test_big_fragments_are_used_where_the_destination_takes_them(self):
         gateway, sink = self.simple(max_length=1 << 20)
         sender = self.sender(gateway)
