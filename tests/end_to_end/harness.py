@@ -306,9 +306,15 @@ class Orthanc(Peer):
         super().__init__("orthanc", command, environment)
         wait_until(lambda: is_listening(self.http), "Orthanc's REST interface listens")
 
-    def get(self, path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", timeout=20) as answer:
+    def get(self, path, body=None, method=None):
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", body, method=method)
+        with urllib.request.urlopen(request, timeout=20 * SLOW) as answer:
             return answer.read()
+
+    def send_all_to(self, port):
+        """Sends every instance it holds, as a modality would."""
+        self.get("/modalities/peer", json.dumps(["PEER", "127.0.0.1", port]).encode(), "PUT")
+        self.get("/modalities/peer/store", json.dumps(json.loads(self.get("/instances"))).encode())
 
     def files(self):
         """{SOP Instance UID: the file as Orthanc gives it out}"""

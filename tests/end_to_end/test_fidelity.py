@@ -128,7 +128,7 @@ class Tools(Case):
                      server=dcmqrscp)
 
 
-class IntoOrthanc(Case):
+class OrthancBothWays(Case):
     def data_sets(self, orthanc):
         files = {}
         for uid, raw in orthanc.files().items():
@@ -145,6 +145,18 @@ class IntoOrthanc(Case):
         send(gateway.port, None)
         self.assertTrue(self.data_sets(direct))
         self.assertEqual(self.data_sets(relayed), self.data_sets(direct))
+
+    def test_orthanc_sends_what_it_sends_without_us(self):
+        orthanc, direct = self.peer(Orthanc, environment=QUICK), self.sink()
+        gateway, relayed = self.simple()
+        for path in sample_files(EXPLICIT, dicom.IMPLICIT, JPEG, JPEG_2000)[:40]:
+            with open(path, "rb") as f:
+                orthanc.get("/instances", f.read())
+        orthanc.send_all_to(direct.port)
+        orthanc.send_all_to(gateway.port)
+        self.assertGreater(len(direct.messages), 20)
+        self.assertEqual({m.uid: (m.transfer, m.data) for m in relayed.messages},
+                         {m.uid: (m.transfer, m.data) for m in direct.messages})
 
     def test_storescu_into_orthanc(self):
         files = sample_files(EXPLICIT, dicom.IMPLICIT)[:40]

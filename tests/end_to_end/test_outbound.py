@@ -123,6 +123,23 @@ class Limits(Case):
                 self.assert_stored(sender.store(make_instance()))
         self.assertEqual(len(sink.messages), 9)
 
+    def test_a_sender_that_has_filled_its_window_while_it_waited_goes_on(self):
+        sink = self.sink()
+        gateway = self.gateway(node("a", sink, max_associations=1), route("all", to="a"), workers=1)
+        first, second = self.sender(gateway), self.sender(gateway)
+        one, other = make_instance(400_000), make_instance(8 << 20)
+        context = first.begin(one)
+        first.data(context, one.data[:200_000])
+        wait_until(lambda: sink.arrived() > 0, "the first sender holds the association")
+
+        def let_first_finish():
+            time.sleep(0.3)  # meanwhile the second fills its window
+            first.data(context, one.data[200_000:], last=True)
+            return first.response()
+        answers = together(lambda: second.store(other), let_first_finish)
+        self.assertEqual([a.status for a in answers], [0, 0])
+        self.assertEqual({m.uid: m.data for m in sink.messages}, {i.uid: i.data for i in (one, other)})
+
     def test_waiting_for_a_limited_node_ends_after_response(self):
         sink = self.sink(at_answer="never")
         gateway = self.gateway(node("a", sink, max_associations=1), route("all", to="a"), workers=2,
