@@ -205,10 +205,10 @@ class Transient(Case):
         self.assert_stored(self.sender(gateway).store(make_instance()))
 
     def test_a_node_that_serves_one_association_at_a_time_serves_two_senders(self):
-        """The gateway does not know of the limit; it lets go of an association that has become idle."""
+        """The gateway does not know of the limit; it lets go of an idle association when the node has no room."""
         sink = self.sink(max_associations=1)
         gateway = self.gateway(node("a", sink), route("all", to="a"),
-                               timeouts={"response": "20s", "linger": "200ms"})
+                               timeouts={"response": "20s", "linger": "1h"})
         senders = [self.sender(gateway), self.sender(gateway)]
         for _ in range(3):
             for sender in senders:

@@ -134,6 +134,10 @@ class Quirks(Case):
         self.assertTrue(sink.associations)
         self.assertTrue(all(a.request.window is None for a in sink.associations))
 
+    def test_8_a_node_that_drops_the_connection_over_a_window_is_asked_again_without(self):
+        gateway, sink = self.simple(drop_on_window=True)
+        self.round_trip(gateway, sink, window=(8, 1))
+
     def test_8_a_sender_whose_window_is_0_0_gets_an_answer_within_the_standard(self):
         gateway, sink = self.simple()
         sender, _ = self.round_trip(gateway, sink, window=(0, 0))
