@@ -144,7 +144,8 @@ deps:
 install: $(BUILD)/hilum
 	install -D -m 755 $(BUILD)/hilum $(DESTDIR)$(PREFIX)/bin/hilum
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/hilum/rules $(RULES)
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/hilum README.md LICENSE $(wildcard docs/*.md)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/hilum README.md LICENSE
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/hilum/docs $(wildcard docs/*.md)
 
 fresh-test:
 	tools/deps fresh
