@@ -37,11 +37,9 @@ static void on_stream_sent(struct stream *s, size_t n)
 {
     struct association *a = s->owner;
     (void)n;
-    if (!a->has_ended) {
-        association_flush(a);
-        if (a->user->on_sent)
-            a->user->on_sent(a);
-    }
+    association_flush(a);
+    if (!a->has_ended && a->user->on_sent)
+        a->user->on_sent(a);
     close_stream_when_sent(a);
 }
 
@@ -91,10 +89,9 @@ static void on_artim(struct io_timer *t)
     struct association *a = t->owner;
     enum ul_state state = a->ul.state;
     if (state == UL_STA2 || state == UL_STA13) {
+        association_end(a, ASSOCIATION_FAULT, "no association request in time"); /* Sta13: long told */
         struct ul_outcome o = ul_local(&a->ul, UL_EVT18, &a->control);
         association_apply(a, &o, NULL);
-        association_end(a, ASSOCIATION_FAULT, "no association request in time");
-        stream_close(&a->stream);
         return;
     }
     if (state == UL_STA5)
@@ -110,7 +107,13 @@ static void on_gone_task(struct io_task *task);
 
 static void on_flush(struct io_task *task)
 {
-    association_flush(task->owner);
+    struct association *a = task->owner;
+    if (!a->has_ended)
+        association_flush(a);
+    else if (a->stream.is_closing)
+        slices_clear(&a->unread);
+    else
+        association_process(a);
 }
 
 void association_init(struct association *a)
@@ -154,9 +157,9 @@ void association_end(struct association *a, enum association_end how, const char
         return;
     a->has_ended = true;
     io_timer_stop(a->io, &a->watch);
-    io_defer_cancel(a->io, &a->flush);
     slices_clear(&a->data);
     a->is_held = false;
+    io_defer(a->io, &a->flush); /* what was held back is let go, or read on to the peer's own end */
     a->user->on_end(a, how, why);
 }
 
@@ -258,7 +261,7 @@ void association_apply(struct association *a, const struct ul_outcome *o, struct
         if (o->event != UL_EVT10 && o->event != UL_EVT9)
             LOG(LOG_DEBUG, "upper layer", LOG_STR("assoc", a->id), LOG_STR("transition", name));
     }
-    if (a->control.len > 0) {
+    if (a->control.len > 0 || a->control.failed) {
         bool sent = !a->control.failed && stream_send_bytes(&a->stream, a->control.data, a->control.len);
         octets_free(&a->control);
         if (!sent)
@@ -268,14 +271,19 @@ void association_apply(struct association *a, const struct ul_outcome *o, struct
         io_timer_start(a->io, &a->artim, a->limits.association);
     if (o->effects & UL_STOP_ARTIM)
         io_timer_stop(a->io, &a->artim);
-    if (!a->has_ended)
-        indicate(a, o, b);
     if (o->effects & UL_CLOSE) {
-        a->wants_close = true;
+        a->wants_close = true; /* before the user is told, whose association_close would drop our last bytes */
         io_timer_start(a->io, &a->artim,
                        a->limits.association); /* ours: the last bytes may not hang for ever */
-        close_stream_when_sent(a);
     }
+    if (!a->has_ended)
+        indicate(a, o, b);
+    if (!(o->effects & UL_CLOSE))
+        return;
+    if (o->action == UL_AR3)
+        close_stream_when_sent(a);
+    else /* rejected, aborted, or ARTIM has expired: nobody reads what may still be queued */
+        stream_close(&a->stream);
 }
 
 void association_answer_take(struct association *a, struct pdu_associate *answer)
@@ -369,7 +377,6 @@ void association_close(struct association *a)
     a->is_closing = true;
     a->has_ended = true;
     io_timer_stop(a->io, &a->watch);
-    io_defer_cancel(a->io, &a->flush);
     if (a->connect_op.is_pending)
         io_cancel(a->io, &a->connect_op);
     if (a->stream_open && !a->stream_closed && a->ul.state != UL_STA13 && !a->wants_close)

@@ -30,7 +30,7 @@ static void take_command(struct association *a, const struct pdu_event *piece)
     if (!a->is_in_data)
         a->message_context = 0;
     a->user->on_command(a, context_id, &c);
-    octets_clear(&a->command);
+    octets_free(&a->command); /* an association at rest is small */
 }
 
 void association_take_piece(struct association *a, const struct pdu_event *piece, struct buf *b)
@@ -86,7 +86,7 @@ void association_process(struct association *a)
 
 void association_hold(struct association *a)
 {
-    a->is_held = true;
+    a->is_held = !a->has_ended; /* after the end, bytes only have to go */
 }
 
 void association_resume(struct association *a)
