@@ -22,6 +22,7 @@
 #include "ul/ul.h"
 
 struct association;
+struct association_connecting;
 
 enum association_end {
     ASSOCIATION_RELEASED,      /* in order */
@@ -91,7 +92,6 @@ struct association {
     struct octets command;
     uint8_t message_context; /* 0: between messages */
     bool is_in_data;
-    bool data_expected;
     bool is_processing;
 
     /* sending */
@@ -108,17 +108,15 @@ struct association {
     struct io_task flush, gone;
 
     /* connecting */
-    struct io_resolve resolve;
-    struct io_op connect_op;
-    int connect_fd;
-    unsigned address_next;
+    struct association_connecting *connecting; /* connect.c; NULL: not under way */
+    uint64_t connect_until_ms;
     const char *tcp_congestion;
 };
 
 /* Takes the connected descriptor. False without memory (the descriptor is closed, no callback comes). */
 bool association_accept(struct association *a, int fd);
 
-/* Connects to host:port, each address in turn, and requests. Takes *request. Fill user, owner, io, pool, resolver, limits, id
+/* Connects to host:port, each address in turn within limits.connect, and requests. Takes *request. Fill user, owner, io, pool, resolver, limits, id
  * and tcp_congestion before (in both cases); all else is zeroed by association_init. */
 void association_init(struct association *a);
 void association_connect_take(struct association *a, const char *host, uint16_t port,
