@@ -102,8 +102,9 @@ struct association {
     struct buf *scratch;
     struct octets control;
 
-    bool has_work;    /* something is outstanding: idle does not count. Set by the user */
-    uint64_t work_ms; /* when it was last so */
+    bool has_work;       /* something is outstanding: idle does not count. Set by the user */
+    uint64_t work_ms;    /* when it was last so */
+    uint64_t held_up_ms; /* when reading last waited for us: the peer's silence counts from then */
     struct io_timer artim, watch;
     struct io_task flush, gone;
 

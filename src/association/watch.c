@@ -9,6 +9,17 @@ static uint64_t period(const struct association *a)
     return ms / 4 + 1;
 }
 
+/* It is we who do not read: what the peer has to say waits in the socket. */
+static bool is_reading_held_up(const struct association *a)
+{
+    return a->is_held || !a->stream.is_reading || stream_is_full(&a->stream) || a->stream.waiter.is_waiting;
+}
+
+static bool is_older(uint64_t now, uint64_t then, uint64_t ms)
+{
+    return now - then >= ms;
+}
+
 static void on_watch(struct io_timer *t)
 {
     struct association *a = t->owner;
@@ -16,14 +27,17 @@ static void on_watch(struct io_timer *t)
     io_timer_start(a->io, t, period(a));
     if (a->has_work)
         a->work_ms = now;
-    if (a->stream.sending.count > 0 && now - a->stream.sent_ms >= a->limits.progress) {
+    if (is_reading_held_up(a))
+        a->held_up_ms = now;
+    if (a->stream.sending.count > 0 && is_older(now, a->stream.sent_ms, a->limits.progress)) {
         association_fault(a, (struct pdu_fault){PDU_ABORT_UNSPECIFIED, "the peer takes no data"});
-    } else if (association_is_amid(a) && !a->is_held && !stream_is_full(&a->stream) && a->stream.is_reading &&
-               now - a->stream.received_ms >= a->limits.progress) {
+    } else if (association_is_amid(a) && is_older(now, a->held_up_ms, a->limits.progress) &&
+               is_older(now, a->stream.received_ms, a->limits.progress)) {
         association_fault(
             a, (struct pdu_fault){PDU_ABORT_UNSPECIFIED, "nothing came in the middle of a message"});
-    } else if (a->limits.idle > 0 && now - a->work_ms >= a->limits.idle &&
-               now - a->stream.received_ms >= a->limits.idle) {
+    } else if (a->limits.idle > 0 && is_older(now, a->work_ms, a->limits.idle) &&
+               is_older(now, a->held_up_ms, a->limits.idle) &&
+               is_older(now, a->stream.received_ms, a->limits.idle)) {
         association_fault(a, (struct pdu_fault){PDU_ABORT_UNSPECIFIED, "idle"});
     }
 }
