@@ -94,7 +94,9 @@ static void on_artim(struct io_timer *t)
         association_apply(a, &o, NULL);
         return;
     }
-    if (state == UL_STA5)
+    if (state == UL_STA4)
+        association_end(a, ASSOCIATION_NO_CONNECTION, "out of memory");
+    else if (state == UL_STA5)
         association_fault(a,
                           (struct pdu_fault){PDU_ABORT_UNSPECIFIED, "no answer to the association request"});
     else if (state == UL_STA7 || state == UL_STA9 || state == UL_STA10 || state == UL_STA11)
@@ -125,7 +127,6 @@ void association_init(struct association *a)
                                 .resolver = a->resolver,
                                 .limits = a->limits,
                                 .tcp_congestion = a->tcp_congestion,
-                                .connect_fd = -1,
                                 .window = 1};
     memcpy(clean.id, a->id, sizeof(clean.id));
     *a = clean;
@@ -272,7 +273,8 @@ void association_apply(struct association *a, const struct ul_outcome *o, struct
     if (o->effects & UL_STOP_ARTIM)
         io_timer_stop(a->io, &a->artim);
     if (o->effects & UL_CLOSE) {
-        a->wants_close = true; /* before the user is told, whose association_close would drop our last bytes */
+        a->wants_close =
+            true; /* before the user is told, whose association_close would drop our last bytes */
         io_timer_start(a->io, &a->artim,
                        a->limits.association); /* ours: the last bytes may not hang for ever */
     }
@@ -377,8 +379,7 @@ void association_close(struct association *a)
     a->is_closing = true;
     a->has_ended = true;
     io_timer_stop(a->io, &a->watch);
-    if (a->connect_op.is_pending)
-        io_cancel(a->io, &a->connect_op);
+    association_connect_cancel(a);
     if (a->stream_open && !a->stream_closed && a->ul.state != UL_STA13 && !a->wants_close)
         stream_close(&a->stream);
     association_tell_gone(a);
@@ -394,8 +395,7 @@ void association_drop(struct association *a)
 
 static bool is_gone(const struct association *a)
 {
-    return a->is_closing && !a->connect_op.is_pending && !a->resolve.is_pending &&
-           (!a->stream_open || a->stream_closed);
+    return a->is_closing && !a->connecting && (!a->stream_open || a->stream_closed);
 }
 
 /* From the loop itself, so that nothing on the stack still uses the association. */

@@ -12,6 +12,9 @@ void association_end(struct association *a, enum association_end how, const char
 bool association_open_stream(struct association *a, int fd);
 void association_tell_gone(struct association *a);
 
+/* connect.c */
+void association_connect_cancel(struct association *a);
+
 /* receive.c */
 void association_take_piece(struct association *a, const struct pdu_event *piece, struct buf *b);
 void association_process(struct association *a);

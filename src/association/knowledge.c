@@ -9,8 +9,9 @@
 
 #include "dicom/uid.h"
 
-/* An entry stands within WINDOW places of where its key points: a whole request of 128 contexts fits without loss. */
-enum { ENTRIES = 16384, WINDOW = 16, KEEP_MS = 10 * 60 * 1000 };
+/* An entry stands within WINDOW places of where its key points: a whole request of 128 contexts fits without loss. A refusal
+ * is forgotten sooner: somebody may just have taught the archive a new class. */
+enum { ENTRIES = 16384, WINDOW = 16, KEEP_MS = 10 * 60 * 1000, KEEP_REFUSED_MS = 60 * 1000 };
 
 struct entry {
     uint64_t key; /* 0: empty */
@@ -90,8 +91,9 @@ static void remember(struct knowledge *k, uint64_t key, int choice, uint8_t resu
         if (e->until_ms < to->until_ms) /* empty, or the oldest */
             to = e;
     }
+    uint64_t keep_ms = choice == KNOWLEDGE_REFUSED ? KEEP_REFUSED_MS : KEEP_MS;
     *to =
-        (struct entry){.key = key, .until_ms = now_ms + KEEP_MS, .choice = (int16_t)choice, .result = result};
+        (struct entry){.key = key, .until_ms = now_ms + keep_ms, .choice = (int16_t)choice, .result = result};
 }
 
 void knowledge_learn(struct knowledge *k, const struct config_node *node, const char *calling,
