@@ -110,7 +110,6 @@ struct association {
 
     /* connecting */
     struct association_connecting *connecting; /* connect.c; NULL: not under way */
-    uint64_t connect_until_ms;
     const char *tcp_congestion;
 };
 

@@ -170,13 +170,28 @@ void outbound_on_linger(struct io_timer *t)
         leave(o);
 }
 
+/* 0 is never used (peers take it for "none"), nor one that waits for its answer. */
+static uint16_t new_message_id(struct outbound *o)
+{
+    const struct outbound_exchange *x;
+    do {
+        if (o->next_id == 0)
+            o->next_id = 1;
+        TAILQ_FOREACH (x, &o->exchanges, link)
+            if (x->is_requested && x->message_id == o->next_id)
+                break;
+        o->next_id++;
+    } while (x);
+    return (uint16_t)(o->next_id - 1);
+}
+
 bool outbound_request(struct outbound_exchange *x, uint8_t context_id, struct dimse_command *c)
 {
     struct outbound *o = x->outbound;
     hilum_assert(o->sender == x && !x->is_requested);
-    x->message_id = o->next_id++;
-    if (o->next_id == 0)
-        o->next_id = 1;
+    if (!association_may_send(&o->a)) /* it is ending, and x has not been told yet */
+        return false;
+    x->message_id = new_message_id(o);
     c->has |= DIMSE_HAS_MESSAGE_ID;
     c->message_id = x->message_id;
     x->is_requested = true;
@@ -196,34 +211,38 @@ void outbound_sent_all(struct outbound_exchange *x)
         outbound_kick(o->pool);
 }
 
-static struct outbound *detach(struct outbound_exchange *x)
+struct outbound *outbound_detach(struct outbound_exchange *x)
 {
     struct outbound *o = x->outbound;
-    TAILQ_REMOVE(&o->exchanges, x, link);
     o->outstanding--;
     if (o->sender == x)
         o->sender = NULL;
+    if (o->next_told == x)
+        o->next_told = TAILQ_NEXT(x, link);
+    TAILQ_REMOVE(&o->exchanges, x, link);
     x->outbound = NULL;
     return o;
 }
 
 void outbound_finish(struct outbound_exchange *x)
 {
-    struct outbound *o = detach(x);
-    outbound_settle(o);
+    hilum_assert(!x->is_requested ||
+                 x->outbound->sender != x); /* a half-sent message would block all others */
+    outbound_settle(outbound_detach(x));
 }
 
 void outbound_abandon(struct outbound_exchange *x, const char *why)
 {
     if (!x->outbound)
         return;
-    bool half_sent = x->is_requested && x->outbound->sender == x;
-    bool untouched = !x->is_requested;
-    struct outbound *o = detach(x);
-    if (untouched) {
+    struct outbound *o = outbound_detach(x);
+    if (o->a.has_ended)
+        return;
+    if (!x->is_requested) {
         outbound_settle(o);
-    } else if (half_sent && o->outstanding > 0) {
-        /* The stream is stuck inside a message; older answers of this sender are awaited first. */
+    } else if (o->outstanding > 0) {
+        /* The stream may be stuck inside a message, or an answer come for nobody; but what else this sender has under
+         * way is not to fail for it. */
         o->is_doomed = true;
         io_timer_start(o->pool->options.io, &o->linger, o->config->timeouts.response);
     } else {
@@ -245,6 +264,7 @@ void outbound_gone(struct outbound *o)
 {
     struct outbound_pool *p = o->pool;
     TAILQ_REMOVE(&p->all, o, link);
+    io_timer_stop(p->options.io, &o->linger);
     config_unref(&o->config);
     free(o);
 }

@@ -47,7 +47,8 @@ struct outbound_want {
     struct outbound_exchange *exchange;
     /* context is NULL for a negotiation. is_reused: the association carried messages before. */
     void (*on_ready)(struct outbound_want *w, const struct association_context *context, bool is_reused);
-    /* Negotiation: the answer, before on_ready; valid only inside. May be NULL. */
+    /* The answer to a new association, before on_ready or on_failed; valid only inside, where the want is not to be
+     * cancelled. May be NULL. */
     void (*on_answer)(struct outbound_want *w, const struct pdu_associate *request,
                       const struct pdu_associate *answer);
     void (*on_failed)(struct outbound_want *w, enum outbound_failure kind, const char *why);
@@ -95,6 +96,8 @@ struct outbound {
     struct outbound_want *opener;
     struct io_timer linger;
     TAILQ_HEAD(outbound_exchanges, outbound_exchange) exchanges;
+    struct outbound_exchange
+        *next_told; /* on_sent goes round: the one to be told next, which may leave before */
     TAILQ_ENTRY(outbound) link;
 };
 
@@ -120,14 +123,15 @@ void outbound_acquire(struct outbound_pool *p, struct outbound_want *w);
 void outbound_cancel(struct outbound_want *w);
 
 /* Sends the request of an attached exchange. Its message id is set here. If c announces a data set,
- * association_send_data(&o->a, ...) follows; outbound_sent_all in every case. False: unusable; on_lost will come. */
+ * association_send_data(&o->a, ...) follows; outbound_sent_all in every case. False: unusable; on_lost comes, or has
+ * come from inside. */
 bool outbound_request(struct outbound_exchange *x, uint8_t context_id, struct dimse_command *c);
 /* The message is complete (after association_send_data_end, if it has data). */
 void outbound_sent_all(struct outbound_exchange *x);
-/* The final response is in, or the exchange was never requested: it leaves the association. */
+/* The final response is in and all is sent, or the exchange was never requested: it leaves the association. */
 void outbound_finish(struct outbound_exchange *x);
-/* Gives up an exchange before its final response: the association ends by A-ABORT, when older answers are in (bounded by
- * `response`). No callback comes for x any more. */
+/* Gives up an exchange. If its request has begun, the association ends by A-ABORT, as soon as the answers to the sender's
+ * other requests are in (bounded by `response`). No callback comes for x any more. */
 void outbound_abandon(struct outbound_exchange *x, const char *why);
 
 /* The sender's association is gone: what was private to it is released. */

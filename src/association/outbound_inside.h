@@ -19,6 +19,8 @@ void outbound_hand_over(struct outbound *o, struct outbound_want *w,
                         const struct association_context *context);
 /* Waiting wants look again. */
 void outbound_kick(struct outbound_pool *p);
+/* Takes an exchange off its association, which is returned. */
+struct outbound *outbound_detach(struct outbound_exchange *x);
 /* After an exchange has left: idle, leaving, or doomed. */
 void outbound_settle(struct outbound *o);
 /* Releases one idle association that holds such a permit, if there is one. */

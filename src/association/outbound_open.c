@@ -150,7 +150,8 @@ static void on_command(struct association *a, uint8_t context_id, const struct d
             return;
         }
     }
-    association_fault(a, (struct pdu_fault){PDU_ABORT_INVALID_PARAMETER, "a response to no request"});
+    if (!o->is_doomed) /* there it may answer what was abandoned */
+        association_fault(a, (struct pdu_fault){PDU_ABORT_INVALID_PARAMETER, "a response to no request"});
 }
 
 static void on_data(struct association *a, struct buf *b, uint8_t *at, uint32_t len)
@@ -167,9 +168,9 @@ static void on_data_end(struct association *a)
 static void on_sent(struct association *a)
 {
     struct outbound *o = a->owner;
-    struct outbound_exchange *x, *next;
-    for (x = TAILQ_FIRST(&o->exchanges); x; x = next) {
-        next = TAILQ_NEXT(x, link);
+    struct outbound_exchange *x;
+    for (x = TAILQ_FIRST(&o->exchanges); x; x = o->next_told) {
+        o->next_told = TAILQ_NEXT(x, link);
         if (x->on_sent)
             x->on_sent(x);
     }
@@ -216,12 +217,9 @@ static void on_end(struct association *a, enum association_end how, const char *
         permits_give(permits);
     while (!TAILQ_EMPTY(&o->exchanges)) {
         struct outbound_exchange *x = TAILQ_FIRST(&o->exchanges);
-        TAILQ_REMOVE(&o->exchanges, x, link);
-        o->outstanding--;
-        x->outbound = NULL;
+        outbound_detach(x);
         x->on_lost(x, why);
     }
-    o->sender = NULL;
     if (o->opener)
         opening_failed(o, how, why);
     association_close(a);
