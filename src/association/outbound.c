@@ -93,10 +93,14 @@ bool outbound_serve_from_pool(struct outbound_pool *p, struct outbound_want *w)
     return true;
 }
 
+/* So long a fresh association is taken to stand; later its node may have closed it, as nodes do with idle ones. */
+enum { RESTED_MS = 1000 };
+
 void outbound_hand_over(struct outbound *o, struct outbound_want *w,
                         const struct association_context *context)
 {
-    bool was_used = o->is_used;
+    uint64_t now = io_now(o->pool->options.io);
+    bool is_reused = o->is_used || (o->rests_from_ms > 0 && now - o->rests_from_ms >= RESTED_MS);
     struct outbound_exchange *x = w->exchange;
     io_timer_stop(o->pool->options.io, &o->linger);
     outbound_want_over(w);
@@ -110,7 +114,7 @@ void outbound_hand_over(struct outbound *o, struct outbound_want *w,
         x->is_requested = false;
         TAILQ_INSERT_TAIL(&o->exchanges, x, link);
     }
-    w->on_ready(w, context, was_used);
+    w->on_ready(w, context, is_reused);
 }
 
 /* A local waiter may use what has become free. In line order, so that none is passed over. */
@@ -149,6 +153,7 @@ void outbound_settle(struct outbound *o)
         leave(o);
         return;
     }
+    o->rests_from_ms = io_now(p->options.io);
     io_timer_start(p->options.io, &o->linger, o->config->timeouts.linger);
 }
 
@@ -156,8 +161,8 @@ bool outbound_is_wanted(struct outbound_pool *p, const struct permits *permits)
 {
     struct outbound_want *w;
     TAILQ_FOREACH (w, &p->waiting, link)
-        if (w->permits == permits && w->permit_wait)
-            return true;
+        if (w->permits == permits && (w->permit_wait || w->backoff_ms > 0))
+            return true; /* for want of a permit, or because the node itself has no room */
     return false;
 }
 
@@ -284,6 +289,7 @@ void outbound_pool_close(struct outbound_pool *p)
         else if (!o->is_leaving || is_urgent)
             association_abort(&o->a, "stopping");
     }
+    outbound_fail_waiting(p, "stopping");
 }
 
 bool outbound_pool_is_empty(const struct outbound_pool *p)

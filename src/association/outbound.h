@@ -45,7 +45,8 @@ struct outbound_want {
     bool (*build)(struct outbound_want *w, struct pdu_associate *request);
     /* Attached to the association when it is ready, so that its end is told to the exchange. NULL for a negotiation. */
     struct outbound_exchange *exchange;
-    /* context is NULL for a negotiation. is_reused: the association carried messages before. */
+    /* context is NULL for a negotiation. is_reused: the association carried messages before, or has rested: the node may
+     * have closed it meanwhile. */
     void (*on_ready)(struct outbound_want *w, const struct association_context *context, bool is_reused);
     /* The answer to a new association, before on_ready or on_failed; valid only inside, where the want is not to be
      * cancelled. May be NULL. */
@@ -92,6 +93,7 @@ struct outbound {
     struct permits *permits; /* one is held; NULL: none */
     unsigned outstanding;    /* attached exchanges */
     uint16_t next_id;
+    uint64_t rests_from_ms;           /* idle since; 0: not idle yet */
     struct outbound_exchange *sender; /* whose message is being sent, or is to be sent next */
     struct outbound_want *opener;
     struct io_timer linger;
@@ -110,7 +112,7 @@ struct outbound_options {
 };
 
 struct outbound_pool *outbound_pool_new(const struct outbound_options *options);
-/* Ends every association, idle ones by release; nothing is opened any more. The second call, and the third, end what is still
+/* Ends every association, idle ones by release; nothing is opened any more, and who waits fails now. The second call, and the third, end what is still
  * there without waiting. */
 void outbound_pool_close(struct outbound_pool *p);
 bool outbound_pool_is_empty(const struct outbound_pool *p);

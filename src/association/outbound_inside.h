@@ -8,7 +8,7 @@ struct outbound_pool {
     struct outbound_options options;
     struct knowledge *knowledge;
     TAILQ_HEAD(outbound_list, outbound) all;
-    TAILQ_HEAD(outbound_wants, outbound_want) waiting; /* for a permit, or for a busy node */
+    TAILQ_HEAD(outbound_wants, outbound_want) waiting; /* for a permit, or until a node has room again */
     unsigned next_number;
     bool is_closing;
 };
@@ -31,5 +31,7 @@ void outbound_gone(struct outbound *o);
 
 /* outbound_open.c: off every list and timer. */
 void outbound_want_over(struct outbound_want *w);
+/* Everyone in the line fails. */
+void outbound_fail_waiting(struct outbound_pool *p, const char *why);
 
 #endif

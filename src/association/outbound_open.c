@@ -43,6 +43,12 @@ static void fail(struct outbound_want *w, enum outbound_failure kind, const char
     w->on_failed(w, kind, why);
 }
 
+void outbound_fail_waiting(struct outbound_pool *p, const char *why)
+{
+    while (!TAILQ_EMPTY(&p->waiting))
+        fail(TAILQ_FIRST(&p->waiting), OUTBOUND_UNREACHABLE, why);
+}
+
 static void wait_in_line(struct outbound_want *w, uint64_t ms)
 {
     if (!w->is_waiting) {
@@ -183,6 +189,10 @@ static void opening_failed(struct outbound *o, enum association_end how, const c
     bool no_answer = how == ASSOCIATION_NO_CONNECTION || how == ASSOCIATION_LOST || how == ASSOCIATION_FAULT;
     o->opener = NULL;
     w->opening = NULL;
+    if (o->pool->is_closing) {
+        fail(w, OUTBOUND_UNREACHABLE, why);
+        return;
+    }
     if (o->asked_window && !w->no_window && !is_transient && how != ASSOCIATION_NO_CONNECTION) {
         w->no_window = true;
         wait_in_line(w, 0);
