@@ -58,6 +58,15 @@ void outbound_leave_idle(struct outbound_pool *p, const struct permits *permits)
         leave(longest);
 }
 
+/* One more request of the same sender. With a limit, not past those in line: a sender whose requests overlap would
+ * keep the association for ever. */
+static bool has_room_for(const struct outbound *o, const struct outbound_want *w)
+{
+    if (o->user != w->user || o->outstanding >= o->a.window)
+        return false;
+    return o->node->max_associations == 0 || permits_is_next(o->permits, w->permit_wait);
+}
+
 /* The context that serves the want on this association now, or NULL. */
 static const struct association_context *serves(const struct outbound *o, const struct outbound_want *w)
 {
@@ -67,7 +76,7 @@ static const struct association_context *serves(const struct outbound *o, const 
         return NULL;
     if (o->is_private != w->is_private || (o->is_private && o->user != w->user))
         return NULL;
-    if (o->outstanding > 0 && (o->user != w->user || o->outstanding >= o->a.window))
+    if (o->outstanding > 0 && !has_room_for(o, w))
         return NULL;
     return association_find(&o->a, w->abstract_syntax, w->transfer_syntax);
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "base/assert.h"
+
 enum { HOLDERS_MAX = 256 };
 
 struct permits_wait {
@@ -93,31 +95,9 @@ static struct permits *find(struct permits_registry *r, const char *key)
     return p;
 }
 
-struct permits *permits_of(struct permits_registry *r, const struct config_node *node)
-{
-    char key[512];
-    snprintf(key, sizeof(key), "%s|%u|%s", node->host, node->port, node->ae_title);
-    pthread_mutex_lock(&r->lock);
-    struct permits *p = find(r, key);
-    if (p)
-        p->limit = node->max_associations;
-    pthread_mutex_unlock(&r->lock);
-    return p;
-}
-
 static bool has_room(const struct permits *p)
 {
     return p->limit == 0 || p->in_use < p->limit;
-}
-
-bool permits_try(struct permits *p)
-{
-    pthread_mutex_lock(&p->registry->lock);
-    bool got = has_room(p) && TAILQ_EMPTY(&p->line);
-    if (got)
-        p->in_use++;
-    pthread_mutex_unlock(&p->registry->lock);
-    return got;
 }
 
 static void on_grant_message(struct io_message *m)
@@ -143,12 +123,45 @@ static void grant(struct permits *p)
     }
 }
 
+struct permits *permits_of(struct permits_registry *r, const struct config_node *node)
+{
+    char key[512];
+    snprintf(key, sizeof(key), "%s|%u|%s", node->host, node->port, node->ae_title);
+    pthread_mutex_lock(&r->lock);
+    struct permits *p = find(r, key);
+    if (p) {
+        p->limit = node->max_associations;
+        grant(p); /* a reload may have raised it */
+    }
+    pthread_mutex_unlock(&r->lock);
+    return p;
+}
+
+bool permits_try(struct permits *p)
+{
+    pthread_mutex_lock(&p->registry->lock);
+    bool got = has_room(p) && TAILQ_EMPTY(&p->line);
+    if (got)
+        p->in_use++;
+    pthread_mutex_unlock(&p->registry->lock);
+    return got;
+}
+
 void permits_give(struct permits *p)
 {
     pthread_mutex_lock(&p->registry->lock);
+    hilum_assert(p->in_use > 0);
     p->in_use--;
     grant(p);
     pthread_mutex_unlock(&p->registry->lock);
+}
+
+bool permits_is_next(struct permits *p, const struct permits_wait *w)
+{
+    pthread_mutex_lock(&p->registry->lock);
+    bool is_next = TAILQ_FIRST(&p->line) == w;
+    pthread_mutex_unlock(&p->registry->lock);
+    return is_next;
 }
 
 bool permits_wanted_elsewhere(struct permits *p, const struct io *here)

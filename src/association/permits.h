@@ -1,7 +1,8 @@
 /*
  * How many associations a node takes, counted over all workers. A permit goes with each outbound association, from before
  * its connect until it has ended; a node without a limit has permits without end. The registry is shared by all
- * threads (a lock, taken once an association, never a message); everything else is the calling worker's.
+ * threads. Its lock is taken when an association opens or ends; a message takes it only for a node with a limit, on an
+ * association that is in use. Everything else is the calling worker's.
  */
 #ifndef HILUM_ASSOCIATION_PERMITS_H
 #define HILUM_ASSOCIATION_PERMITS_H
@@ -27,19 +28,22 @@ void permits_registry_free(struct permits_registry **r);
 /* Before any permits_wait; holders are never taken out again. */
 MUST_USE enum result permits_register(struct permits_registry *r, const struct permits_holder *holder);
 
-/* The node's permits; its limit becomes the newest configuration's. NULL without memory, or if the node has no limit. */
+/* The node's permits; its limit becomes that of this configuration. NULL without memory. */
 struct permits *permits_of(struct permits_registry *r, const struct config_node *node);
 
 bool permits_try(struct permits *p);
 /* Gives one back: to the first who waits, else free. */
 void permits_give(struct permits *p);
+struct permits_wait;
+/* Nobody stands in line before this waiter; with NULL: nobody stands in line. */
+bool permits_is_next(struct permits *p, const struct permits_wait *w);
+
 /* The first in line waits on another thread: an association that becomes idle here should make room. */
 bool permits_wanted_elsewhere(struct permits *p, const struct io *here);
 
 /* The node has no room (it rejected with a transient reason): the other workers are asked for one idle association each. */
 void permits_recall(struct permits *p, struct io *asker);
 
-struct permits_wait;
 /* Waits in line; on_granted comes on io's thread, with the permit. The other workers are asked for idle associations. NULL
  * without memory. */
 struct permits_wait *permits_wait(struct permits *p, struct io *io, void (*on_granted)(void *owner),
