@@ -107,17 +107,19 @@ void knowledge_learn(struct knowledge *k, const struct config_node *node, const 
         bool refused = got->result != PDU_CONTEXT_ACCEPTED || got->transfer_syntax_count == 0;
         int choice = KNOWLEDGE_REFUSED;
         for (int t = 0; !refused && t < asked->transfer_syntax_count; t++)
-            if (dicom_uid_equal(asked->transfer_syntaxes[t], got->transfer_syntaxes[0]))
+            if (choice < 0 && dicom_uid_equal(asked->transfer_syntaxes[t], got->transfer_syntaxes[0]))
                 choice = t;
+        /* Accepted with a transfer syntax that was not proposed: as good as refused, for our own reason. */
+        uint8_t result = got->result == PDU_CONTEXT_ACCEPTED ? PDU_CONTEXT_TRANSFER_SYNTAXES : got->result;
         uint64_t key = key_of(k, node, calling, asked->abstract_syntax, asked->transfer_syntaxes,
                               asked->transfer_syntax_count);
-        remember(k, key, choice, got->result, now_ms);
+        remember(k, key, choice, result, now_ms);
         for (int t = 0; asked->transfer_syntax_count > 1 && t < asked->transfer_syntax_count; t++) {
             if (!refused && t != choice)
                 continue; /* beside the chosen one: unknown */
             uint64_t alone =
                 key_of(k, node, calling, asked->abstract_syntax, &asked->transfer_syntaxes[t], 1);
-            remember(k, alone, refused ? KNOWLEDGE_REFUSED : 0, got->result, now_ms);
+            remember(k, alone, refused ? KNOWLEDGE_REFUSED : 0, result, now_ms);
         }
     }
 }
