@@ -181,6 +181,13 @@ static const char *reject_text(struct pdu_reject r)
     return r.result == PDU_REJECT_TRANSIENT ? "rejected: transient" : "rejected: permanent";
 }
 
+/* The answer may only narrow what was proposed (PS3.7 D.3.3.3); 0 is no limit. */
+static uint16_t window_of(uint16_t proposed, uint16_t answered)
+{
+    uint16_t most = proposed ? proposed : UINT16_MAX;
+    return answered > 0 && answered < most ? answered : most;
+}
+
 static void established(struct association *a)
 {
     if (!association_map_contexts(a, &a->ul.request, &a->ul.accept)) {
@@ -190,7 +197,7 @@ static void established(struct association *a)
     const struct pdu_associate *peers = a->is_inbound ? &a->ul.request : &a->ul.accept;
     a->fragment_max = pdu_fragment_max(peers->max_length, 1 << 20);
     if (a->ul.accept.has_async && a->ul.request.has_async)
-        a->window = a->ul.accept.async_invoked ? a->ul.accept.async_invoked : UINT16_MAX;
+        a->window = window_of(a->ul.request.async_invoked, a->ul.accept.async_invoked);
     a->is_established = true;
     a->work_ms = io_now(a->io);
     association_watch_start(a);
