@@ -21,17 +21,24 @@ static void preset(struct message *m, uint16_t status, const char *comment)
     snprintf(m->comment, sizeof(m->comment), "%s", comment);
 }
 
+static void free_parts(struct message *m)
+{
+    octets_free(&m->bytes);
+    free(m->abstract_syntax);
+    free(m->transfer_syntax);
+    free(m->sinks);
+    free(m->is_whole);
+    free(m->outcomes);
+    free(m);
+}
+
 static void message_free(struct message *m)
 {
     struct session *s = m->session;
     s->relay->message_count--;
     io_timer_stop(s->relay->io, &m->lag);
     io_defer_cancel(s->relay->io, &m->settle);
-    octets_free(&m->bytes);
-    free(m->sinks);
-    free(m->is_whole);
-    free(m->outcomes);
-    free(m);
+    free_parts(m);
     session_unref(s);
 }
 
@@ -297,9 +304,11 @@ static struct message *message_new(struct session *s, uint8_t context_id, const 
     if (!m)
         return NULL;
     dimse_write(c, &m->bytes);
-    if (m->bytes.failed || dimse_parse(m->bytes.data, m->bytes.len, &m->command, &why) != OK) {
-        octets_free(&m->bytes);
-        free(m);
+    m->abstract_syntax = strdup(context->abstract_syntax);
+    m->transfer_syntax = strdup(context->transfer_syntax);
+    if (m->bytes.failed || !m->abstract_syntax || !m->transfer_syntax ||
+        dimse_parse(m->bytes.data, m->bytes.len, &m->command, &why) != OK) {
+        free_parts(m);
         return NULL;
     }
     session_ref(s);
@@ -313,8 +322,8 @@ static struct message *message_new(struct session *s, uint8_t context_id, const 
                                      .command = &m->command,
                                      .sop_class = dicom_uid_trim(m->command.affected_class),
                                      .sop_instance = dicom_uid_trim(m->command.affected_instance),
-                                     .abstract_syntax = context->abstract_syntax,
-                                     .transfer_syntax = context->transfer_syntax,
+                                     .abstract_syntax = m->abstract_syntax,
+                                     .transfer_syntax = m->transfer_syntax,
                                      .calling = s->calling,
                                      .called = s->called,
                                      .config = s->config,

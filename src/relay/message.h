@@ -16,7 +16,8 @@ struct message_outcome {
 struct message {
     struct session *session;
     char id[40];
-    struct octets bytes; /* the command set that `command` views */
+    struct octets bytes;                     /* the command set that `command` views */
+    char *abstract_syntax, *transfer_syntax; /* copies: the association may be gone first */
     struct dimse_command command;
     uint8_t context_id;
     struct sink_message facts;

@@ -2,7 +2,7 @@
 
 import itertools
 
-from dicom import CT, EXPLICIT, MR, make_instance
+from dicom import CT, EXPLICIT, GE_PRIVATE, MR, make_instance
 from harness import Case, files_under, folder, node, route, wait_until
 
 # Worst first: statuses, and what the sender is to see.
@@ -188,6 +188,21 @@ class LostSenders(Case):
         sender.close()
         wait_until(lambda: sink.used()[0].answered == 1, "and is answered")
         self.assertNotEqual(sink.used()[0].ended, "abort")
+
+    def test_an_instance_of_an_unknown_class_is_completed_without_its_sender(self):
+        """What the sender's association knew of the class is gone with it; the message is not."""
+        gateway, sink = self.simple()
+        sender, one = self.sender(gateway, [(GE_PRIVATE, [EXPLICIT])]), make_instance(3000, sop_class=GE_PRIVATE)
+        for association in sink.open():  # the one that negotiation left behind: another is opened, slowly
+            association.reset()
+        wait_until(lambda: "association to node ended" in gateway.log(), "the gateway has seen it")
+        sink.accept_delay = 0.5
+        sender.send(sender.context_for(one), sender.store_command(one), one.data)
+        wait_until(lambda: len(sink.associations) == 2, "the node is asked")
+        sender.reset()
+        wait_until(lambda: gateway.events("message without a sender"), "the message is over")
+        self.assertEqual([m.data for m in sink.messages], [one.data])
+        self.assertEqual(sink.messages[0].abstract, GE_PRIVATE)
 
 
 class Lag(Case):
