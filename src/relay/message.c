@@ -277,16 +277,30 @@ static bool routes_echo(const struct session *s)
     return route_serves(s->config, &facts);
 }
 
+/* PS3.7 9.1.1.1.1: ids of outstanding requests differ. With one id for two, an answer could be taken for the other's. */
+static bool is_id_taken(const struct message *m)
+{
+    const struct message *other;
+    TAILQ_FOREACH (other, &m->session->messages, link)
+        if (other != m && other->command.message_id == m->command.message_id)
+            return true;
+    return false;
+}
+
 static void decide(struct message *m)
 {
     const struct dimse_command *c = &m->command;
-    if (c->field == DIMSE_C_ECHO_RQ) {
+    if (is_id_taken(m)) {
+        preset(m, DIMSE_STATUS_DUPLICATE_MESSAGE_ID, "message id of an outstanding request");
+    } else if (c->field == DIMSE_C_ECHO_RQ) {
         if (routes_echo(m->session))
             route(m, CONFIG_ECHO);
         else
             preset(m, DIMSE_STATUS_SUCCESS, "");
     } else if (c->field != DIMSE_C_STORE_RQ) {
         preset(m, DIMSE_STATUS_UNRECOGNISED_OPERATION, "only C-STORE and C-ECHO are served");
+    } else if (!dicom_uid_is_storage(view_of(m->abstract_syntax))) {
+        preset(m, DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED, "not a presentation context for storage");
     } else if (m->facts.sop_instance.len == 0) {
         preset(m, DIMSE_STATUS_INVALID_INSTANCE, "no SOP Instance UID");
     } else if (!m->facts.has_data) { /* quirk 27 */

@@ -158,7 +158,9 @@ static void on_response(struct outbound_exchange *x, const struct dimse_command 
     struct view text = dicom_uid_trim(c->comment);
     snprintf(comment, sizeof(comment), "%.*s", (int)(text.len < 64 ? text.len : 64),
              text.at ? (const char *)text.at : "");
-    if (names_another_instance(n, c)) {
+    if (c->field != (n->sink.message->command->field | 0x8000)) {
+        distrust(n, "answered by another kind of response");
+    } else if (names_another_instance(n, c)) {
         distrust(n, "answered for another instance");
     } else if (n->is_sent) {
         outbound_finish(x);
