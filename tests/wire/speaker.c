@@ -1,4 +1,4 @@
-#include "party.h"
+#include "speaker.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -20,32 +20,32 @@
 static const struct {
     uint8_t id;
     const char *abstract_syntax, *transfer_syntax;
-} contexts[PARTY_CONTEXTS] = {
-    {PARTY_ECHO, DICOM_VERIFICATION, DICOM_IMPLICIT_VR_LE},
-    {PARTY_STORE, "1.2.840.10008.5.1.4.1.1.2", DICOM_EXPLICIT_VR_LE},
-    {PARTY_FIND, "1.2.840.10008.5.1.4.1.2.2.1", DICOM_EXPLICIT_VR_LE},
-    {PARTY_GET, "1.2.840.10008.5.1.4.1.2.2.3", DICOM_EXPLICIT_VR_LE},
-    {PARTY_COMMITMENT, "1.2.840.10008.1.20.1", DICOM_EXPLICIT_VR_LE},
-    {PARTY_PRIVATE, "1.2.3.4.5", "1.2.3.4.6"},
+} contexts[SPEAKER_CONTEXTS] = {
+    {SPEAKER_ECHO, DICOM_VERIFICATION, DICOM_IMPLICIT_VR_LE},
+    {SPEAKER_STORE, "1.2.840.10008.5.1.4.1.1.2", DICOM_EXPLICIT_VR_LE},
+    {SPEAKER_FIND, "1.2.840.10008.5.1.4.1.2.2.1", DICOM_EXPLICIT_VR_LE},
+    {SPEAKER_GET, "1.2.840.10008.5.1.4.1.2.2.3", DICOM_EXPLICIT_VR_LE},
+    {SPEAKER_COMMITMENT, "1.2.840.10008.1.20.1", DICOM_EXPLICIT_VR_LE},
+    {SPEAKER_PRIVATE, "1.2.3.4.5", "1.2.3.4.6"},
 };
 
-struct view party_text(const char *s)
+struct view speaker_text(const char *s)
 {
     return (struct view){(const uint8_t *)s, strlen(s)};
 }
 
 /* --- what it is told --------------------------------------------------------------------------------------- */
 
-static struct party *told(struct association *a, enum party_event event)
+static struct speaker *told(struct association *a, enum speaker_event event)
 {
-    struct party *p = a->owner;
-    if (event != PARTY_GONE)
-        assert_int_equal(p->seen[PARTY_END], 0); /* nothing comes after the end, and that once */
+    struct speaker *p = a->owner;
+    if (event != SPEAKER_GONE)
+        assert_int_equal(p->seen[SPEAKER_END], 0); /* nothing comes after the end, and that once */
     p->seen[event]++;
     return p;
 }
 
-static void act(struct party *p, enum party_event event)
+static void act(struct speaker *p, enum speaker_event event)
 {
     if (p->act)
         p->act(p, event);
@@ -53,19 +53,19 @@ static void act(struct party *p, enum party_event event)
 
 static void on_request(struct association *a)
 {
-    struct party *p = told(a, PARTY_REQUESTED);
+    struct speaker *p = told(a, SPEAKER_REQUESTED);
     if (!p->waits_with_answer)
-        party_answer(p);
-    act(p, PARTY_REQUESTED);
+        speaker_answer(p);
+    act(p, SPEAKER_REQUESTED);
 }
 
 static void on_established(struct association *a)
 {
-    act(told(a, PARTY_ESTABLISHED), PARTY_ESTABLISHED);
+    act(told(a, SPEAKER_ESTABLISHED), SPEAKER_ESTABLISHED);
 }
 
 /* A command whose views point into memory of its own. */
-static void keep_command(struct party_message *m, const struct dimse_command *c)
+static void keep_command(struct speaker_message *m, const struct dimse_command *c)
 {
     size_t bytes = 1;
     m->c = *c;
@@ -88,62 +88,62 @@ static void keep_command(struct party_message *m, const struct dimse_command *c)
 
 static void on_command(struct association *a, uint8_t context_id, const struct dimse_command *c)
 {
-    struct party *p = told(a, PARTY_COMMAND);
-    assert_true(p->count < PARTY_MESSAGES);
+    struct speaker *p = told(a, SPEAKER_COMMAND);
+    assert_true(p->count < SPEAKER_MESSAGES);
     assert_true(p->count == 0 || p->messages[p->count - 1].has_ended);
-    struct party_message *m = &p->messages[p->count++];
+    struct speaker_message *m = &p->messages[p->count++];
     m->context_id = context_id;
     m->has_ended = !dimse_has_data_set(c);
     keep_command(m, c);
-    act(p, PARTY_COMMAND);
+    act(p, SPEAKER_COMMAND);
 }
 
 static void on_data(struct association *a, struct buf *b, uint8_t *at, uint32_t len)
 {
-    struct party *p = told(a, PARTY_DATA);
-    struct party_message *m = &p->messages[p->count - 1];
+    struct speaker *p = told(a, SPEAKER_DATA);
+    struct speaker_message *m = &p->messages[p->count - 1];
     assert_true(p->count > 0 && !m->has_ended);
     assert_true(len > 0 && at >= b->data && at + len <= b->data + b->used);
     octets_append(&m->data, at, len);
-    act(p, PARTY_DATA);
+    act(p, SPEAKER_DATA);
 }
 
 static void on_data_end(struct association *a)
 {
-    struct party *p = told(a, PARTY_DATA_END);
+    struct speaker *p = told(a, SPEAKER_DATA_END);
     assert_true(p->count > 0 && !p->messages[p->count - 1].has_ended);
     p->messages[p->count - 1].has_ended = true;
-    act(p, PARTY_DATA_END);
+    act(p, SPEAKER_DATA_END);
 }
 
 static void on_release(struct association *a)
 {
-    struct party *p = told(a, PARTY_RELEASE);
-    act(p, PARTY_RELEASE);
+    struct speaker *p = told(a, SPEAKER_RELEASE);
+    act(p, SPEAKER_RELEASE);
     if (!p->waits_with_release)
         association_release_answer(a);
 }
 
 static void on_sent(struct association *a)
 {
-    act(told(a, PARTY_SENT), PARTY_SENT);
+    act(told(a, SPEAKER_SENT), SPEAKER_SENT);
 }
 
 static void on_end(struct association *a, enum association_end how, const char *why)
 {
-    struct party *p = told(a, PARTY_END);
+    struct speaker *p = told(a, SPEAKER_END);
     p->how = how;
     snprintf(p->why, sizeof(p->why), "%s", why);
-    act(p, PARTY_END);
+    act(p, SPEAKER_END);
     if (!p->stays_open)
         association_close(a);
 }
 
 static void on_gone(struct association *a)
 {
-    struct party *p = told(a, PARTY_GONE);
-    assert_int_equal(p->seen[PARTY_GONE], 1);
-    act(p, PARTY_GONE);
+    struct speaker *p = told(a, SPEAKER_GONE);
+    assert_int_equal(p->seen[SPEAKER_GONE], 1);
+    act(p, SPEAKER_GONE);
 }
 
 static const struct association_user user = {
@@ -160,9 +160,9 @@ static const struct association_user user = {
 
 /* --- life -------------------------------------------------------------------------------------------------- */
 
-void party_init(struct party *p, struct loop *l, struct resolver *resolver)
+void speaker_init(struct speaker *p, struct loop *l, struct resolver *resolver)
 {
-    *p = (struct party){.loop = l, .resolver = resolver, .max_length = 16384};
+    *p = (struct speaker){.loop = l, .resolver = resolver, .max_length = 16384};
     p->a.user = &user;
     p->a.owner = p;
     p->a.io = l->io;
@@ -173,43 +173,43 @@ void party_init(struct party *p, struct loop *l, struct resolver *resolver)
     association_init(&p->a);
 }
 
-void party_accept(struct party *p, int fd)
+void speaker_accept(struct speaker *p, int fd)
 {
     assert_true(association_accept(&p->a, fd));
 }
 
-static void set_user_information(const struct party *p, struct pdu_associate *a)
+static void set_user_information(const struct speaker *p, struct pdu_associate *a)
 {
-    a->application_context = party_text(DICOM_APPLICATION_CONTEXT);
+    a->application_context = speaker_text(DICOM_APPLICATION_CONTEXT);
     a->has_max_length = true;
     a->max_length = p->max_length;
-    a->implementation_uid = party_text("1.2.3");
+    a->implementation_uid = speaker_text("1.2.3");
     a->has_async = p->has_window;
     a->async_invoked = p->invoked;
     a->async_performed = p->performed;
 }
 
-struct pdu_associate party_request(const struct party *p)
+struct pdu_associate speaker_request(const struct speaker *p)
 {
     struct pdu_associate a;
     pdu_associate_init(&a, false);
     pdu_title_write(a.called_raw, "CALLED");
     pdu_title_write(a.calling_raw, "CALLING");
     set_user_information(p, &a);
-    a.contexts = pdu_associate_alloc(&a, PARTY_CONTEXTS * sizeof(*a.contexts));
-    struct view *syntaxes = pdu_associate_alloc(&a, PARTY_CONTEXTS * sizeof(*syntaxes));
-    for (unsigned i = 0; i < PARTY_CONTEXTS; i++) {
-        syntaxes[i] = party_text(contexts[i].transfer_syntax);
+    a.contexts = pdu_associate_alloc(&a, SPEAKER_CONTEXTS * sizeof(*a.contexts));
+    struct view *syntaxes = pdu_associate_alloc(&a, SPEAKER_CONTEXTS * sizeof(*syntaxes));
+    for (unsigned i = 0; i < SPEAKER_CONTEXTS; i++) {
+        syntaxes[i] = speaker_text(contexts[i].transfer_syntax);
         a.contexts[i] = (struct pdu_context){.id = contexts[i].id,
-                                             .abstract_syntax = party_text(contexts[i].abstract_syntax),
+                                             .abstract_syntax = speaker_text(contexts[i].abstract_syntax),
                                              .transfer_syntaxes = &syntaxes[i],
                                              .transfer_syntax_count = 1};
     }
-    a.context_count = PARTY_CONTEXTS;
+    a.context_count = SPEAKER_CONTEXTS;
     return a;
 }
 
-void party_answer(struct party *p)
+void speaker_answer(struct speaker *p)
 {
     const struct pdu_associate *asked = &p->a.ul.request;
     struct pdu_associate a;
@@ -224,19 +224,19 @@ void party_answer(struct party *p)
     association_answer_take(&p->a, &a);
 }
 
-void party_connect(struct party *p, uint16_t port)
+void speaker_connect(struct speaker *p, uint16_t port)
 {
-    struct pdu_associate request = party_request(p);
+    struct pdu_associate request = speaker_request(p);
     association_connect_take(&p->a, "127.0.0.1", port, &request);
 }
 
-void party_free(struct party *p)
+void speaker_free(struct speaker *p)
 {
     if (!p->a.is_closing)
         association_close(&p->a);
-    if (p->seen[PARTY_GONE] == 0)
+    if (p->seen[SPEAKER_GONE] == 0)
         association_drop(&p->a);
-    LOOP_UNTIL(p->loop, p->seen[PARTY_GONE] == 1);
+    LOOP_UNTIL(p->loop, p->seen[SPEAKER_GONE] == 1);
     for (unsigned i = 0; i < p->count; i++) {
         free(p->messages[i].text);
         octets_free(&p->messages[i].data);
@@ -246,7 +246,7 @@ void party_free(struct party *p)
 
 /* --- messages ---------------------------------------------------------------------------------------------- */
 
-bool party_send_bytes(struct party *p, const uint8_t *data, size_t len)
+bool speaker_send_bytes(struct speaker *p, const uint8_t *data, size_t len)
 {
     struct buf *b = buf_scratch(p->a.pool, len);
     assert_non_null(b);
@@ -257,15 +257,15 @@ bool party_send_bytes(struct party *p, const uint8_t *data, size_t len)
     return ok;
 }
 
-bool party_send(struct party *p, uint8_t context_id, const struct dimse_command *c, const uint8_t *data,
-                size_t len, size_t slice)
+bool speaker_send(struct speaker *p, uint8_t context_id, const struct dimse_command *c, const uint8_t *data,
+                  size_t len, size_t slice)
 {
     bool ok = association_send_command(&p->a, context_id, c);
     if (!dimse_has_data_set(c))
         return ok;
     for (size_t at = 0; ok && at < len;) {
         size_t n = slice && slice < len - at ? slice : len - at;
-        ok = party_send_bytes(p, data + at, n);
+        ok = speaker_send_bytes(p, data + at, n);
         at += n;
     }
     return ok && association_send_data_end(&p->a);
@@ -280,7 +280,7 @@ static void check_value(const struct dimse_element *e, struct view got, struct v
         assert_int_equal(got.at[want.len], e->kind == DIMSE_UID ? 0 : ' ');
 }
 
-void party_check_command(const struct dimse_command *got, const struct dimse_command *want)
+void speaker_check_command(const struct dimse_command *got, const struct dimse_command *want)
 {
     assert_int_equal(got->has, want->has);
     for (size_t i = 0; i < dimse_elements_count; i++) {
@@ -295,25 +295,25 @@ void party_check_command(const struct dimse_command *got, const struct dimse_com
     }
 }
 
-uint8_t party_byte(unsigned seed, size_t i)
+uint8_t speaker_byte(unsigned seed, size_t i)
 {
     return (uint8_t)(seed * 59 + i * 31 + i / 253 + 1);
 }
 
-uint8_t *party_data(unsigned seed, size_t len)
+uint8_t *speaker_data(unsigned seed, size_t len)
 {
     uint8_t *data = malloc(len + 1);
     assert_non_null(data);
     for (size_t i = 0; i < len; i++)
-        data[i] = party_byte(seed, i);
+        data[i] = speaker_byte(seed, i);
     return data;
 }
 
-void party_check_data(const struct octets *got, unsigned seed, size_t len)
+void speaker_check_data(const struct octets *got, unsigned seed, size_t len)
 {
     assert_int_equal(got->len, len + (len & 1));
     for (size_t i = 0; i < len; i++)
-        if (got->data[i] != party_byte(seed, i))
+        if (got->data[i] != speaker_byte(seed, i))
             fail_msg("data set %u differs at byte %zu", seed, i);
     if (len & 1)
         assert_int_equal(got->data[len], 0);
@@ -321,7 +321,7 @@ void party_check_data(const struct octets *got, unsigned seed, size_t len)
 
 /* --- connections ------------------------------------------------------------------------------------------- */
 
-int party_listen(uint16_t *port_out)
+int speaker_listen(uint16_t *port_out)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(at);
@@ -334,19 +334,19 @@ int party_listen(uint16_t *port_out)
     return fd;
 }
 
-int party_accepted(struct loop *l, int listener)
+int speaker_accepted(struct loop *l, int listener)
 {
     int fd = -1;
     LOOP_UNTIL(l, (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0);
     return fd;
 }
 
-void party_pair(struct party *requestor, struct party *acceptor)
+void speaker_pair(struct speaker *requestor, struct speaker *acceptor)
 {
     uint16_t port;
-    int listener = party_listen(&port);
-    party_connect(requestor, port);
-    party_accept(acceptor, party_accepted(requestor->loop, listener));
+    int listener = speaker_listen(&port);
+    speaker_connect(requestor, port);
+    speaker_accept(acceptor, speaker_accepted(requestor->loop, listener));
     close(listener);
-    LOOP_UNTIL(requestor->loop, requestor->seen[PARTY_ESTABLISHED] == 1 && acceptor->a.is_established);
+    LOOP_UNTIL(requestor->loop, requestor->seen[SPEAKER_ESTABLISHED] == 1 && acceptor->a.is_established);
 }
