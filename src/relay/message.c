@@ -449,23 +449,35 @@ void message_sender_lost(struct message *m)
     settle(m);
 }
 
-/* A slow destination of a fan-out holds the others back for `lag` at most. */
-static void on_lag(struct io_timer *t)
+/* Waiting for an association has its own bound, `response`: the clock of `lag` does not run. */
+static bool lags(const struct message *m, struct sink *s, uint64_t now)
 {
-    struct message *m = t->owner;
-    struct session *s = m->session;
-    uint64_t now = io_now(s->relay->io);
+    if (!s || s->is_done || m->is_whole[s->index])
+        return false;
+    if (!s->is_started || (s->ops->is_in_line && s->ops->is_in_line(s)))
+        s->progress_ms = now;
+    return s->ops->backlog(s) > 0 && now - s->progress_ms >= lag_of(m, s);
+}
+
+/* A slow destination of a fan-out holds the others back for `lag` at most. */
+static void fail_laggards(struct message *m, uint64_t now)
+{
+    const struct stream *stream = &m->session->a.stream;
     bool others_wait = false;
-    bool is_paused = stream_is_full(&s->a.stream) || s->a.stream.waiter.is_waiting;
     for (unsigned i = 0; i < m->sink_count; i++) {
         struct sink *one = m->sinks[i];
         if (one && !one->is_done && one->ops->backlog(one) == 0)
             others_wait = true;
     }
-    for (unsigned i = 0; is_paused && others_wait && i < m->sink_count; i++) {
-        struct sink *one = m->sinks[i];
-        if (one && !one->is_done && one->ops->backlog(one) > 0 && now - one->progress_ms >= lag_of(m, one))
-            fail_sink(one, DIMSE_STATUS_OUT_OF_RESOURCES, "takes no data while others wait");
-    }
-    io_timer_start(s->relay->io, t, lag_period(m));
+    bool may_fail = others_wait && (stream_is_full(stream) || stream->waiter.is_waiting);
+    for (unsigned i = 0; i < m->sink_count; i++)
+        if (lags(m, m->sinks[i], now) && may_fail)
+            fail_sink(m->sinks[i], DIMSE_STATUS_OUT_OF_RESOURCES, "takes no data while others wait");
+}
+
+static void on_lag(struct io_timer *t)
+{
+    struct message *m = t->owner;
+    fail_laggards(m, io_now(m->session->relay->io));
+    io_timer_start(m->session->relay->io, t, lag_period(m));
 }

@@ -46,6 +46,8 @@ struct sink_ops {
     size_t (*backlog)(const struct sink *s);
     /* `retains` is set, and what is kept stops the sender: it is let go. Only sinks that retain have it. */
     void (*relieve)(struct sink *s);
+    /* It stands in line for an association, which is not the destination's fault. NULL: never. */
+    bool (*is_in_line)(const struct sink *s);
     /* Forwarding may begin: 64 KiB are here or all of it. Before this nothing may leave. NULL: the sink does not care. */
     void (*flow)(struct sink *s);
 };

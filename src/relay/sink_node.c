@@ -335,12 +335,18 @@ static size_t backlog(const struct sink *s)
     return bytes;
 }
 
+static bool is_in_line(const struct sink *s)
+{
+    return ((const struct sink_node *)s)->want.is_waiting;
+}
+
 static const struct sink_ops node_ops = {.start = start,
                                          .data = data,
                                          .finish = finish,
                                          .abandon = abandon,
                                          .backlog = backlog,
                                          .relieve = relieve,
+                                         .is_in_line = is_in_line,
                                          .flow = flow};
 
 struct sink *sink_node_new(struct session *s, const struct config_node *node, const struct sink_message *m)
