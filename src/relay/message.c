@@ -360,6 +360,14 @@ static uint64_t lag_period(const struct message *m)
     return least / 4 + 1;
 }
 
+static bool gathers(const struct message *m)
+{
+    for (unsigned i = 0; i < m->sink_count; i++)
+        if (m->is_whole[i])
+            return true;
+    return false;
+}
+
 void message_begin(struct session *s, uint8_t context_id, const struct dimse_command *c)
 {
     struct message *m = message_new(s, context_id, c);
@@ -374,7 +382,7 @@ void message_begin(struct session *s, uint8_t context_id, const struct dimse_com
     decide(m);
     if (!m->is_preset)
         start_sinks(m);
-    if (m->sink_count > 1 && m->facts.has_data)
+    if ((m->sink_count > 1 || gathers(m)) && m->facts.has_data)
         io_timer_start(s->relay->io, &m->lag, lag_period(m));
     if (!m->facts.has_data)
         message_complete(m);
@@ -475,9 +483,23 @@ static void fail_laggards(struct message *m, uint64_t now)
             fail_sink(m->sinks[i], DIMSE_STATUS_OUT_OF_RESOURCES, "takes no data while others wait");
 }
 
+/* Instances that are gathered and want the rest of the pool, each the part that another holds, would wait for ever. */
+static void fail_gathered(struct message *m, uint64_t now)
+{
+    const struct stream *stream = &m->session->a.stream;
+    for (unsigned i = 0; i < m->sink_count; i++) {
+        struct sink *s = m->sinks[i];
+        if (s && !s->is_done && m->is_whole[i] && stream_is_starved(stream) &&
+            now - stream->received_ms >= m->session->config->timeouts.lag)
+            fail_sink(s, DIMSE_STATUS_OUT_OF_RESOURCES, "no memory in time to hold it whole");
+    }
+}
+
 static void on_lag(struct io_timer *t)
 {
     struct message *m = t->owner;
-    fail_laggards(m, io_now(m->session->relay->io));
+    uint64_t now = io_now(m->session->relay->io);
+    fail_laggards(m, now);
+    fail_gathered(m, now);
     io_timer_start(m->session->relay->io, t, lag_period(m));
 }

@@ -199,6 +199,11 @@ bool stream_is_full(const struct stream *s)
     return s->budget && s->budget->held >= s->limit;
 }
 
+bool stream_is_starved(const struct stream *s)
+{
+    return s->waiter.is_waiting && !pool_has_room(s);
+}
+
 bool stream_send(struct stream *s, struct buf *b, uint8_t *at, uint32_t len)
 {
     if (s->is_lost || s->is_closing)

@@ -63,6 +63,8 @@ void stream_set_reading(struct stream *s, bool is_reading);
 
 /* True while receiving waits for held buffers to come back. */
 bool stream_is_full(const struct stream *s);
+/* True while receiving waits for the pool: others hold it, or this stream's own part is too much for it. */
+bool stream_is_starved(const struct stream *s);
 
 /* Queues bytes to send; sent at the end of the turn, all that is queued in one call. False without memory. */
 bool stream_send(struct stream *s, struct buf *b, uint8_t *at, uint32_t len);

@@ -37,6 +37,35 @@ class Stress(Case):
 
 
 class Limits(Stress):
+    def test_instances_gathered_at_once_in_too_little_memory_do_not_lock_each_other(self):
+        """4 MiB for six of 2 MB, each of which has to be here as a whole: some fail, and that soon."""
+        sink, answers, begun = self.sink(keep=False), [], threading.Barrier(6)
+        gateway = self.gateway(node("a", sink), route("all", to="a", stream=False), workers=1, memory="4MiB", window="1MiB",
+                               timeouts={"lag": "500ms"})
+
+        def send(_):
+            one = make_instance(2_000_000)
+            with Sender(gateway.port, [(CT, [EXPLICIT])], seconds=20 * SLOW) as sender:
+                context = sender.begin(one)
+                sender.data(context, one.data[:800_000])
+                begun.wait(20 * SLOW)
+                sender.data(context, one.data[800_000:], last=True)
+                answers.append(sender.response().status)
+        self.at_once(6, send)
+        self.assertLessEqual(set(answers), {0x0000, 0xA700})
+        self.assertEqual(answers.count(0), len(sink.messages))
+        self.assertGreater(answers.count(0), 0, "there is memory for one at a time")
+        self.assert_stored(self.store_one(gateway, make_instance(1000)))
+
+    def test_an_instance_too_big_for_the_memory_is_refused_and_others_go_on(self):
+        sink = self.sink(keep=False)
+        gateway = self.gateway(node("a", sink), route("all", to="a", stream=False), workers=1, memory="4MiB", window="1MiB",
+                               header_max="64MiB", timeouts={"lag": "500ms"})
+        answer = self.store_one(gateway, make_instance(6_000_000))
+        self.assert_stored(answer, 0xA700)
+        self.assertIn("no memory", answer.comment)
+        self.assert_stored(self.store_one(gateway, make_instance(1_000_000)))
+
     def test_who_waits_for_a_limited_node_does_not_lag(self):
         """The limit is ours: waiting for it is bounded by `response`, also where other destinations have all they can get."""
         slow = self.sink(keep=False, delay=1.0)
