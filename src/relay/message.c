@@ -27,7 +27,7 @@ static void free_parts(struct message *m)
     free(m->abstract_syntax);
     free(m->transfer_syntax);
     free(m->sinks);
-    free(m->is_whole);
+    free(m->stages);
     free(m->outcomes);
     free(m);
 }
@@ -99,10 +99,12 @@ static void set_limit(struct message *m)
     const struct config *c = m->session->config;
     uint64_t bytes = c->window, gathered = 0;
     for (unsigned i = 0; i < m->sink_count; i++) {
-        if (m->is_whole[i] && !m->is_complete && m->sinks[i] && !m->sinks[i]->is_done)
-            gathered = 4 * c->header_max; /* every buffer is a quarter full at least */
-        else if (m->sinks[i] && !m->sinks[i]->is_done && m->sinks[i]->retains &&
-                 bytes < c->window + c->replay_max)
+        const struct sink *s = m->sinks[i];
+        if (!s || s->is_done)
+            continue;
+        for (const struct stage *st = m->stages[i]; st && !m->is_complete; st = st->next)
+            gathered = 4 * st->held_max; /* every buffer is a quarter full at least */
+        if (s->retains)
             bytes = c->window + c->replay_max;
     }
     uint32_t buffers = (uint32_t)((bytes + gathered) / BUF_BYTES);
@@ -149,6 +151,7 @@ static void sink_done(struct sink *s, uint16_t status, const char *comment)
 static void sink_gone(struct sink *s)
 {
     struct message *m = s->owner;
+    stage_free(&m->stages[s->index]);
     m->sinks[s->index] = NULL;
     m->gone_count++;
     settle(m);
@@ -196,14 +199,27 @@ static void start_sinks(struct message *m)
 
 static void flow(struct message *m)
 {
-    for (unsigned i = 0; i < m->sink_count; i++) {
-        struct sink *s = m->sinks[i];
-        if (!s || s->is_done || s->is_flowing || (m->is_whole[i] && !m->is_complete))
-            continue;
-        s->is_flowing = true;
-        if (s->ops->flow)
-            s->ops->flow(s);
-    }
+    for (unsigned i = 0; i < m->sink_count; i++)
+        if (m->sinks[i])
+            stage_flow(m->stages[i], m->sinks[i]);
+}
+
+static void stage_failed(struct stage *st, uint16_t status, const char *what)
+{
+    fail_sink(st->sink, status, what);
+}
+
+/* The chain that this destination needs. */
+static bool add_stages(struct message *m, struct sink *s, const struct route_destination *d)
+{
+    if (d->stream)
+        return true;
+    struct stage *st = stage_gather_new(s, m->session->config->header_max);
+    if (!st)
+        return false;
+    st->on_failed = stage_failed;
+    m->stages[s->index] = st;
+    return true;
 }
 
 static bool add_sink(struct message *m, const struct route_destination *d)
@@ -219,9 +235,8 @@ static bool add_sink(struct message *m, const struct route_destination *d)
     s->on_done = sink_done;
     s->on_gone = sink_gone;
     s->progress_ms = io_now(r->io);
-    m->is_whole[m->sink_count] = !d->stream;
     m->sinks[m->sink_count++] = s;
-    return true;
+    return add_stages(m, s, d);
 }
 
 static bool goes_back(const struct session *s, const struct route_destination *d)
@@ -233,9 +248,9 @@ static void make_sinks(struct message *m, const struct route_decision *d)
 {
     unsigned back = 0;
     m->sinks = calloc(d->count, sizeof(*m->sinks));
-    m->is_whole = calloc(d->count, sizeof(*m->is_whole));
+    m->stages = calloc(d->count, sizeof(struct stage *));
     m->outcomes = calloc(d->count, sizeof(*m->outcomes));
-    bool ok = m->sinks && m->is_whole && m->outcomes;
+    bool ok = m->sinks && m->stages && m->outcomes;
     for (size_t i = 0; ok && i < d->count; i++) {
         if (goes_back(m->session, &d->destinations[i]))
             back++;
@@ -363,7 +378,7 @@ static uint64_t lag_period(const struct message *m)
 static bool gathers(const struct message *m)
 {
     for (unsigned i = 0; i < m->sink_count; i++)
-        if (m->is_whole[i])
+        if (m->stages[i])
             return true;
     return false;
 }
@@ -388,24 +403,12 @@ void message_begin(struct session *s, uint8_t context_id, const struct dimse_com
         message_complete(m);
 }
 
-static void check_gathered(struct message *m)
-{
-    for (unsigned i = 0; i < m->sink_count; i++) {
-        struct sink *s = m->sinks[i];
-        if (s && !s->is_done && m->is_whole[i] && m->received > m->session->config->header_max)
-            fail_sink(s, DIMSE_STATUS_OUT_OF_RESOURCES, "larger than header_max, cannot be held whole");
-    }
-}
-
 void message_data(struct message *m, struct buf *b, uint8_t *at, uint32_t len)
 {
     m->received += len;
-    for (unsigned i = 0; i < m->sink_count; i++) {
-        struct sink *s = m->sinks[i];
-        if (s && !s->is_done)
-            s->ops->data(s, b, at, len);
-    }
-    check_gathered(m);
+    for (unsigned i = 0; i < m->sink_count; i++)
+        if (m->sinks[i])
+            stage_data(m->stages[i], m->sinks[i], b, at, len);
     if (!m->is_flowing && m->received >= MESSAGE_FLOW_BYTES) {
         m->is_flowing = true;
         flow(m);
@@ -418,11 +421,9 @@ void message_complete(struct message *m)
     m->is_complete = true;
     io_timer_stop(m->session->relay->io, &m->lag);
     flow(m);
-    for (unsigned i = 0; i < m->sink_count; i++) {
-        struct sink *s = m->sinks[i];
-        if (s && !s->is_done)
-            s->ops->finish(s);
-    }
+    for (unsigned i = 0; i < m->sink_count; i++)
+        if (m->sinks[i])
+            stage_finish(m->stages[i], m->sinks[i]);
     set_limit(m);
     settle(m);
 }
@@ -460,7 +461,7 @@ void message_sender_lost(struct message *m)
 /* Waiting for an association has its own bound, `response`: the clock of `lag` does not run. */
 static bool lags(const struct message *m, struct sink *s, uint64_t now)
 {
-    if (!s || s->is_done || m->is_whole[s->index])
+    if (!s || s->is_done)
         return false;
     if (!s->is_started || (s->ops->is_in_line && s->ops->is_in_line(s)))
         s->progress_ms = now;
@@ -489,7 +490,7 @@ static void fail_gathered(struct message *m, uint64_t now)
     const struct stream *stream = &m->session->a.stream;
     for (unsigned i = 0; i < m->sink_count; i++) {
         struct sink *s = m->sinks[i];
-        if (s && !s->is_done && m->is_whole[i] && stream_is_starved(stream) &&
+        if (s && !s->is_done && m->stages[i] && stream_is_starved(stream) &&
             now - stream->received_ms >= m->session->config->timeouts.lag)
             fail_sink(s, DIMSE_STATUS_OUT_OF_RESOURCES, "no memory in time to hold it whole");
     }

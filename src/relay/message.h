@@ -4,6 +4,7 @@
 
 #include "relay/session.h"
 #include "relay/sink.h"
+#include "relay/stage.h"
 
 enum { MESSAGE_FLOW_BYTES = 64 << 10 }; /* forwarding starts here, or when all of it has come */
 
@@ -28,7 +29,7 @@ struct message {
     bool is_preset;
     struct sink **sinks;
     struct message_outcome *outcomes; /* by sink; sinks[i] is NULL once it is gone */
-    bool *is_whole;                   /* by sink: stream = false */
+    struct stage **stages;            /* by sink: its chain; NULL: plain forwarding */
     unsigned sink_count, done_count, gone_count;
     struct io_timer lag;
     struct io_task settle;

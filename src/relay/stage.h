@@ -1,0 +1,49 @@
+/*
+ * A step between a message and one of its sinks. Stages form a chain that ends at the sink; plain forwarding has none, and a
+ * fan-out shares slices by reference up to where the chains begin.
+ *
+ * A stage may replace, drop or delay slices, finish after its input has, and fail after bytes have left. This version has one:
+ * gathering (`stream = false`). Morphing, re-encoding and transcoding are others to come.
+ */
+#ifndef HILUM_RELAY_STAGE_H
+#define HILUM_RELAY_STAGE_H
+
+#include "relay/sink.h"
+
+struct stage;
+
+struct stage_ops {
+    /* The three inputs of a sink; a stage passes them on by the stage_pass_ functions when it sees fit. */
+    void (*data)(struct stage *st, struct buf *b, uint8_t *at, uint32_t len);
+    void (*flow)(struct stage *st);
+    void (*finish)(struct stage *st);
+    /* Frees the stage, and what it holds, at any time. */
+    void (*free)(struct stage *st);
+};
+
+struct stage {
+    const struct stage_ops *ops;
+    struct stage *next; /* NULL: the sink is next */
+    struct sink *sink;
+    uint64_t held_max; /* bytes that it may hold on top of `window` */
+    /* The chain has failed: the message fails the sink. `what` is a fixed text. */
+    void (*on_failed)(struct stage *st, uint16_t status, const char *what);
+};
+
+/* Into a chain: `first` is NULL for plain forwarding. A sink that is done is fed no more. */
+void stage_data(struct stage *first, struct sink *sink, struct buf *b, uint8_t *at, uint32_t len);
+void stage_flow(struct stage *first, struct sink *sink);
+void stage_finish(struct stage *first, struct sink *sink);
+
+/* From a stage to what follows it. */
+void stage_pass_data(struct stage *st, struct buf *b, uint8_t *at, uint32_t len);
+void stage_pass_flow(struct stage *st);
+void stage_pass_finish(struct stage *st);
+
+/* The whole chain; nulls the pointer. */
+void stage_free(struct stage **first);
+
+/* Holds the data set until all of it is here: nothing leaves before. Longer than held_max: A700. NULL without memory. */
+struct stage *stage_gather_new(struct sink *sink, uint64_t held_max);
+
+#endif
