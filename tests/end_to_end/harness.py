@@ -14,6 +14,7 @@ for every time-out; HILUM_SANITIZE, set when the program carries sanitizers: the
 
 import json
 import os
+import random
 import re
 import resource
 import shutil
@@ -92,9 +93,16 @@ def wait_until(condition, what="it", seconds=10):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the range that the system gives to connections: one of those cannot take it before its owner listens."""
+    while True:
+        port = random.randrange(12000, 32000)
+        with socket.socket(socket.AF_INET6) as s:
+            s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            try:
+                s.bind(("::", port))
+                return port
+            except OSError:
+                pass
 
 
 def is_listening(port):
@@ -304,7 +312,7 @@ class Orthanc(Peer):
                            "UnknownSopClassAccepted": True, "OverwriteInstances": True}, f)
             return [program, config]
         super().__init__("orthanc", command, environment)
-        wait_until(lambda: is_listening(self.http), "Orthanc's REST interface listens")
+        wait_until(lambda: is_listening(self.http), "Orthanc's REST interface listens", 60)
 
     def get(self, path, body=None, method=None):
         request = urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", body, method=method)
