@@ -96,10 +96,9 @@ def free_port():
     """Below the range that the system gives to connections: one of those cannot take it before its owner listens."""
     while True:
         port = random.randrange(12000, 32000)
-        with socket.socket(socket.AF_INET6) as s:
-            s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        with socket.socket() as s:
             try:
-                s.bind(("::", port))
+                s.bind(("0.0.0.0", port))
                 return port
             except OSError:
                 pass
