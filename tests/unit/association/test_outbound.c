@@ -156,7 +156,9 @@ static bool build(struct outbound_want *w, struct pdu_associate *request)
 {
     struct client *c = w->owner;
     struct pdu_associate all = speaker_request(&c->bench->target.call[0]);
-    if (!c->build_fails) {
+    if (c->build_fails) {
+        assert_non_null(pdu_associate_alloc(request, 100)); /* half a request is freed as well */
+    } else {
         struct view *syntaxes = pdu_associate_alloc(request, all.context_count * sizeof(*syntaxes));
         request->contexts = pdu_associate_alloc(request, all.context_count * sizeof(*request->contexts));
         for (unsigned i = 0; i < all.context_count; i++) {
@@ -309,6 +311,7 @@ static int setup(void **state)
     b->pool = outbound_pool_new(&options);
     assert_non_null(b->pool);
     b->config = config_new();
+    b->config->timeouts.linger = 60000; /* longer than any wait: nothing becomes free by lingering out */
     b->target.listener = speaker_listen(&b->target.port);
     b->target.window = 8;
     b->node = (struct config_node){.name = (char *)"node",
@@ -536,6 +539,20 @@ static void nothing_starts_inside_a_message_though_the_window_has_room(void **st
         client_done(&c[i]);
 }
 
+static void nothing_passes_who_was_handed_the_association_and_has_not_begun(void **state)
+{
+    struct bench *b = *state;
+    struct client c[2];
+    for (unsigned i = 0; i < 2; i++) {
+        client_init(&c[i], b, 1);
+        c[i].proposes_window = true;
+        client_open(&c[i]);
+    }
+    assert_int_equal(b->target.calls, 2);
+    client_done(&c[0]);
+    client_done(&c[1]);
+}
+
 static void a_window_that_was_turned_away_is_left_out(void **state)
 {
     static const enum manner manners[] = {ABORT_WINDOW, REJECT_WINDOW, CLOSE_WINDOW};
@@ -706,6 +723,32 @@ static void older_answers_are_awaited_behind_a_half_sent_message(void **state)
     assert_int_equal(half.responses + half.lost, 0);
     assert_int_equal(b->target.call[0].how, ASSOCIATION_ABORTED);
     client_done(&next);
+}
+
+/* Its answer may still come, for nobody: nothing new goes there, the sender's others are answered, then it ends. */
+static void a_whole_message_given_up_waits_for_the_others_too(void **state)
+{
+    struct bench *b = *state;
+    struct client c[3];
+    for (unsigned i = 0; i < 3; i++) {
+        client_init(&c[i], b, 1);
+        c[i].proposes_window = true;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        client_open(&c[i]);
+        client_send(&c[i]);
+    }
+    outbound_abandon(&c[0].x, "not waited for any more");
+    client_open(&c[2]);
+    assert_int_equal(b->target.calls, 2);
+    UNTIL(b, has_message(&b->target, 0, 2));
+    respond(&b->target, 0, 0, 0); /* for nobody */
+    respond(&b->target, 0, 1, 0xB000);
+    UNTIL(b, c[1].responses == 1 && b->target.call[0].seen[SPEAKER_END]);
+    assert_int_equal(c[1].status, 0xB000);
+    assert_int_equal(b->target.call[0].how, ASSOCIATION_ABORTED);
+    assert_int_equal(c[0].responses + c[0].lost + c[1].lost, 0);
+    client_done(&c[2]);
 }
 
 static void older_answers_are_awaited_for_response_and_no_longer(void **state)
@@ -953,6 +996,7 @@ int main(void)
         TEST(a_sender_fills_its_window_and_then_opens_another),
         TEST(without_a_window_one_message_waits_at_a_time),
         TEST(nothing_starts_inside_a_message_though_the_window_has_room),
+        TEST(nothing_passes_who_was_handed_the_association_and_has_not_begun),
         cmocka_unit_test(a_window_that_was_turned_away_is_left_out),
         TEST(a_window_is_kept_when_it_was_not_the_cause),
         TEST(an_idle_association_lingers_and_is_released),
@@ -962,6 +1006,7 @@ int main(void)
         TEST(a_message_never_begun_leaves_the_association_whole),
         TEST(a_half_sent_message_alone_ends_its_association),
         TEST(older_answers_are_awaited_behind_a_half_sent_message),
+        TEST(a_whole_message_given_up_waits_for_the_others_too),
         TEST(older_answers_are_awaited_for_response_and_no_longer),
         TEST(abandoning_what_is_not_attached_does_nothing),
         TEST(a_node_without_room_is_asked_again_more_and_more_slowly),
