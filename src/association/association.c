@@ -80,6 +80,7 @@ bool association_open_stream(struct association *a, int fd)
     if (!stream_open(&a->stream, a->io, a->pool, fd, &stream_user, a))
         return false;
     a->stream_open = true;
+    a->stream.is_lean = !a->is_inbound; /* responses, and their data sets are let go */
     return true;
 }
 

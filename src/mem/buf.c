@@ -63,6 +63,11 @@ uint32_t pool_available(const struct pool *p)
     return p->cap - p->in_use;
 }
 
+bool pool_is_short(const struct pool *p)
+{
+    return pool_available(p) <= p->cap / 4;
+}
+
 struct buf *buf_scratch(struct pool *p, size_t at_least)
 {
     if (at_least > BUF_SCRATCH_BYTES)

@@ -55,6 +55,9 @@ struct pool {
     uint32_t free_scratch_count;
     void (*on_free)(void *arg); /* a receive buffer came back: somebody may be waiting for one */
     void *on_free_arg;
+    /* Somebody has to wait for receive buffers: who holds what it could do without should let go. Only defer work there. */
+    void (*on_short)(void *arg);
+    void *on_short_arg;
 };
 
 struct slice {
@@ -71,6 +74,8 @@ void pool_free(struct pool *p);
 struct buf *buf_new(struct pool *p);
 /* Receive buffers that may still be taken. */
 uint32_t pool_available(const struct pool *p);
+/* Three quarters are taken: not the time to hold what one could do without. */
+bool pool_is_short(const struct pool *p);
 /* A small buffer for what we write ourselves; not counted against the cap (it is bounded by what it heads). Sizes above
  * BUF_SCRATCH_BYTES are allocated as such. NULL without memory. */
 struct buf *buf_scratch(struct pool *p, size_t at_least);

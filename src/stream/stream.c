@@ -80,11 +80,38 @@ static void deliver(struct stream *s, struct buf *b, uint32_t len)
     buf_unref(&b);
 }
 
+/* Of a lean stream. False without memory. */
+static bool receive_into_own(struct stream *s)
+{
+    s->own = buf_scratch(s->pool, BUF_SCRATCH_BYTES);
+    if (s->own)
+        io_read(s->io, &s->receive_op, s->fd, s->own->data, s->own->size, 0);
+    return s->own != NULL;
+}
+
+static void wait_for_buffers(struct stream *s)
+{
+    if (s->is_lean && receive_into_own(s))
+        return;
+    io_wait_buffers(s->io, &s->waiter);
+    if (s->pool->on_short)
+        s->pool->on_short(s->pool->on_short_arg);
+}
+
+static void deliver_own(struct stream *s, struct buf *own, uint32_t len)
+{
+    own->used = len;
+    if (!s->is_closing)
+        s->user->on_bytes(s, own, own->data, len);
+}
+
 static void on_received(struct io_op *op, enum io_error error, int64_t n)
 {
     struct stream *s = op->owner;
+    struct buf *own = s->own;
+    s->own = NULL;
     if (error == IO_NO_BUFFERS && !s->is_closing) {
-        io_wait_buffers(s->io, &s->waiter);
+        wait_for_buffers(s);
     } else if (error != IO_NONE || n == 0) {
         lose(s, error);
     } else {
@@ -94,17 +121,25 @@ static void on_received(struct io_op *op, enum io_error error, int64_t n)
         s->received_bytes += (uint64_t)n;
         if (n < SMALL_RECEIVE && !s->is_closing)
             io_quick_ack(s->fd);
+        if (own)
+            deliver_own(s, own, (uint32_t)n);
         while ((b = io_received(s->io, op, &len)))
             deliver(s, b, len);
         receive_more(s);
     }
+    buf_unref(&own);
     tell_closed(s);
 }
 
-/* Who holds buffers already leaves the last eighth of the pool to those who hold none. */
+/* The last eighth of the pool is for those who hold none, a buffer each. */
+static bool is_reserve(const struct pool *p)
+{
+    return pool_available(p) <= p->cap / 8;
+}
+
 static bool pool_has_room(const struct stream *s)
 {
-    return s->budget->held == 0 || pool_available(s->pool) > s->pool->cap / 8;
+    return s->budget->held == 0 || !is_reserve(s->pool);
 }
 
 static void receive_more(struct stream *s)
@@ -116,12 +151,13 @@ static void receive_more(struct stream *s)
             s->user->on_full(s);
         return;
     }
-    if (!pool_has_room(s)) {
-        io_wait_buffers(s->io, &s->waiter);
+    if (!pool_has_room(s) || (s->is_lean && pool_is_short(s->pool))) {
+        wait_for_buffers(s);
         return;
     }
-    size_t room = (size_t)(s->limit - s->budget->held) * BUF_BYTES;
-    io_receive(s->io, &s->receive_op, s->fd, room);
+    size_t buffers = is_reserve(s->pool) ? 1 : s->limit - s->budget->held;
+    io_wait_buffers_cancel(s->io, &s->waiter);
+    io_receive(s->io, &s->receive_op, s->fd, buffers * BUF_BYTES);
 }
 
 static void send_more(struct stream *s)

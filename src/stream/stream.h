@@ -45,6 +45,10 @@ struct stream {
     struct budget *budget;
     uint32_t limit;  /* receive buffers that may be held */
     bool is_reading; /* the user wants bytes */
+    /* Set by the user after opening: what comes is small and consumed at once (responses). It needs no buffer of a pool that is
+     * short, for those who hold the buffers may be waiting for just this. */
+    bool is_lean;
+    struct buf *own; /* of a receive without the pool */
     bool is_lost, is_closing, close_told;
     uint64_t received_ms, sent_ms; /* when bytes last moved */
     uint64_t received_bytes, sent_bytes;

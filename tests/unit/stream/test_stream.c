@@ -297,6 +297,72 @@ static void streams_share_a_small_pool(void **state)
 
 /* --- sending ----------------------------------------------------------------------------------------------- */
 
+static void peer_resets(struct side *side)
+{
+    struct linger linger = {.l_onoff = 1};
+    setsockopt(side->peer, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    close(side->peer);
+    side->peer = -1;
+}
+
+static void note_short(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+/* Everything of the pool is out, but what is posted in the ring. */
+static void use_up(struct side *side, struct slices *held)
+{
+    struct buf *b;
+    while ((b = buf_new(&side->loop.pool))) {
+        assert_true(slices_push(held, b, b->data, 1));
+        buf_unref(&b);
+    }
+}
+
+/* A pool that is used up is told so by who waits for it, and he is served when buffers come back. */
+static void who_has_to_wait_for_the_pool_tells_it(void **state)
+{
+    struct side *side = *state;
+    struct slices held = {0};
+    unsigned told = 0;
+    side->loop.pool.on_short = note_short;
+    side->loop.pool.on_short_arg = &told;
+    use_up(side, &held);
+    size_t sent = peer_send(side, 0, 1 << 20); /* more than what is posted */
+    LOOP_UNTIL(&side->loop, told);
+    assert_true(side->came < sent);
+    side->drops = true;
+    slices_clear(&side->kept);
+    slices_clear(&held);
+    LOOP_UNTIL(&side->loop, side->came == sent);
+}
+
+/* Those who hold the pool may be waiting for just what comes here. */
+static void a_lean_stream_needs_nothing_of_a_pool_that_is_used_up(void **state)
+{
+    struct side *side = *state;
+    struct slices held = {0};
+    unsigned told = 0;
+    side->loop.pool.on_short = note_short;
+    side->loop.pool.on_short_arg = &told;
+    side->stream.is_lean = side->drops = true;
+    loop_turn(&side->loop);
+    use_up(side, &held);
+    size_t sent = 0;
+    for (unsigned i = 0; i < 100; i++) {
+        size_t n = peer_send(side, sent, 5000);
+        sent += n;
+        LOOP_UNTIL(&side->loop, side->came == sent);
+        use_up(side, &held); /* also what the ring gives back */
+    }
+    assert_int_equal(told, 0);
+    assert_int_equal(side->loop.pool.in_use, side->loop.pool.cap);
+    peer_resets(side); /* and a loss is told all the same */
+    LOOP_UNTIL(&side->loop, side->lost);
+    slices_clear(&held);
+}
+
 static void bytes_are_sent_in_order_whoever_holds_them(void **state)
 {
     struct side *side = *state;
@@ -341,14 +407,6 @@ static void the_end_of_the_peer_is_told_once_after_its_last_byte(void **state)
     stream_set_reading(&side->stream, true);
     loop_turn(&side->loop);
     assert_int_equal(side->lost, 1);
-}
-
-static void peer_resets(struct side *side)
-{
-    struct linger linger = {.l_onoff = 1};
-    setsockopt(side->peer, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    close(side->peer);
-    side->peer = -1;
 }
 
 static void a_reset_is_told_once(void **state)
@@ -422,6 +480,8 @@ int main(void)
         STREAM_TEST(receiving_pauses_at_the_limit_and_goes_on),
         STREAM_TEST(a_user_who_wants_no_bytes_gets_none_until_he_does),
         cmocka_unit_test(streams_share_a_small_pool),
+        STREAM_TEST(who_has_to_wait_for_the_pool_tells_it),
+        STREAM_TEST(a_lean_stream_needs_nothing_of_a_pool_that_is_used_up),
         STREAM_TEST(bytes_are_sent_in_order_whoever_holds_them),
         STREAM_TEST(the_end_of_the_peer_is_told_once_after_its_last_byte),
         STREAM_TEST(a_reset_is_told_once),
