@@ -156,6 +156,9 @@ bool association_may_send(const struct association *a);
  * and the association is then unusable (abort it). */
 bool association_send_command(struct association *a, uint8_t context_id, const struct dimse_command *c);
 bool association_send_data(struct association *a, struct buf *b, uint8_t *at, uint32_t len);
+/* What waits to fill a fragment is sent now, if nothing else is on its way; if memory is short, the rest does not pin a
+ * receive buffer either. */
+void association_flush(struct association *a);
 /* The last fragment; an odd total is padded with one NUL (PS3.8 E.1, quirk 25). */
 bool association_send_data_end(struct association *a);
 /* Bytes that are framed and not with the kernel yet: 0 means that the peer has taken what it could be given. */

@@ -25,9 +25,6 @@ bool association_map_contexts(struct association *a, const struct pdu_associate 
                               const struct pdu_associate *answer);
 void association_free_contexts(struct association *a);
 
-/* send.c */
-void association_flush(struct association *a);
-
 /* watch.c: progress and idle time-outs */
 void association_watch_start(struct association *a);
 

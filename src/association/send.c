@@ -101,6 +101,32 @@ bool association_send_data(struct association *a, struct buf *b, uint8_t *at, ui
     return send_full_fragments(a);
 }
 
+static bool pins_receive_buffer(const struct slices *data)
+{
+    for (uint32_t i = 0; i < data->count; i++)
+        if (slices_at(data, i)->buf->is_receive)
+            return true;
+    return false;
+}
+
+/* The little that stays for the next fragment pins a whole receive buffer, and most associations in mid-message have such a
+ * rest. Of a pool that is short it is copied out. Without memory it stays. */
+static void unpin_rest(struct association *a)
+{
+    uint32_t len = (uint32_t)a->data.bytes;
+    if (len > FLUSH_MIN || !pool_is_short(a->pool) || !pins_receive_buffer(&a->data))
+        return;
+    struct buf *b = buf_scratch(a->pool, len);
+    if (!b)
+        return;
+    slices_copy_out(&a->data, 0, b->data, len);
+    b->used = len;
+    slices_clear(&a->data);
+    if (!slices_push(&a->data, b, b->data, len))
+        association_abort(a, "out of memory");
+    buf_unref(&b);
+}
+
 void association_flush(struct association *a)
 {
     if (a->has_ended)
@@ -108,6 +134,7 @@ void association_flush(struct association *a)
     if (a->is_sending_data && a->stream.sending.count == 0 && a->data.bytes > FLUSH_MIN &&
         !send_fragment(a, (uint32_t)((a->data.bytes - 1) & ~(size_t)1), 0, 0))
         association_abort(a, "out of memory");
+    unpin_rest(a);
     if (a->scratch && a->scratch->refs == 1 && !a->is_sending_data)
         buf_unref(&a->scratch);
 }

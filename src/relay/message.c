@@ -35,7 +35,7 @@ static void free_parts(struct message *m)
 static void message_free(struct message *m)
 {
     struct session *s = m->session;
-    s->relay->message_count--;
+    TAILQ_REMOVE(&s->relay->messages, m, relay_link);
     io_timer_stop(s->relay->io, &m->lag);
     io_defer_cancel(s->relay->io, &m->settle);
     free_parts(m);
@@ -341,7 +341,7 @@ static struct message *message_new(struct session *s, uint8_t context_id, const 
         return NULL;
     }
     session_ref(s);
-    s->relay->message_count++;
+    TAILQ_INSERT_TAIL(&s->relay->messages, m, relay_link);
     m->session = s;
     m->context_id = context_id;
     snprintf(m->id, sizeof(m->id), "%s/%u", s->a.id, ++s->next_message);
@@ -437,6 +437,20 @@ void message_relieve(struct message *m)
     }
 }
 
+void message_let_go(struct message *m)
+{
+    if (m->received > 0 && !m->is_flowing) {
+        m->is_flowing = true;
+        flow(m);
+    }
+    for (unsigned i = 0; i < m->sink_count; i++) {
+        struct sink *s = m->sinks[i];
+        if (s && !s->is_done && s->ops->relieve)
+            s->ops->relieve(s);
+    }
+    set_limit(m);
+}
+
 void message_sender_lost(struct message *m)
 {
     m->is_lost = true;
@@ -490,9 +504,11 @@ static void fail_gathered(struct message *m, uint64_t now)
     const struct stream *stream = &m->session->a.stream;
     for (unsigned i = 0; i < m->sink_count; i++) {
         struct sink *s = m->sinks[i];
-        if (s && !s->is_done && m->stages[i] && stream_is_starved(stream) &&
-            now - stream->received_ms >= m->session->config->timeouts.lag)
-            fail_sink(s, DIMSE_STATUS_OUT_OF_RESOURCES, "no memory in time to hold it whole");
+        if (!s || s->is_done || !m->stages[i] || !stream_is_starved(stream) ||
+            now - stream->received_ms < m->session->config->timeouts.lag)
+            continue;
+        fail_sink(s, DIMSE_STATUS_OUT_OF_RESOURCES, "no memory in time to hold it whole");
+        stage_free(&m->stages[i]); /* now, so that the next one in this state is not failed as well */
     }
 }
 

@@ -33,7 +33,7 @@ struct message {
     unsigned sink_count, done_count, gone_count;
     struct io_timer lag;
     struct io_task settle;
-    TAILQ_ENTRY(message) link;
+    TAILQ_ENTRY(message) link, relay_link;
 };
 
 /* A request has come. The session's `receiving` is set if data follow. */
@@ -42,6 +42,8 @@ void message_data(struct message *m, struct buf *b, uint8_t *at, uint32_t len);
 void message_complete(struct message *m);
 /* Reading has paused: what is kept only for a second try is given up. */
 void message_relieve(struct message *m);
+/* Memory is short: what is here leaves without waiting for more, nothing is kept for a second try. */
+void message_let_go(struct message *m);
 /* The sender is lost: what is not complete is abandoned, what is complete goes on without an answer. */
 void message_sender_lost(struct message *m);
 

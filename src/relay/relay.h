@@ -37,8 +37,9 @@ struct relay {
     uint64_t next_user;
     bool is_draining;
     struct io_timer drain;
-    unsigned message_count;               /* begun and not freed */
-    void (*on_session_over)(void *owner); /* one for each relay_accept; may be NULL */
+    TAILQ_HEAD(all_messages, message) messages; /* begun and not freed */
+    struct io_task relief;                      /* memory is short */
+    void (*on_session_over)(void *owner);       /* one for each relay_accept; may be NULL */
     void *owner;
 };
 

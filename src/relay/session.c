@@ -269,6 +269,23 @@ void relay_accept(struct relay *r, int fd, struct config *config, const struct c
     limit_silent(r);
 }
 
+/* Somebody waits for memory. Once a turn, whoever it is, everybody lets go of what can be done without. */
+static void on_relief(struct io_task *task)
+{
+    struct relay *r = task->owner;
+    struct message *m, *next;
+    for (m = TAILQ_FIRST(&r->messages); m; m = next) {
+        next = TAILQ_NEXT(m, relay_link);
+        message_let_go(m);
+    }
+}
+
+static void on_short(void *arg)
+{
+    struct relay *r = arg;
+    io_defer(r->io, &r->relief);
+}
+
 enum result relay_open(struct relay *r, const struct relay_options *o)
 {
     *r = (struct relay){.io = o->io,
@@ -279,6 +296,10 @@ enum result relay_open(struct relay *r, const struct relay_options *o)
                         .silent_max = o->silent_max};
     TAILQ_INIT(&r->sessions);
     TAILQ_INIT(&r->silent);
+    TAILQ_INIT(&r->messages);
+    r->relief = (struct io_task){.run = on_relief, .owner = r};
+    r->pool->on_short = on_short;
+    r->pool->on_short_arg = r;
     struct outbound_options out = {
         .io = o->io, .pool = o->pool, .resolver = o->resolver, .permits = o->permits, .worker = o->worker};
     r->outbound = outbound_pool_new(&out);
@@ -321,7 +342,7 @@ bool relay_is_quiet(const struct relay *r)
     TAILQ_FOREACH (s, &r->sessions, link)
         if (!s->is_over)
             return false;
-    return r->message_count == 0;
+    return TAILQ_EMPTY(&r->messages);
 }
 
 void relay_stop(struct relay *r)
@@ -339,7 +360,7 @@ void relay_stop(struct relay *r)
 
 bool relay_is_empty(const struct relay *r)
 {
-    return TAILQ_EMPTY(&r->sessions) && r->message_count == 0 && outbound_pool_is_empty(r->outbound);
+    return TAILQ_EMPTY(&r->sessions) && TAILQ_EMPTY(&r->messages) && outbound_pool_is_empty(r->outbound);
 }
 
 void relay_close(struct relay *r)

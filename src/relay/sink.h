@@ -44,7 +44,7 @@ struct sink_ops {
     void (*abandon)(struct sink *s);
     /* Bytes it was given that are not with the kernel (or the file) yet. */
     size_t (*backlog)(const struct sink *s);
-    /* `retains` is set, and what is kept stops the sender: it is let go. Only sinks that retain have it. */
+    /* What is kept stops the sender, or others who need memory: what can be done without is let go. NULL: nothing is. */
     void (*relieve)(struct sink *s);
     /* It stands in line for an association, which is not the destination's fault. NULL: never. */
     bool (*is_in_line)(const struct sink *s);

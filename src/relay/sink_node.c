@@ -205,7 +205,7 @@ static void on_ready(struct outbound_want *w, const struct association_context *
     struct sink_node *n = w->owner;
     n->context_id = context->id;
     n->sink.progress_ms = io_now(io_of(n));
-    if (is_reused) {
+    if (is_reused && !pool_is_short(n->session->relay->pool)) {
         n->sink.retains = true;
         for (uint32_t i = 0; i < n->queue.count; i++) {
             struct slice *s = slices_at(&n->queue, i);
@@ -285,6 +285,8 @@ static void relieve(struct sink *s)
     struct sink_node *n = (struct sink_node *)s;
     s->retains = false;
     slices_clear(&n->replay);
+    if (n->exchange.outbound)
+        association_flush(&n->exchange.outbound->a);
 }
 
 static void data(struct sink *s, struct buf *b, uint8_t *at, uint32_t len)
