@@ -18,7 +18,7 @@ struct session;
 
 /* Over all workers. */
 struct relay_totals {
-    atomic_uint associations; /* inbound ones that have made a request */
+    atomic_uint associations; /* inbound ones that have made a request and are not over */
 };
 
 struct relay {
@@ -29,7 +29,7 @@ struct relay {
     struct folder_context *folders;
     struct relay_totals *totals;
     unsigned worker;
-    unsigned silent_max; /* connections without a request; the oldest goes when there are more */
+    unsigned silent_max; /* connections without an association: no request yet, or over and not closed */
 
     TAILQ_HEAD(session_list, session) sessions;
     TAILQ_HEAD(silent_list, session) silent; /* oldest first */

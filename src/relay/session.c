@@ -38,6 +38,23 @@ static void leave_silent(struct session *s)
     s->relay->silent_count--;
 }
 
+/* Connections that carry no association may not fill the house: the oldest makes room. */
+static void join_silent(struct session *s)
+{
+    struct relay *r = s->relay;
+    s->is_silent = true;
+    TAILQ_INSERT_TAIL(&r->silent, s, silent_link);
+    r->silent_count++;
+    while (r->silent_count > r->silent_max) {
+        struct session *oldest = TAILQ_FIRST(&r->silent);
+        leave_silent(oldest);
+        if (oldest->is_over) /* and its peer does not close */
+            association_drop(&oldest->a);
+        else
+            association_abort(&oldest->a, "too many connections without a request");
+    }
+}
+
 void session_facts(const struct session *s, enum config_service service, struct route_facts *out)
 {
     *out = (struct route_facts){.service = service,
@@ -184,16 +201,20 @@ static void on_end(struct association *a, enum association_end how, const char *
         message_sender_lost(m);
     }
     outbound_forget_user(s->relay->outbound, s->user);
+    if (s->is_counted) /* its place is free before its peer closes: that may be waiting to connect again */
+        atomic_fetch_sub(&s->relay->totals->associations, 1);
     association_close(a);
+    if (a->stream_open &&
+        !a->stream.is_closing) /* the peer is given time to read our last word, and to close */
+        join_silent(s);
 }
 
 static void on_gone(struct association *a)
 {
     struct session *s = a->owner;
     struct relay *r = s->relay;
+    leave_silent(s);
     TAILQ_REMOVE(&r->sessions, s, link);
-    if (s->is_counted)
-        atomic_fetch_sub(&r->totals->associations, 1);
     if (r->on_session_over)
         r->on_session_over(r->owner);
     session_unref(s);
@@ -235,16 +256,6 @@ static struct session *session_new(struct relay *r, struct config *config, const
     return s;
 }
 
-/* Connections that have not asked for anything yet may not fill the house: the oldest makes room. */
-static void limit_silent(struct relay *r)
-{
-    while (r->silent_count > r->silent_max) {
-        struct session *oldest = TAILQ_FIRST(&r->silent);
-        leave_silent(oldest);
-        association_abort(&oldest->a, "too many connections without a request");
-    }
-}
-
 void relay_accept(struct relay *r, int fd, struct config *config, const struct config_listen *listen)
 {
     struct session *s = session_new(r, config, listen);
@@ -261,12 +272,9 @@ void relay_accept(struct relay *r, int fd, struct config *config, const struct c
     io_address_text(&s->a.peer, true, s->remote_text);
     stream_set_limit(&s->a.stream, (uint32_t)(config->window / BUF_BYTES));
     TAILQ_INSERT_TAIL(&r->sessions, s, link);
-    TAILQ_INSERT_TAIL(&r->silent, s, silent_link);
-    s->is_silent = true;
-    r->silent_count++;
     LOG(LOG_DEBUG, "connection", LOG_STR("assoc", s->a.id), LOG_STR("remote", s->remote_text),
         LOG_STR("listener", listen->name));
-    limit_silent(r);
+    join_silent(s);
 }
 
 /* Somebody waits for memory. Once a turn, whoever it is, everybody lets go of what can be done without. */
@@ -293,7 +301,7 @@ enum result relay_open(struct relay *r, const struct relay_options *o)
                         .resolver = o->resolver,
                         .totals = o->totals,
                         .worker = o->worker,
-                        .silent_max = o->silent_max};
+                        .silent_max = o->silent_max ? o->silent_max : 1};
     TAILQ_INIT(&r->sessions);
     TAILQ_INIT(&r->silent);
     TAILQ_INIT(&r->messages);

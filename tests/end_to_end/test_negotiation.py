@@ -237,6 +237,14 @@ class Rejections(Case):
                 time.sleep(0.02)
         self.fail("a place that was given back is not given out")
 
+    def test_a_place_is_free_as_soon_as_the_release_is_answered(self):
+        """Whether the sender closes its old connection then or keeps it."""
+        gateway, _ = self.simple(settings={"max_associations": 1})
+        for _ in range(20):
+            sender = self.sender(gateway)
+            sender.wire.send(dicom.pdu(dicom.RELEASE_RQ, bytes(4)))
+            sender.wire.expect(dicom.RELEASE_RP)
+
 
 class Echo(Case):
     pairs = [(VERIFICATION, [IMPLICIT]), (CT, [EXPLICIT])]

@@ -1,13 +1,16 @@
 """Nothing a peer sends crashes the gateway, makes it grow without bound, or disturbs others."""
 
+import os
 import resource
 import socket
 import struct
 import time
+import unittest.mock
 
 import dicom
+import harness
 from dicom import CT, EXPLICIT, IMPLICIT, LAST, Associate, make_instance
-from harness import SANITIZED, SLOW, Case
+from harness import SANITIZED, SLOW, Case, wait_until
 from sender import Sender, contexts_of
 
 HTTP = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nUser-Agent: kube-probe/1.30\r\n\r\n"
@@ -308,3 +311,73 @@ class Silent(Case):
             pass
         self.assertTrue(gateway.alive())
         self.assert_still_serves(gateway, sink)
+
+
+class Descriptors(Case):
+    """Hardly any file descriptors (`ulimit -n 64`): who asks for nothing makes room, and what fails for want of them recovers."""
+
+    def setUp(self):
+        folder = self.temporary_folder()
+        program = f"{folder}/hilum"
+        with open(program, "w") as f:
+            f.write(f"#!/bin/sh\nulimit -n 64\nexec {harness.HILUM} \"$@\"\n")
+        os.chmod(program, 0o755)
+        with unittest.mock.patch("harness.HILUM", program):
+            self.gateway_, self.sink_ = self.simple(settings={"workers": 2, "log": {"level": "info", "format": "json"}})
+
+    def many(self, count, say=b""):
+        connections = []
+        self.addCleanup(lambda: [c.close() for c in connections])
+        for _ in range(count):
+            connections.append(socket.create_connection(("127.0.0.1", self.gateway_.port), 10 * SLOW))
+            connections[-1].sendall(say)
+        return connections
+
+    def assert_open(self, connections, most):
+        """All but so many are closed by the gateway."""
+        def left():
+            count = 0
+            for c in connections:
+                c.setblocking(False)
+                try:
+                    while c.recv(4096):
+                        pass
+                except BlockingIOError:
+                    count += 1
+                except ConnectionError:
+                    pass
+            return count
+        wait_until(lambda: left() <= most, "the oldest make room")
+
+    def test_silent_connections_make_room(self):
+        connections = self.many(200)
+        self.assert_open(connections, 32)
+        self.assert_still_serves(self.gateway_, self.sink_)
+
+    def test_rejected_ones_that_do_not_close_make_room(self):
+        connections = self.many(200, dicom.Associate(application="1.2.3", contexts=[dicom.Proposed(1, CT, [EXPLICIT])]).encode())
+        self.assert_open(connections, 32)
+        self.assert_still_serves(self.gateway_, self.sink_)
+
+    def test_associations_past_the_last_descriptor_fail_and_later_ones_are_served(self):
+        senders = []
+        try:
+            for _ in range(80):
+                senders.append(self.sender(self.gateway_, seconds=0.5))
+                senders[-1].store(make_instance())
+        except (TimeoutError, dicom.Ended):
+            pass
+        self.assertLess(len(senders), 70, "there are no descriptors for so many")
+        for sender in senders:
+            sender.close()
+        wait_until(self.serves, "it recovers")
+        self.assertLess(len(self.gateway_.events("accept failed")), 10, "one line an event")
+
+    def serves(self):
+        try:
+            sender = self.sender(self.gateway_, seconds=2)
+            ok = sender.store(make_instance()).status == 0
+            sender.close()
+            return ok
+        except (OSError, dicom.Ended):
+            return False
