@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 
-enum { RETRY_MS = 50 };
+enum { RETRY_MS = 50, TELL_MS = 10000 };
 
 struct listener {
     struct worker *worker;
@@ -15,7 +15,8 @@ struct listener {
     const struct config_listen *listen;
     struct io_op accept;
     struct io_timer retry; /* after an accept that failed for want of descriptors */
-    bool is_closing;
+    bool is_closing, has_told;
+    uint64_t told_ms; /* when that was last logged: a shortage is one event, not one every retry */
     TAILQ_ENTRY(listener) link;
 };
 
@@ -82,6 +83,17 @@ static void listener_free(struct listener *l)
     free(l);
 }
 
+static void tell_failure(struct listener *l)
+{
+    uint64_t now = io_now(l->worker->io);
+    if (l->has_told && now - l->told_ms < TELL_MS)
+        return;
+    l->has_told = true;
+    l->told_ms = now;
+    LOG(LOG_ERROR, "accept failed", LOG_STR("listener", l->listen->name),
+        LOG_STR("cause", io_op_error_text(&l->accept)));
+}
+
 static void on_accepted(struct io_op *op, enum io_error error, int64_t n)
 {
     struct listener *l = op->owner;
@@ -97,8 +109,7 @@ static void on_accepted(struct io_op *op, enum io_error error, int64_t n)
         io_accept(l->worker->io, &l->accept, l->fd);
         return;
     }
-    LOG(LOG_ERROR, "accept failed", LOG_STR("listener", l->listen->name),
-        LOG_STR("cause", io_op_error_text(op)));
+    tell_failure(l);
     io_timer_start(l->worker->io, &l->retry, RETRY_MS);
 }
 
