@@ -187,9 +187,8 @@ void gateway_stop(struct gateway **gp)
     *gp = NULL;
     if (!g)
         return;
-    for (unsigned i = 0; i < g->worker_count; i++)
-        if (g->workers[i].is_started)
-            worker_stop(&g->workers[i]);
+    if (g->worker_count > 0)
+        worker_stop_all(g->workers);
     for (unsigned i = 0; i < g->worker_count; i++)
         worker_join(&g->workers[i]);
     resolver_free(&g->resolver); /* its last answers go to rings that still stand */

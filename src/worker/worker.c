@@ -8,12 +8,6 @@
 
 enum { QUIET_CHECK_MS = 20, STOP_BOUND_MS = 1000, STOP_ROUND_MS = 50, STOP_ROUNDS = 4 };
 
-struct order {
-    struct io_message message;
-    struct worker *worker;
-    void (*run)(struct worker *w);
-};
-
 static void on_session_over(void *owner)
 {
     struct worker *w = owner;
@@ -23,6 +17,7 @@ static void on_session_over(void *owner)
 enum result worker_open(struct worker *w, const struct worker_options *o, char *why, size_t why_cap)
 {
     *w = (struct worker){.index = o->index, .peers = o->peers, .peer_count = o->peer_count};
+    sem_init(&w->has_tried, 0, 0);
     TAILQ_INIT(&w->listeners);
     pool_init(&w->pool, o->memory);
     struct io_options io_options = {.pool = &w->pool};
@@ -52,21 +47,26 @@ static bool is_finished(const struct worker *w)
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
-    if (io_adopt(w->io) != OK) {
-        LOG(LOG_ERROR, "worker cannot use its ring", LOG_INT("worker", w->index));
-        return NULL;
-    }
-    while (!is_finished(w))
+    bool is_adopted = io_adopt(w->io) == OK;
+    w->is_started = is_adopted;
+    sem_post(&w->has_tried);
+    while (is_adopted && !is_finished(w))
         io_run(w->io);
     return NULL;
 }
 
 enum result worker_start(struct worker *w)
 {
-    if (pthread_create(&w->thread, NULL, worker_main, w))
-        return ERR_IO;
-    w->is_started = true;
-    return OK;
+    int failed = pthread_create(&w->thread, NULL, worker_main, w);
+    while (!failed && sem_wait(&w->has_tried) != 0) /* a signal */
+        ;
+    if (w->is_started)
+        return OK;
+    if (!failed)
+        pthread_join(w->thread, NULL);
+    LOG(LOG_ERROR, failed ? "no thread for a worker" : "worker cannot use its ring",
+        LOG_INT("worker", w->index));
+    return ERR_IO;
 }
 
 void worker_join(struct worker *w)
@@ -80,23 +80,20 @@ void worker_close(struct worker *w)
 {
     relay_close(&w->relay);
     io_free(&w->io);
+    sem_destroy(&w->has_tried);
     if (w->pool.in_use == 0)
         pool_free(&w->pool);
 }
 
 static void on_order(struct io_message *m)
 {
-    struct order *o = (struct order *)((char *)m - offsetof(struct order, message));
+    struct worker_order *o = (struct worker_order *)((char *)m - offsetof(struct worker_order, message));
     o->run(o->worker);
-    free(o);
 }
 
-static void give_order(struct worker *w, void (*run)(struct worker *w))
+static void give_order(struct worker_order *o, struct worker *w, void (*run)(struct worker *w))
 {
-    struct order *o = malloc(sizeof(*o));
-    if (!o)
-        return;
-    *o = (struct order){.message = {.on_message = on_order}, .worker = w, .run = run};
+    *o = (struct worker_order){.message = {.on_message = on_order}, .worker = w, .run = run};
     io_post(w->io, &o->message);
 }
 
@@ -117,7 +114,7 @@ static void drain(struct worker *w)
 
 void worker_drain(struct worker *w)
 {
-    give_order(w, drain);
+    give_order(&w->drain_order, w, drain);
 }
 
 static void on_stop_bound(struct io_timer *t)
@@ -136,9 +133,13 @@ static void stop(struct worker *w)
     relay_stop(&w->relay);
     w->stop_bound = (struct io_timer){.on_fire = on_stop_bound, .owner = w};
     io_timer_start(w->io, &w->stop_bound, STOP_BOUND_MS);
+    for (unsigned i = 1; w->index == 0 && i < w->peer_count; i++)
+        if (w->peers[i].is_started)
+            give_order(&w->peers[i].stop_order, &w->peers[i], stop);
 }
 
-void worker_stop(struct worker *w)
+void worker_stop_all(struct worker *first)
 {
-    give_order(w, stop);
+    if (first->is_started)
+        give_order(&first->stop_order, first, stop);
 }

@@ -6,6 +6,7 @@
 #define HILUM_WORKER_WORKER_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 #include "relay/relay.h"
@@ -13,10 +14,19 @@
 struct worker;
 struct listener;
 
+/* From the main thread, each once: they cannot fail for want of memory. */
+struct worker_order {
+    struct io_message message;
+    struct worker *worker;
+    void (*run)(struct worker *w);
+};
+
 struct worker {
     unsigned index;
     pthread_t thread;
+    sem_t has_tried; /* to use its ring */
     bool is_started;
+    struct worker_order drain_order, stop_order;
     struct io *io;
     struct pool pool;
     struct relay relay;
@@ -46,14 +56,16 @@ struct worker_options {
 /* Prepares everything; the thread is not started. ERR_IO with why. */
 MUST_USE enum result worker_open(struct worker *w, const struct worker_options *options, char *why,
                                  size_t why_cap);
+/* ERR_IO (logged): no thread, or it cannot use its ring. */
 MUST_USE enum result worker_start(struct worker *w);
 /* After the thread has ended (or was never started). */
 void worker_close(struct worker *w);
 
 /* From the main thread, by message: */
 void worker_drain(struct worker *w);
-/* The thread ends within about a second; then worker_join. */
-void worker_stop(struct worker *w);
+/* Ends all threads within about a second; then worker_join for each. `first` is worker 0: it stops accepting before it tells the
+ * others, so that no connection is given to a thread that has ended. */
+void worker_stop_all(struct worker *first);
 void worker_join(struct worker *w);
 
 /* A socket that listens, with what it belongs to. */

@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import socket
+import threading
 import time
 
 from dicom import make_instance
@@ -57,6 +58,24 @@ class Drain(Case):
         self.assertEqual(sink.messages, [])
         wait_until(lambda: sink.used() == [] and not sink.open(), "the node's association has ended")
 
+    def test_what_waits_for_a_node_does_not_hold_up_the_end(self):
+        """Transient rejections: asked again later and later, whether the sender is still there or not."""
+        gateway, sink = self.simple(settings={"timeouts": {"drain": "300ms", "response": "1m", "association": "1s"}})
+        senders = [self.sender(gateway) for _ in range(4)]
+        sink.reject = (2, 3, 1)
+        for association in sink.open():
+            association.reset()
+        for i, sender in enumerate(senders):
+            one = make_instance()
+            sender.send(sender.context_for(one), sender.store_command(one), one.data)
+            if i % 2:
+                sender.reset()
+        wait_until(lambda: sink.rejections > 12, "they are in line for a while")
+        start = time.monotonic()
+        gateway.signal(signal.SIGTERM)
+        self.assertEqual(gateway.wait_exit(), 0)
+        self.assertLess(time.monotonic() - start, 1 * SLOW)
+
     def test_a_second_signal_does_not_harm(self):
         gateway, sink = self.simple(settings={"timeouts": {"drain": "1s"}})
         self.half_sent(gateway, sink)
@@ -64,6 +83,30 @@ class Drain(Case):
             gateway.signal(signal.SIGTERM)
             time.sleep(0.05)
         self.assertEqual(gateway.wait_exit(), 0)
+
+    def test_connections_that_come_while_it_stops_are_closed(self):
+        for hurry in range(6):
+            gateway, _ = self.simple(settings={"workers": 4, "timeouts": {"drain": "1s"}})
+            stopped = threading.Event()
+
+            def connect():
+                while not stopped.is_set():
+                    try:
+                        socket.create_connection(("127.0.0.1", gateway.port), 1).close()
+                    except OSError:
+                        pass
+            threads = [threading.Thread(target=connect) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.1)
+            gateway.signal(signal.SIGTERM)
+            time.sleep(hurry / 1000)
+            gateway.signal(signal.SIGTERM)
+            status = gateway.wait_exit()
+            stopped.set()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(status, 0, gateway.log())
 
 
 class Reload(Case):
