@@ -19,6 +19,11 @@ static const struct config_timeouts default_timeouts = {
     .drain = 8 * 1000,
 };
 
+bool config_listen_is_at(const struct config_listen *a, const struct config_listen *b)
+{
+    return a->port == b->port && strcmp(a->address, b->address) == 0;
+}
+
 struct config *config_new(void)
 {
     struct config *c = calloc(1, sizeof(*c));

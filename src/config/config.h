@@ -119,6 +119,9 @@ struct config {
     size_t route_count;
 };
 
+/* Both listen on the same address and port. */
+bool config_listen_is_at(const struct config_listen *a, const struct config_listen *b);
+
 /* Zeroed, one reference, the defaults of the product page filled in. NULL without memory. */
 struct config *config_new(void);
 struct config *config_ref(struct config *c);

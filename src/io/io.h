@@ -132,6 +132,12 @@ void io_address_text(const struct io_address *a, bool with_port, char out[64]);
 MUST_USE enum result io_listen(const char *address, uint16_t port, int *fd_out, uint16_t *port_out, char *why,
                                size_t why_cap);
 
+/* Stops listening without letting go of the address: others may listen on the port at other addresses meanwhile. Who waits to
+ * be accepted is reset; a pending accept fails with IO_UNSUPPORTED. */
+void io_listen_pause(int fd);
+/* False if somebody else listens there by now. */
+bool io_listen_resume(int fd);
+
 /* One connection a submission; n is the descriptor, already TCP_NODELAY and close-on-exec. */
 void io_accept(struct io *io, struct io_op *op, int listen_fd);
 /* The peer's address of an accepted descriptor. */

@@ -110,6 +110,16 @@ enum result io_listen(const char *address, uint16_t port, int *fd_out, uint16_t 
     return OK;
 }
 
+void io_listen_pause(int fd)
+{
+    shutdown(fd, SHUT_RDWR);
+}
+
+bool io_listen_resume(int fd)
+{
+    return listen(fd, BACKLOG) == 0;
+}
+
 bool io_peer_address(int fd, struct io_address *out)
 {
     *out = (struct io_address){.len = sizeof(out->at)};

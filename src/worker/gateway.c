@@ -18,6 +18,7 @@ struct gateway {
     struct relay_totals totals;
     struct worker *workers;
     unsigned worker_count;
+    int *sockets; /* of config->listens, in their order; worker 0 closes those that it is not given again */
 };
 
 static unsigned available_cpus(void)
@@ -75,47 +76,93 @@ static enum result open_workers(struct gateway *g)
     return OK;
 }
 
-static bool listens_already(const struct config *old, const struct config_listen *l)
+/* The socket that listens there, or -1. */
+static int socket_at(const struct gateway *g, const struct config_listen *l)
 {
-    for (size_t i = 0; old && i < old->listen_count; i++)
-        if (l->port != 0 && old->listens[i].port == l->port &&
-            strcmp(old->listens[i].address, l->address) == 0)
-            return true;
-    return false;
+    for (size_t i = 0; g->sockets && l->port != 0 && i < g->config->listen_count; i++)
+        if (config_listen_is_at(l, &g->config->listens[i]))
+            return g->sockets[i];
+    return -1;
 }
 
-static void close_all(const struct worker_listener *list, size_t count)
+static bool is_removed(const struct config *now, const struct config_listen *l)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; l->port != 0 && i < now->listen_count; i++)
+        if (config_listen_is_at(l, &now->listens[i]))
+            return false;
+    return true;
+}
+
+/* What is not listened on any more makes room before anything is opened: port 104 of one address would keep us from port 104 of
+ * all. And it goes on if the new configuration is refused. */
+static void pause_removed(const struct gateway *g, const struct config *now, bool is_paused)
+{
+    for (size_t i = 0; g->sockets && i < g->config->listen_count; i++) {
+        if (!is_removed(now, &g->config->listens[i]))
+            continue;
+        if (is_paused)
+            io_listen_pause(g->sockets[i]);
+        else if (!io_listen_resume(g->sockets[i]))
+            LOG(LOG_ERROR, "cannot listen again", LOG_STR("listener", g->config->listens[i].name));
+    }
+}
+
+static bool open_one(struct gateway *g, const struct config_listen *l, struct worker_listener *out,
+                     int *socket_out)
+{
+    char why[256];
+    uint16_t port = l->port;
+    *out = (struct worker_listener){.fd = -1, .listen = l};
+    *socket_out = socket_at(g, l);
+    if (*socket_out >= 0)
+        return true;
+    if (io_listen(l->address, l->port, &out->fd, &port, why, sizeof(why)) != OK) {
+        LOG(LOG_ERROR, "cannot listen", LOG_STR("address", l->address), LOG_INT("port", l->port),
+            LOG_STR("cause", why));
+        return false;
+    }
+    *socket_out = out->fd;
+    LOG(LOG_INFO, "listening", LOG_STR("listener", l->name), LOG_STR("address", l->address),
+        LOG_INT("port", port));
+    return true;
+}
+
+/* All of them, or none: then those opened are closed again. */
+static enum result open_all(struct gateway *g, struct config *config, struct worker_listener *list,
+                            int *sockets)
+{
+    enum result r = OK;
+    size_t count = 0;
+    while (r == OK && count < config->listen_count) {
+        if (!open_one(g, &config->listens[count], &list[count], &sockets[count]))
+            r = ERR_IO;
+        count++;
+    }
+    if (r == OK)
+        r = worker_set_listeners(&g->workers[0], config, list, count);
+    for (size_t i = 0; r != OK && i < count; i++)
         io_close(list[i].fd);
+    return r;
 }
 
 /* Opens what does not listen yet, and hands the set to worker 0. */
-static enum result set_listeners(struct gateway *g, struct config *config, const struct config *old)
+static enum result set_listeners(struct gateway *g, struct config *config)
 {
     struct worker_listener *list = calloc(config->listen_count + 1, sizeof(*list));
-    char why[256];
-    if (!list)
-        return ERR_MEMORY;
-    for (size_t i = 0; i < config->listen_count; i++) {
-        const struct config_listen *l = &config->listens[i];
-        uint16_t port = l->port;
-        list[i] = (struct worker_listener){.fd = -1, .listen = l};
-        if (listens_already(old, l))
-            continue;
-        if (io_listen(l->address, l->port, &list[i].fd, &port, why, sizeof(why)) != OK) {
-            LOG(LOG_ERROR, "cannot listen", LOG_STR("address", l->address), LOG_INT("port", l->port),
-                LOG_STR("cause", why));
-            close_all(list, i);
-            free(list);
-            return ERR_IO;
-        }
-        LOG(LOG_INFO, "listening", LOG_STR("listener", l->name), LOG_STR("address", l->address),
-            LOG_INT("port", port));
+    int *sockets = calloc(config->listen_count + 1, sizeof(*sockets));
+    enum result r = ERR_MEMORY;
+    if (list && sockets) {
+        pause_removed(g, config, true);
+        r = open_all(g, config, list, sockets);
+        if (r != OK)
+            pause_removed(g, config, false);
     }
-    enum result r = worker_set_listeners(&g->workers[0], config, list, config->listen_count);
-    if (r != OK)
-        close_all(list, config->listen_count);
+    if (r == OK) {
+        free(g->sockets);
+        g->sockets = sockets;
+    } else {
+        free(sockets);
+    }
     free(list);
     return r;
 }
@@ -136,7 +183,7 @@ enum result gateway_start(struct config *config, struct gateway **out)
     for (unsigned i = 0; r == OK && i < g->worker_count; i++)
         r = worker_start(&g->workers[i]);
     if (r == OK)
-        r = set_listeners(g, config, NULL);
+        r = set_listeners(g, config);
     if (r != OK) {
         gateway_stop(&g);
         return r;
@@ -152,7 +199,7 @@ enum result gateway_reload(struct gateway *g, struct config *config)
 {
     if (config->workers != g->config->workers || config->memory != g->config->memory)
         LOG(LOG_WARN, "workers and memory change only with a restart");
-    enum result r = set_listeners(g, config, g->config);
+    enum result r = set_listeners(g, config);
     if (r != OK) {
         config_unref(&config);
         return r;
@@ -196,6 +243,7 @@ void gateway_stop(struct gateway **gp)
         worker_close(&g->workers[i]);
     permits_registry_free(&g->permits);
     free(g->workers);
+    free(g->sockets);
     config_unref(&g->config);
     free(g);
 }

@@ -109,7 +109,8 @@ static void on_accepted(struct io_op *op, enum io_error error, int64_t n)
         io_accept(l->worker->io, &l->accept, l->fd);
         return;
     }
-    tell_failure(l);
+    if (error != IO_UNSUPPORTED) /* paused by a reload: it is closed soon, or goes on */
+        tell_failure(l);
     io_timer_start(l->worker->io, &l->retry, RETRY_MS);
 }
 
@@ -146,11 +147,6 @@ struct change {
     struct worker_listener list[];
 };
 
-static bool same_place(const struct config_listen *a, const struct config_listen *b)
-{
-    return a->port == b->port && strcmp(a->address, b->address) == 0;
-}
-
 static void open_one(struct worker *w, struct config *config, const struct worker_listener *one)
 {
     struct listener *l = calloc(1, sizeof(*l));
@@ -176,7 +172,7 @@ static void apply(struct change *c)
         const struct config_listen *now = NULL;
         next = TAILQ_NEXT(l, link);
         for (size_t i = 0; i < c->count; i++)
-            if (c->list[i].fd < 0 && same_place(c->list[i].listen, l->listen))
+            if (c->list[i].fd < 0 && config_listen_is_at(c->list[i].listen, l->listen))
                 now = c->list[i].listen;
         if (l->is_closing)
             continue;

@@ -155,6 +155,49 @@ class Reload(Case):
         gateway.port = second
         self.assertTrue(self.served_by(gateway, a))
 
+    def reload(self, gateway, *declarations, listen=None, event="reloaded"):
+        gateway.listen = listen or gateway.listen
+        before = len(gateway.events(event))
+        gateway.write(*declarations)
+        gateway.signal(signal.SIGHUP)
+        wait_until(lambda: len(gateway.events(event)) > before, event)
+
+    def test_a_listener_changes_its_address_and_keeps_its_port(self):
+        gateway, nodes, a, b = self.two()
+        every, one = f'listen "{gateway.port}"', f'listen "127.0.0.1:{gateway.port}"'
+        other = f'listen {{ address = "127.0.0.2", port = {gateway.port}, name = "other" }}'
+        old = self.sender(gateway)
+        for listen in ([every], [one], [other, one], [every], [one]):
+            with self.subTest(listen):
+                self.reload(gateway, *nodes, route("all", to="b"), listen=listen)
+                wait_until(lambda: self.served_by(gateway, b), "the new listener serves")
+        self.assert_stored(old.store(make_instance()))
+        self.assertEqual(len(a.messages), 1, "what ran before goes on as before")
+
+    def test_a_port_that_another_has_refuses_the_whole_reload(self):
+        gateway, nodes, a, b = self.two()
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen(1)
+            taken = other.getsockname()[1]
+            for listen in ([f'listen "127.0.0.1:{taken}"'],
+                           [f'listen "{gateway.port}"', f'listen "127.0.0.1:{taken}"']):
+                with self.subTest(listen):
+                    self.reload(gateway, *nodes, route("all", to="b"), listen=listen,
+                                event="reload refused, the old configuration stays")
+                    wait_until(lambda: self.served_by(gateway, a), "the old configuration serves on the old listener")
+
+    def test_a_refused_reload_leaves_the_log_as_it_was(self):
+        gateway, nodes, a, b = self.two()
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen(1)
+            gateway.settings["log"] = {"level": "error", "format": "logfmt"}
+            self.reload(gateway, *nodes, route("all", to="a"), listen=[f'listen "127.0.0.1:{other.getsockname()[1]}"'],
+                        event="reload refused, the old configuration stays")
+        self.served_by(gateway, a)
+        wait_until(lambda: gateway.events("message answered"), "the level is still the old one")
+
     def test_twenty_reloads_under_traffic_lose_nothing(self):
         gateway, nodes, a, b = self.two()
         sender = self.sender(gateway)
