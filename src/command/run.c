@@ -50,11 +50,14 @@ static void reload(struct gateway *g, const char *path)
         LOG(LOG_ERROR, "reload refused, the old configuration stays", LOG_STR("file", path));
         return;
     }
-    log_configure(config->log_level, config->log_format);
-    if (gateway_reload(g, config) == OK)
-        LOG(LOG_INFO, "reloaded", LOG_STR("file", path));
-    else
+    enum log_level level = config->log_level;
+    enum log_format format = config->log_format;
+    if (gateway_reload(g, config) != OK) {
         LOG(LOG_ERROR, "reload refused, the old configuration stays", LOG_STR("file", path));
+        return;
+    }
+    log_configure(level, format);
+    LOG(LOG_INFO, "reloaded", LOG_STR("file", path));
 }
 
 static int next_signal(const sigset_t *signals, int64_t wait_ms)
