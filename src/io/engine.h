@@ -29,6 +29,8 @@ struct io {
     struct pool *pool;
     uint64_t now_ms;
     bool has_bundles, has_rename_new;
+    bool fails_data_sync,
+        fails_directory_sync; /* set by tests: the kernel refuses them, as with a broken disk */
 
     LIST_HEAD(io_slot, io_timer) wheel[IO_WHEEL_SLOTS];
     uint64_t wheel_used[IO_WHEEL_SLOTS / 64]; /* one bit a slot that holds a timer */

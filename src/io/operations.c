@@ -153,12 +153,12 @@ static void sync_file(struct io *io, struct io_op *op, int fd, unsigned flags)
 
 void io_fdatasync(struct io *io, struct io_op *op, int fd)
 {
-    sync_file(io, op, fd, IORING_FSYNC_DATASYNC);
+    sync_file(io, op, io->fails_data_sync ? -1 : fd, IORING_FSYNC_DATASYNC);
 }
 
 void io_fsync(struct io *io, struct io_op *op, int fd)
 {
-    sync_file(io, op, fd, 0);
+    sync_file(io, op, io->fails_directory_sync ? -1 : fd, 0);
 }
 
 void io_rename_new(struct io *io, struct io_op *op, const char *from, const char *to)

@@ -18,6 +18,7 @@
 #include "config/pattern.h"
 #include "dicom/part10.h"
 #include "dicom/uid.h"
+#include "io/engine.h"
 #include "relay/sink_folder.h"
 
 #define CT_CLASS "1.2.840.10008.5.1.4.1.1.2"
@@ -595,6 +596,38 @@ static void expect_failure(struct fixture *f, uint16_t status, const char *comme
     free(bytes);
 }
 
+/* Each sync that a success stands on is really asked of the kernel, and its failure is the sink's. */
+static void what_cannot_be_synced_is_never_a_success(void **state)
+{
+    static const struct {
+        bool data, directory;
+        const char *pattern;
+        int files; /* beside the one before */
+    } cases[] = {
+        {true, false, "{SOPInstanceUID}.dcm", 0},
+        {false, true, "{SOPInstanceUID}.dcm", 1},     /* its own directory: published, not acknowledged */
+        {false, true, "a/b/{SOPInstanceUID}.dcm", 0}, /* the parents of new directories come first */
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct tested t;
+        fixture_pattern(f, "{SOPInstanceUID}.dcm");
+        store(f, "1.1", (const uint8_t *)"abcd", 4); /* the folder is known to be durable from here on */
+        f->loop.io->fails_data_sync = cases[i].data;
+        f->loop.io->fails_directory_sync = cases[i].directory;
+        fixture_pattern(f, cases[i].pattern);
+        message_open(&t, f, "1.2.3");
+        send_whole(&t, (const uint8_t *)"abcd", 4, 4);
+        LOOP_UNTIL(&f->loop, t.is_gone);
+        f->loop.io->fails_data_sync = f->loop.io->fails_directory_sync = false;
+        assert_int_equal(t.status, 0xA700);
+        assert_string_equal(t.comment, "disk: Bad file descriptor");
+        assert_int_equal(count_files(f), 1 + cases[i].files);
+        nftw(f->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        mkdir(f->folder, 0700);
+    }
+}
+
 static void a_folder_that_cannot_be_written_is_a_failure_with_its_cause(void **state)
 {
     struct fixture *f = *state;
@@ -804,6 +837,7 @@ int main(void)
         FOLDER_TEST(meta_information_is_written_with_the_first_data),
         FOLDER_TEST(more_directories_than_are_remembered_are_served),
         FOLDER_TEST(a_relative_folder_is_below_the_working_directory),
+        FOLDER_TEST(what_cannot_be_synced_is_never_a_success),
         FOLDER_TEST(a_folder_that_cannot_be_written_is_a_failure_with_its_cause),
         FOLDER_TEST(a_disk_that_is_full_is_a_failure_and_nothing_stays),
         FOLDER_TEST(a_file_that_may_not_grow_is_a_failure_and_nothing_stays),
