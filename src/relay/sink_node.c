@@ -162,6 +162,9 @@ static void on_response(struct outbound_exchange *x, const struct dimse_command 
         distrust(n, "answered by another kind of response");
     } else if (names_another_instance(n, c)) {
         distrust(n, "answered for another instance");
+    } else if (dimse_status_class(c->status) == DIMSE_PENDING ||
+               dimse_status_class(c->status) == DIMSE_CANCEL) {
+        distrust(n, "answered a status that is not final");
     } else if (n->is_sent) {
         outbound_finish(x);
         done(n, c->status, comment);

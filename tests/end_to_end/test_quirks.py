@@ -155,8 +155,12 @@ class Quirks(Case):
                 self.assertEqual(sender.store(make_instance()).status, seen)
 
     def test_11_a_pending_status_is_no_final_answer(self):
-        gateway, sink = self.simple(answer=0xFF00, settings={"timeouts": {"response": "1s"}})
-        self.assertGreaterEqual(self.sender(gateway).store(make_instance()).status, 0xA000)
+        for status in (0xFF00, 0xFF01, 0xFE00):
+            with self.subTest(f"{status:04X}"):
+                gateway, sink = self.simple(answer=status)
+                answer = self.sender(gateway).store(make_instance())
+                self.assertEqual(answer.status, 0xA700)
+                self.assertIn("not final", answer.comment)
 
     # 13: how modalities use associations
 
