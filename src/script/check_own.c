@@ -66,7 +66,13 @@ static bool is_own_name(const char *host)
 static bool listener_hears(const struct config_listen *l, const struct ifaddrs *interfaces, const char *host)
 {
     uint8_t address[16];
-    if (check_address(host, address)) {
+    struct in_addr short_form; /* "127.1": the resolver takes it */
+    bool is_numeric = check_address(host, address);
+    if (!is_numeric && inet_aton(host, &short_form) != 0) {
+        map_v4(&short_form, address);
+        is_numeric = true;
+    }
+    if (is_numeric) {
         static const uint8_t any_v4[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
         static const uint8_t any_v6[16] = {0};
         bool is_any = memcmp(address, any_v4, 16) == 0 || memcmp(address, any_v6, 16) == 0;

@@ -355,6 +355,7 @@ static void our_own_listeners_are_no_nodes(void **state)
     static const struct broken cases[] = {
         {"node 'x' { ae_title = 'X', port = 11112,\n host = '127.0.0.1' }", 2, {"our own listener (line 3)"}},
         {"node 'x' { ae_title = 'X', port = 11112,\n host = '127.9.9.9' }", 2, {"our own listener"}},
+        {"node 'x' { ae_title = 'X', port = 11112,\n host = '127.1' }", 2, {"our own listener"}},
         {"node 'x' { ae_title = 'X', port = 11112,\n host = '::1' }", 2, {"our own listener"}},
         {"node 'x' { ae_title = 'X', port = 11112,\n host = '0.0.0.0' }", 2, {"our own listener"}},
         {"node 'x' { ae_title = 'X', port = 11112,\n host = '::' }", 2, {"our own listener"}},
