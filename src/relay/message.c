@@ -12,7 +12,6 @@
 #include "relay/sink_node.h"
 
 static void on_settle(struct io_task *task);
-static void on_lag(struct io_timer *t);
 
 static void preset(struct message *m, uint16_t status, const char *comment)
 {
@@ -36,7 +35,7 @@ static void message_free(struct message *m)
 {
     struct session *s = m->session;
     TAILQ_REMOVE(&s->relay->messages, m, relay_link);
-    io_timer_stop(s->relay->io, &m->lag);
+    io_timer_stop(s->relay->io, &m->watch);
     io_defer_cancel(s->relay->io, &m->settle);
     free_parts(m);
     session_unref(s);
@@ -157,8 +156,7 @@ static void sink_gone(struct sink *s)
     settle(m);
 }
 
-/* By choice of the message: the sink is told to drop everything. */
-static void fail_sink(struct sink *s, uint16_t status, const char *what)
+void message_fail_sink(struct sink *s, uint16_t status, const char *what)
 {
     char comment[65];
     snprintf(comment, sizeof(comment), "%s: %s", s->node->name, what);
@@ -206,7 +204,7 @@ static void flow(struct message *m)
 
 static void stage_failed(struct stage *st, uint16_t status, const char *what)
 {
-    fail_sink(st->sink, status, what);
+    message_fail_sink(st->sink, status, what);
 }
 
 /* The chain that this destination needs. */
@@ -260,7 +258,7 @@ static void make_sinks(struct message *m, const struct route_decision *d)
     if (!ok) {
         preset(m, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
         for (unsigned i = 0; i < m->sink_count; i++)
-            fail_sink(m->sinks[i], DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
+            message_fail_sink(m->sinks[i], DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
     } else if (m->sink_count == 0) {
         preset(m, DIMSE_STATUS_NOT_AUTHORISED,
                back ? "it came from its only destination" : "no destination takes this instance");
@@ -346,7 +344,6 @@ static struct message *message_new(struct session *s, uint8_t context_id, const 
     m->context_id = context_id;
     snprintf(m->id, sizeof(m->id), "%s/%u", s->a.id, ++s->next_message);
     m->settle = (struct io_task){.run = on_settle, .owner = m};
-    m->lag = (struct io_timer){.on_fire = on_lag, .owner = m};
     m->facts = (struct sink_message){.id = m->id,
                                      .command = &m->command,
                                      .sop_class = dicom_uid_trim(m->command.affected_class),
@@ -359,28 +356,6 @@ static struct message *message_new(struct session *s, uint8_t context_id, const 
                                      .user = s->user,
                                      .has_data = dimse_has_data_set(&m->command)};
     return m;
-}
-
-static uint64_t lag_of(const struct message *m, const struct sink *s)
-{
-    return s->node->is_folder ? m->session->config->timeouts.lag : s->node->lag_ms;
-}
-
-static uint64_t lag_period(const struct message *m)
-{
-    uint64_t least = m->session->config->timeouts.lag;
-    for (unsigned i = 0; i < m->sink_count; i++)
-        if (m->sinks[i] && lag_of(m, m->sinks[i]) < least)
-            least = lag_of(m, m->sinks[i]);
-    return least / 4 + 1;
-}
-
-static bool gathers(const struct message *m)
-{
-    for (unsigned i = 0; i < m->sink_count; i++)
-        if (m->stages[i])
-            return true;
-    return false;
 }
 
 void message_begin(struct session *s, uint8_t context_id, const struct dimse_command *c)
@@ -397,8 +372,7 @@ void message_begin(struct session *s, uint8_t context_id, const struct dimse_com
     decide(m);
     if (!m->is_preset)
         start_sinks(m);
-    if ((m->sink_count > 1 || gathers(m)) && m->facts.has_data)
-        io_timer_start(s->relay->io, &m->lag, lag_period(m));
+    message_watch(m);
     if (!m->facts.has_data)
         message_complete(m);
 }
@@ -419,11 +393,12 @@ void message_data(struct message *m, struct buf *b, uint8_t *at, uint32_t len)
 void message_complete(struct message *m)
 {
     m->is_complete = true;
-    io_timer_stop(m->session->relay->io, &m->lag);
     flow(m);
     for (unsigned i = 0; i < m->sink_count; i++)
-        if (m->sinks[i])
+        if (m->sinks[i]) {
+            m->sinks[i]->progress_ms = io_now(m->session->relay->io); /* `response` is counted from here */
             stage_finish(m->stages[i], m->sinks[i]);
+        }
     set_limit(m);
     settle(m);
 }
@@ -458,7 +433,7 @@ void message_sender_lost(struct message *m)
         return;
     LOG(LOG_WARN, "message abandoned by its sender", LOG_STR("assoc", m->session->a.id),
         LOG_STR("message", m->id), LOG_INT("bytes", m->received));
-    io_timer_stop(m->session->relay->io, &m->lag);
+    io_timer_stop(m->session->relay->io, &m->watch);
     for (unsigned i = 0; i < m->sink_count; i++) {
         struct sink *s = m->sinks[i];
         if (!s || s->is_done)
@@ -470,53 +445,4 @@ void message_sender_lost(struct message *m)
     m->is_answered = true; /* nobody is left to answer */
     session_message_over(m->session, m);
     settle(m);
-}
-
-/* Waiting for an association has its own bound, `response`: the clock of `lag` does not run. */
-static bool lags(const struct message *m, struct sink *s, uint64_t now)
-{
-    if (!s || s->is_done)
-        return false;
-    if (!s->is_started || (s->ops->is_in_line && s->ops->is_in_line(s)))
-        s->progress_ms = now;
-    return s->ops->backlog(s) > 0 && now - s->progress_ms >= lag_of(m, s);
-}
-
-/* A slow destination of a fan-out holds the others back for `lag` at most. */
-static void fail_laggards(struct message *m, uint64_t now)
-{
-    const struct stream *stream = &m->session->a.stream;
-    bool others_wait = false;
-    for (unsigned i = 0; i < m->sink_count; i++) {
-        struct sink *one = m->sinks[i];
-        if (one && !one->is_done && one->ops->backlog(one) == 0)
-            others_wait = true;
-    }
-    bool may_fail = others_wait && (stream_is_full(stream) || stream->waiter.is_waiting);
-    for (unsigned i = 0; i < m->sink_count; i++)
-        if (lags(m, m->sinks[i], now) && may_fail)
-            fail_sink(m->sinks[i], DIMSE_STATUS_OUT_OF_RESOURCES, "takes no data while others wait");
-}
-
-/* Instances that are gathered and want the rest of the pool, each the part that another holds, would wait for ever. */
-static void fail_gathered(struct message *m, uint64_t now)
-{
-    const struct stream *stream = &m->session->a.stream;
-    for (unsigned i = 0; i < m->sink_count; i++) {
-        struct sink *s = m->sinks[i];
-        if (!s || s->is_done || !m->stages[i] || !stream_is_starved(stream) ||
-            now - stream->received_ms < m->session->config->timeouts.lag)
-            continue;
-        fail_sink(s, DIMSE_STATUS_OUT_OF_RESOURCES, "no memory in time to hold it whole");
-        stage_free(&m->stages[i]); /* now, so that the next one in this state is not failed as well */
-    }
-}
-
-static void on_lag(struct io_timer *t)
-{
-    struct message *m = t->owner;
-    uint64_t now = io_now(m->session->relay->io);
-    fail_laggards(m, now);
-    fail_gathered(m, now);
-    io_timer_start(m->session->relay->io, t, lag_period(m));
 }

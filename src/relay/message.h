@@ -31,7 +31,7 @@ struct message {
     struct message_outcome *outcomes; /* by sink; sinks[i] is NULL once it is gone */
     struct stage **stages;            /* by sink: its chain; NULL: plain forwarding */
     unsigned sink_count, done_count, gone_count;
-    struct io_timer lag;
+    struct io_timer watch; /* over the sinks */
     struct io_task settle;
     TAILQ_ENTRY(message) link, relay_link;
 };
@@ -46,6 +46,12 @@ void message_relieve(struct message *m);
 void message_let_go(struct message *m);
 /* The sender is lost: what is not complete is abandoned, what is complete goes on without an answer. */
 void message_sender_lost(struct message *m);
+
+/* For this destination the message has failed, by our own choice: it is told to drop everything. The comment names it. */
+void message_fail_sink(struct sink *s, uint16_t status, const char *what);
+
+/* message_watch.c: from now on, until it is answered. */
+void message_watch(struct message *m);
 
 /* verdict.c: the worst of the outcomes' statuses with its comment. */
 void message_verdict(const struct message *m, uint16_t *status_out, const char **comment_out);

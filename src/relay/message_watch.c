@@ -1,0 +1,112 @@
+/*
+ * One timer a message looks for destinations that hold it up. A node that is the only one is bounded by its association; what that
+ * cannot know is found here: who lags behind others, who waits for memory that never comes, disks that hang.
+ */
+#include "dimse/status.h"
+#include "relay/message.h"
+
+static uint64_t lag_of(const struct message *m, const struct sink *s)
+{
+    return s->node->is_folder ? m->session->config->timeouts.lag : s->node->lag_ms;
+}
+
+static uint64_t watch_period(const struct message *m)
+{
+    const struct config_timeouts *t = &m->session->config->timeouts;
+    uint64_t least = t->lag < t->progress ? t->lag : t->progress;
+    least = least < t->response ? least : t->response;
+    for (unsigned i = 0; i < m->sink_count; i++)
+        if (m->sinks[i] && lag_of(m, m->sinks[i]) < least)
+            least = lag_of(m, m->sinks[i]);
+    return least / 4 + 1;
+}
+
+/* A node alone is watched over by its association. */
+static bool needs_watch(const struct message *m)
+{
+    for (unsigned i = 0; i < m->sink_count; i++)
+        if (m->stages[i] || (m->sinks[i] && m->sinks[i]->node->is_folder))
+            return true;
+    return m->sink_count > 1;
+}
+
+/* Waiting for an association has its own bound, `response`, and what has not begun to flow waits for us: the clock of `lag`
+ * does not run. */
+static bool lags(const struct message *m, struct sink *s, uint64_t now)
+{
+    if (!s || s->is_done)
+        return false;
+    if (!s->is_started || !s->is_flowing || (s->ops->is_in_line && s->ops->is_in_line(s)))
+        s->progress_ms = now; /* it has not been given anything to take */
+    return s->ops->backlog(s) > 0 && now - s->progress_ms >= lag_of(m, s);
+}
+
+/* A slow destination of a fan-out holds the others back for `lag` at most. */
+static void fail_laggards(struct message *m, uint64_t now)
+{
+    const struct stream *stream = &m->session->a.stream;
+    bool others_wait = false;
+    for (unsigned i = 0; i < m->sink_count; i++) {
+        struct sink *one = m->sinks[i];
+        if (one && !one->is_done && one->ops->backlog(one) == 0)
+            others_wait = true;
+    }
+    bool may_fail = others_wait && (stream_is_full(stream) || stream->waiter.is_waiting);
+    for (unsigned i = 0; i < m->sink_count; i++)
+        if (lags(m, m->sinks[i], now) && may_fail)
+            message_fail_sink(m->sinks[i], DIMSE_STATUS_OUT_OF_RESOURCES, "takes no data while others wait");
+}
+
+/* Instances that are gathered and want the rest of the pool, each the part that another holds, would wait for ever. */
+static void fail_gathered(struct message *m, uint64_t now)
+{
+    struct relay *r = m->session->relay;
+    const struct stream *stream = &m->session->a.stream;
+    uint64_t since = stream->received_ms > r->gave_up_ms ? stream->received_ms : r->gave_up_ms;
+    for (unsigned i = 0; i < m->sink_count; i++) {
+        struct sink *s = m->sinks[i];
+        if (!s || s->is_done || !m->stages[i] || !stream_is_starved(stream) ||
+            now - since < m->session->config->timeouts.lag)
+            continue;
+        r->gave_up_ms = now; /* one at a time: what it held may be enough for the others */
+        message_fail_sink(s, DIMSE_STATUS_OUT_OF_RESOURCES, "no memory in time to hold it whole");
+        stage_free(&m->stages[i]); /* now, so that the next one in this state is not failed as well */
+    }
+}
+
+/* A disk has no time-outs of its own: it counts as failed like a node that takes or answers nothing. What it does later than that
+ * is known to nobody. */
+static void fail_hung(struct message *m, uint64_t now)
+{
+    const struct config_timeouts *t = &m->session->config->timeouts;
+    for (unsigned i = 0; i < m->sink_count; i++) {
+        struct sink *s = m->sinks[i];
+        if (!s || s->is_done || !s->node->is_folder)
+            continue;
+        uint64_t idle_ms = now - s->progress_ms;
+        if (m->is_complete && idle_ms >= t->response)
+            message_fail_sink(s, DIMSE_STATUS_OUT_OF_RESOURCES, "not stored in time");
+        else if (!m->is_complete && s->ops->backlog(s) > 0 && idle_ms >= t->progress)
+            message_fail_sink(s, DIMSE_STATUS_OUT_OF_RESOURCES, "takes no data");
+    }
+}
+
+static void on_watch(struct io_timer *t)
+{
+    struct message *m = t->owner;
+    uint64_t now = io_now(m->session->relay->io);
+    if (!m->is_complete) {
+        fail_laggards(m, now);
+        fail_gathered(m, now);
+    }
+    fail_hung(m, now);
+    if (!m->is_answered)
+        io_timer_start(m->session->relay->io, t, watch_period(m));
+}
+
+void message_watch(struct message *m)
+{
+    m->watch = (struct io_timer){.on_fire = on_watch, .owner = m};
+    if (needs_watch(m))
+        io_timer_start(m->session->relay->io, &m->watch, watch_period(m));
+}
