@@ -12,7 +12,7 @@
 #include "dicom/uid.h"
 #include "dimse/status.h"
 
-enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 2000 };
+enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 2000, ANSWERS_MAX_BYTES = 8 << 20 /* and our own data */ };
 
 static void pursue(struct outbound_want *w);
 
@@ -134,6 +134,11 @@ static void answer_foreign_request(struct outbound *o, uint8_t context_id, const
     if (!association_may_send(&o->a)) { /* inside a message of ours nothing else may be sent */
         association_fault(&o->a,
                           (struct pdu_fault){PDU_ABORT_UNSPECIFIED, "a request from the node while sending"});
+        return;
+    }
+    if (association_backlog(&o->a) > ANSWERS_MAX_BYTES) {
+        association_fault(&o->a, (struct pdu_fault){PDU_ABORT_UNSPECIFIED,
+                                                    "requests whose answers the node does not read"});
         return;
     }
     bool is_echo = c->field == DIMSE_C_ECHO_RQ;

@@ -9,7 +9,12 @@
 #include "base/text.h"
 #include "relay/message.h"
 
-enum { DRAIN_CHECK_MS = 100, DRAIN_REST_MS = 1000 };
+enum {
+    DRAIN_CHECK_MS = 100,
+    DRAIN_REST_MS = 1000,
+    ANSWERS_MAX_BYTES =
+        64 << 10, /* that a sender may leave unread before no more requests are taken from it */
+};
 
 void session_ref(struct session *s)
 {
@@ -113,10 +118,21 @@ static void answer_unknown(struct session *s, uint8_t context_id, const struct d
     association_fault(&s->a, (struct pdu_fault){PDU_ABORT_INVALID_PARAMETER, "a response to no request"});
 }
 
+static bool may_take_more(const struct session *s)
+{
+    return s->outstanding < s->a.window && association_backlog(&s->a) <= ANSWERS_MAX_BYTES;
+}
+
 static void hold_if_full(struct session *s)
 {
-    if (s->outstanding >= s->a.window && !s->receiving)
+    if (!s->receiving && !may_take_more(s))
         association_hold(&s->a);
+}
+
+static void on_sent(struct association *a)
+{
+    if (may_take_more(a->owner))
+        association_resume(a);
 }
 
 static void on_command(struct association *a, uint8_t context_id, const struct dimse_command *c)
@@ -173,7 +189,7 @@ void session_message_over(struct session *s, struct message *m)
         return;
     if (s->a.release_pending && s->outstanding == 0)
         association_release_answer(&s->a);
-    else
+    else if (may_take_more(s))
         association_resume(&s->a);
 }
 
@@ -226,6 +242,7 @@ static const struct association_user session_user = {
     .on_data = on_data,
     .on_data_end = on_data_end,
     .on_full = on_full,
+    .on_sent = on_sent,
     .on_release = on_release,
     .on_end = on_end,
     .on_gone = on_gone,

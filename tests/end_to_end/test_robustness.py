@@ -4,12 +4,13 @@ import os
 import resource
 import socket
 import struct
+import threading
 import time
 import unittest.mock
 
 import dicom
 import harness
-from dicom import CT, EXPLICIT, IMPLICIT, LAST, Associate, make_instance
+from dicom import CT, EXPLICIT, IMPLICIT, LAST, VERIFICATION, Associate, make_instance
 from harness import SANITIZED, SLOW, Case, wait_until
 from sender import Sender, contexts_of
 
@@ -311,6 +312,34 @@ class Silent(Case):
             pass
         self.assertTrue(gateway.alive())
         self.assert_still_serves(gateway, sink)
+
+    def test_requests_whose_answers_nobody_reads_pin_no_memory(self):
+        """A million answers could be queued in a second; no more are taken than are read, and none is lost."""
+        gateway, _ = self.simple(settings={"log": {"level": "warn", "format": "json"}})
+        sender = self.sender(gateway, [(VERIFICATION, [IMPLICIT])])
+        fields = {0x0002: VERIFICATION, 0x0100: dicom.C_ECHO_RQ, 0x0110: 1, 0x0800: dicom.NO_DATA_SET}
+        thousand, sent = b"".join(sender.pdus(1, fields)) * 1000, 0
+        before = gateway.memory("VmRSS")
+        sender.wire.socket.settimeout(1)
+        left = b""
+        try:
+            while sent < 3000:
+                left = thousand
+                while left:
+                    left = left[sender.wire.socket.send(left):]
+                sent += 1
+        except TimeoutError:
+            pass
+        self.assertLess(sent, 3000, "it does not stop reading")
+        if not SANITIZED:
+            self.assertLess(gateway.memory() - before, 8 << 20)
+        sender.wire.socket.settimeout(20 * SLOW)
+        rest = threading.Thread(target=lambda: sender.wire.send(left))
+        rest.start()
+        for _ in range((sent + 1) * 1000):
+            self.assertEqual(sender.response().status, 0)
+        rest.join()
+        sender.release()
 
 
 class Descriptors(Case):
