@@ -63,10 +63,6 @@ static void answer(struct message *m)
     const char *comment;
     uint16_t status;
     message_verdict(m, &status, &comment);
-    if (status == DIMSE_STATUS_DUPLICATE) { /* already there: quirk 11 */
-        status = DIMSE_STATUS_SUCCESS;
-        comment = "";
-    }
     m->is_answered = true;
     log_message(m, status, comment);
     if (!m->is_lost && !s->is_over && association_may_send(&s->a)) {
@@ -344,7 +340,8 @@ static struct message *message_new(struct session *s, uint8_t context_id, const 
     m->context_id = context_id;
     snprintf(m->id, sizeof(m->id), "%s/%u", s->a.id, ++s->next_message);
     m->settle = (struct io_task){.run = on_settle, .owner = m};
-    m->facts = (struct sink_message){.id = m->id,
+    m->facts = (struct sink_message){.association = s->a.id,
+                                     .id = m->id,
                                      .command = &m->command,
                                      .sop_class = dicom_uid_trim(m->command.affected_class),
                                      .sop_instance = dicom_uid_trim(m->command.affected_instance),

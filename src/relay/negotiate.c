@@ -42,7 +42,6 @@ static bool find_candidates(struct negotiation *g, unsigned i)
     bool is_echo = dicom_uid_is(c->abstract_syntax, DICOM_VERIFICATION);
     struct route_facts facts;
     struct route_decision decision = {0};
-    g->contexts[i].is_local = is_echo;
     if (!is_echo && !dicom_uid_is_storage(c->abstract_syntax)) {
         g->contexts[i].is_refused = true;
         return true;
@@ -53,7 +52,6 @@ static bool find_candidates(struct negotiation *g, unsigned i)
     bool ok = route_decide(g->session->config, &facts, &decision) == OK;
     for (size_t d = 0; ok && d < decision.count; d++) {
         const struct config_node *node = decision.destinations[d].node;
-        g->contexts[i].is_local = false;
         if (node->is_folder)
             g->contexts[i].folders++;
         else

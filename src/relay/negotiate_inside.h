@@ -28,7 +28,6 @@ struct negotiation {
     struct session *session;
     struct {
         bool is_refused; /* a service that is not served */
-        bool is_local;   /* C-ECHO that the gateway answers, or no candidate at all */
         unsigned folders;
     } contexts[PDU_CONTEXTS_MAX];
     struct asked *asked; /* room for every AE node */

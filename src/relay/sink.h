@@ -21,7 +21,7 @@
 
 /* What a sink may know of its message; owned by the message, valid until on_gone. */
 struct sink_message {
-    const char *id;                      /* "w1-17/3": association and message, for logs */
+    const char *association, *id;        /* "w1-17" and "w1-17/3", for logs */
     const struct dimse_command *command; /* as received */
     struct view sop_class, sop_instance; /* trimmed */
     const char *abstract_syntax, *transfer_syntax;

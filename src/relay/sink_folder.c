@@ -138,7 +138,8 @@ static void fail_out_of_resources(struct folder_sink *f, const char *why)
 static void succeed(struct folder_sink *f)
 {
     f->is_over = true;
-    LOG(LOG_DEBUG, "file stored", LOG_STR("message", f->sink.message->id), LOG_STR("path", f->name));
+    LOG(LOG_DEBUG, "file stored", LOG_STR("assoc", f->sink.message->association),
+        LOG_STR("message", f->sink.message->id), LOG_STR("path", f->name));
     f->sink.on_done(&f->sink, DIMSE_STATUS_SUCCESS, NULL);
     enter(f, FOLDER_GONE);
 }

@@ -193,8 +193,8 @@ static void on_lost(struct outbound_exchange *x, const char *why)
         fail(n, DIMSE_STATUS_OUT_OF_RESOURCES, why);
         return;
     }
-    LOG(LOG_INFO, "sent again on a fresh association", LOG_STR("message", n->sink.message->id),
-        LOG_STR("node", n->sink.node->name), LOG_STR("cause", why));
+    LOG(LOG_INFO, "sent again on a fresh association", LOG_STR("assoc", n->sink.message->association),
+        LOG_STR("message", n->sink.message->id), LOG_STR("node", n->sink.node->name), LOG_STR("cause", why));
     n->sink.retains = false;
     n->is_sending = n->is_sent = false;
     slices_clear(&n->queue);

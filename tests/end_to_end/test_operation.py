@@ -8,7 +8,7 @@ import threading
 import time
 
 from dicom import make_instance
-from harness import SLOW, Case, free_port, hilum, is_listening, node, route, wait_until
+from harness import SLOW, Case, folder, free_port, hilum, is_listening, node, route, wait_until
 
 
 class Drain(Case):
@@ -231,6 +231,27 @@ class Log(Case):
         for line in lines:
             if line.get("calling") or "status" in line or "sop_instance" in line:
                 self.assertIn("assoc", line)
+
+    def test_every_line_about_a_message_names_its_association(self):
+        """A file that is stored, an association that dies under a message, one that fails, one that is abandoned."""
+        sink = self.sink()
+        gateway = self.gateway(node("a", sink), folder("f", "$FOLDER/out/{SOPInstanceUID}.dcm"),
+                               route("all", to=["a", "f"]))
+        sender = self.sender(gateway)
+        self.assert_stored(sender.store(make_instance()))
+        sink.at_answer = lambda m: "close" if len(sink.messages) == 2 else None
+        self.assert_stored(sender.store(make_instance()))
+        sink.answer = 0xA700
+        self.assert_stored(sender.store(make_instance()), 0xA700)
+        sender.begin(make_instance())
+        sender.reset()
+        events = ("file stored", "sent again on a fresh association", "destination failed", "message answered",
+                  "message abandoned by its sender")
+        for event in events:
+            wait_until(lambda: gateway.events(event), event)
+        for line in gateway.events():
+            if "message" in line:
+                self.assertEqual(line.get("assoc"), line["message"].split("/")[0], line)
 
     def test_logfmt_lines_are_keys_and_values(self):
         log = self.traffic(log_format="logfmt")
