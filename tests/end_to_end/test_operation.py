@@ -109,6 +109,31 @@ class Drain(Case):
             self.assertEqual(status, 0, gateway.log())
 
 
+class Workers(Case):
+    def newest(self, gateway):
+        """The worker that got the last connection: its number stands in the association's id."""
+        return gateway.events("association accepted")[-1]["assoc"].split("-")[0]
+
+    def test_a_connection_goes_to_the_worker_that_has_the_fewest(self):
+        gateway, _ = self.simple(settings={"workers": 4})
+        held = {}
+        for i in range(12):
+            sender = self.sender(gateway)
+            held.setdefault(self.newest(gateway), []).append(sender)
+        self.assertEqual({worker: len(senders) for worker, senders in held.items()}, {f"w{i}": 3 for i in range(4)})
+        for worker in ("w1", "w3"):
+            for sender in held[worker][:2]:
+                ended = len(gateway.events("association ended"))
+                sender.release()
+                wait_until(lambda: len(gateway.events("association ended")) > ended, "it has ended")
+        wait_until(lambda: gateway.log().count("Sta13 Evt17") == 4, "and is closed")
+        later = []
+        for _ in range(4):
+            self.sender(gateway)
+            later.append(self.newest(gateway))
+        self.assertEqual(sorted(later), ["w1", "w1", "w3", "w3"])
+
+
 class Reload(Case):
     def two(self):
         a, b = self.sink(), self.sink()
