@@ -35,6 +35,7 @@ struct relay {
     TAILQ_HEAD(silent_list, session) silent; /* oldest first */
     unsigned silent_count;
     uint64_t next_user;
+    uint64_t gave_up_ms; /* when an instance that was gathered was last given up for want of memory */
     bool is_draining;
     struct io_timer drain;
     TAILQ_HEAD(all_messages, message) messages; /* begun and not freed */
