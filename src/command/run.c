@@ -28,17 +28,23 @@ static int usage(FILE *to, int code)
     return code;
 }
 
-static void print_problems(const struct problems *problems)
+/* At the start for people; at a reload as lines of the log, in its format. */
+static void tell_problems(const struct problems *problems, bool is_reload)
 {
-    for (size_t i = 0; i < problems->count; i++)
-        fprintf(stderr, "%s%s\n", problems->items[i].is_warning ? "warning: " : "", problems->items[i].text);
+    for (size_t i = 0; i < problems->count; i++) {
+        const struct problem *p = &problems->items[i];
+        if (is_reload)
+            LOG(p->is_warning ? LOG_WARN : LOG_ERROR, "configuration problem", LOG_STR("problem", p->text));
+        else
+            fprintf(stderr, "%s\n", p->text); /* a warning says so itself */
+    }
 }
 
-static enum result load(const char *path, struct config **out)
+static enum result load(const char *path, bool is_reload, struct config **out)
 {
     struct problems problems = {0};
     enum result r = script_load(path, out, &problems);
-    print_problems(&problems);
+    tell_problems(&problems, is_reload);
     problems_free(&problems);
     return r;
 }
@@ -46,7 +52,7 @@ static enum result load(const char *path, struct config **out)
 static void reload(struct gateway *g, const char *path)
 {
     struct config *config = NULL;
-    if (load(path, &config) != OK) {
+    if (load(path, true, &config) != OK) {
         LOG(LOG_ERROR, "reload refused, the old configuration stays", LOG_STR("file", path));
         return;
     }
@@ -91,7 +97,7 @@ static int run(const char *path)
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
-    if (load(path, &config) != OK)
+    if (load(path, false, &config) != OK)
         return COMMAND_FAILED;
     log_configure(config->log_level, config->log_format);
     LOG(LOG_INFO, "starting", LOG_STR("version", HILUM_VERSION), LOG_STR("file", path));

@@ -212,6 +212,13 @@ class Reload(Case):
                                 event="reload refused, the old configuration stays")
                     wait_until(lambda: self.served_by(gateway, a), "the old configuration serves on the old listener")
 
+    def test_the_problems_of_a_refused_reload_are_lines_of_the_log(self):
+        gateway, nodes, a, b = self.two()
+        self.reload(gateway, *nodes, route("all", to="nowhere"), event="reload refused, the old configuration stays")
+        problems = gateway.events("configuration problem")
+        self.assertEqual(len(problems), 1, "one line, in the log's format")
+        self.assertIn("nowhere", problems[0]["problem"])
+
     def test_a_refused_reload_leaves_the_log_as_it_was(self):
         gateway, nodes, a, b = self.two()
         with socket.socket() as other:
