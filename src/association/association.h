@@ -140,6 +140,10 @@ void association_close(struct association *a);
 /* After association_close: the connection is closed at once, whether the peer has read our last bytes or not. */
 void association_drop(struct association *a);
 
+/* What every request and answer of ours says: application context, the maximum length that we take, who
+ * we are. The views are constant texts. */
+void association_introduce(struct pdu_associate *ours, uint32_t max_length);
+
 /* No further message is read until association_resume; what has been received waits. Callable from callbacks. */
 void association_hold(struct association *a);
 void association_resume(struct association *a);

@@ -287,19 +287,10 @@ static struct outbound *outbound_new(struct outbound_want *w)
 
 static bool fill_request(struct outbound_want *w, struct pdu_associate *request)
 {
-    static const char application_context[] = DICOM_APPLICATION_CONTEXT;
     pdu_associate_init(request, false);
-    request->version = 1;
     pdu_title_write(request->called_raw, w->node->ae_title);
     pdu_title_write(request->calling_raw, w->calling);
-    request->application_context =
-        (struct view){(const uint8_t *)application_context, sizeof(application_context) - 1};
-    request->max_length = w->node->max_pdu;
-    request->has_max_length = true;
-    request->implementation_uid =
-        (struct view){(const uint8_t *)HILUM_IMPLEMENTATION_UID, strlen(HILUM_IMPLEMENTATION_UID)};
-    request->implementation_version =
-        (struct view){(const uint8_t *)HILUM_IMPLEMENTATION_VERSION, strlen(HILUM_IMPLEMENTATION_VERSION)};
+    association_introduce(request, w->node->max_pdu);
     if (!w->build(w, request))
         return false;
     if (w->no_window)

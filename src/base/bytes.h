@@ -4,12 +4,19 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Bytes that belong to somebody else. `at` may be NULL when len is 0. */
 struct view {
     const uint8_t *at;
     size_t len;
 };
+
+/* A text without its NUL. */
+static inline struct view view_of(const char *text)
+{
+    return (struct view){(const uint8_t *)text, strlen(text)};
+}
 
 static inline uint16_t get_be16(const uint8_t *p)
 {

@@ -197,21 +197,9 @@ bool client_request(const struct client *c, unsigned context_count, struct pdu_a
     pdu_associate_init(out, false);
     pdu_title_write(out->called_raw, o->called);
     pdu_title_write(out->calling_raw, o->calling);
-    out->application_context =
-        (struct view){(const uint8_t *)DICOM_APPLICATION_CONTEXT, sizeof(DICOM_APPLICATION_CONTEXT) - 1};
-    out->max_length = o->max_pdu;
-    out->has_max_length = true;
-    out->implementation_uid =
-        (struct view){(const uint8_t *)HILUM_IMPLEMENTATION_UID, sizeof(HILUM_IMPLEMENTATION_UID) - 1};
-    out->implementation_version = (struct view){(const uint8_t *)HILUM_IMPLEMENTATION_VERSION,
-                                                sizeof(HILUM_IMPLEMENTATION_VERSION) - 1};
+    association_introduce(out, o->max_pdu);
     out->contexts = pdu_associate_alloc(out, context_count * sizeof(*out->contexts));
     return out->contexts != NULL;
-}
-
-static struct view view_of(const char *text)
-{
-    return (struct view){(const uint8_t *)text, strlen(text)};
 }
 
 bool client_context(struct pdu_associate *request, uint8_t id, const char *abstract_syntax,

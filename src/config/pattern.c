@@ -177,7 +177,7 @@ static struct view value_of(const struct pattern_values *values, enum field f)
     case FIELD_CALLED:
         return values->called;
     case FIELD_DATE:
-        return (struct view){(const uint8_t *)values->date, strlen(values->date)};
+        return view_of(values->date);
     case FIELD_UNKNOWN:
         break;
     }

@@ -91,5 +91,5 @@ bool dicom_uid_equal(struct view a, struct view b)
 
 bool dicom_uid_is(struct view uid, const char *text)
 {
-    return dicom_uid_equal(uid, (struct view){(const uint8_t *)text, strlen(text)});
+    return dicom_uid_equal(uid, view_of(text));
 }

@@ -228,12 +228,7 @@ static bool fill_answer(const struct negotiation *g, struct pdu_associate *answe
 {
     const struct pdu_associate *request = &g->session->a.ul.request;
     pdu_associate_init(answer, true);
-    answer->version = 1;
-    answer->application_context = view_of(DICOM_APPLICATION_CONTEXT);
-    answer->max_length = g->session->listen->max_pdu;
-    answer->has_max_length = true;
-    answer->implementation_uid = view_of(HILUM_IMPLEMENTATION_UID);
-    answer->implementation_version = view_of(HILUM_IMPLEMENTATION_VERSION);
+    association_introduce(answer, g->session->listen->max_pdu);
     answer_async(request, answer);
     for (unsigned n = 0; n < g->asked_count && request->has_identity && request->identity.wants_response;
          n++) {

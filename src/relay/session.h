@@ -61,9 +61,4 @@ bool proposal_fill(struct pdu_associate *request, const struct session *s, const
 /* The title that a node sees. */
 const char *proposal_calling(const struct session *s, const struct config_node *node);
 
-static inline struct view view_of(const char *text)
-{
-    return (struct view){(const uint8_t *)text, __builtin_strlen(text)};
-}
-
 #endif

@@ -16,7 +16,7 @@ static bool fact_text(enum config_fact fact, const struct route_facts *facts, st
         *text_out = facts->called;
         return true;
     case CONFIG_FACT_LISTENER:
-        *text_out = (struct view){(const uint8_t *)facts->listener, strlen(facts->listener)};
+        *text_out = view_of(facts->listener);
         return true;
     case CONFIG_FACT_SOP_CLASS:
         *text_out = facts->sop_class;

@@ -41,11 +41,6 @@ static bool on_step(void *owner)
 
 static const struct files_user user = {.on_fault = on_fault, .on_step = on_step};
 
-static struct view view_of(const char *text)
-{
-    return (struct view){(const uint8_t *)text, strlen(text)};
-}
-
 static void write_file(const char *path, const void *bytes, size_t len)
 {
     FILE *file = fopen(path, "w");

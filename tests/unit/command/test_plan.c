@@ -14,11 +14,6 @@
 #define CT "1.2.840.10008.5.1.4.1.1.2"
 #define MR "1.2.840.10008.5.1.4.1.1.4"
 
-static struct view view_of(const char *text)
-{
-    return (struct view){(const uint8_t *)text, strlen(text)};
-}
-
 static size_t add(struct plan *plan, const char *sop_class, const char *transfer_syntax)
 {
     size_t index = SIZE_MAX;

@@ -14,11 +14,6 @@
 #define X100  X10 X10 X10 X10 X10 X10 X10 X10 X10 X10
 #define UID64 "1.2.840.10008.5.1.4.1.1.2.123456789.123456789.123456789.12345678"
 
-static struct view view_of(const char *text)
-{
-    return (struct view){(const uint8_t *)text, strlen(text)};
-}
-
 static void a_pattern_is_refused_with_what_would_be_right(void **state)
 {
     (void)state;

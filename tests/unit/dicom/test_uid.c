@@ -9,11 +9,6 @@
 #include "dicom/uid.h"
 #include "dicom/uid_table.h"
 
-static struct view view_of(const char *text)
-{
-    return (struct view){(const uint8_t *)text, strlen(text)};
-}
-
 static const struct dicom_uid *find(const char *uid)
 {
     return dicom_uid_find(uid, strlen(uid));

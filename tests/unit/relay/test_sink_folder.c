@@ -43,11 +43,6 @@ struct tested {
     char comment[128];
 };
 
-static struct view view_of(const char *text)
-{
-    return (struct view){(const uint8_t *)text, strlen(text)};
-}
-
 static void fixture_pattern(struct fixture *f, const char *below)
 {
     snprintf(f->pattern, sizeof(f->pattern), "%s/%s", f->folder, below);

@@ -12,11 +12,6 @@
 #define CT "1.2.840.10008.5.1.4.1.1.2"
 #define MR "1.2.840.10008.5.1.4.1.1.4"
 
-static struct view view_of(const char *text)
-{
-    return (struct view){(const uint8_t *)text, strlen(text)};
-}
-
 /* CT1 at 10.1.0.5 has called HILUM at listener "main" and stores a CT of UID 1.2.3. */
 static struct route_facts a_ct(void)
 {
