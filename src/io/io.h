@@ -57,7 +57,6 @@ const char *io_error_name(enum io_error e);
 
 struct io_options {
     struct pool *pool;
-    unsigned entries; /* submission queue; 0 = default */
 };
 
 /* ERR_IO: why says what the system refused. The environment variable HILUM_IO_FEATURES masks what a test wants to

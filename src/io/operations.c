@@ -90,22 +90,25 @@ static struct io_frame *frame_for(struct io *io, const struct slices *queue)
     return f;
 }
 
-/* Without memory for the frame: completes with an error, like any failed operation. */
-static void entry_fails(struct io_op *op, struct io_uring_sqe *sqe)
+/* The entry of a vectored operation, with op->frame naming the front of the queue. NULL without memory for the frame: it
+ * completes with an error, like any failed operation. */
+static struct io_uring_sqe *vectored_entry(struct io *io, struct io_op *op, const struct slices *queue)
 {
+    struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_SEND);
+    op->frame = frame_for(io, queue);
+    if (op->frame)
+        return sqe;
     io_uring_prep_close(sqe, -1);
     io_uring_sqe_set_data(sqe, op);
+    return NULL;
 }
 
 void io_send(struct io *io, struct io_op *op, int fd, const struct slices *queue)
 {
-    struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_SEND);
-    struct io_frame *f = frame_for(io, queue);
-    op->frame = f;
-    if (!f) {
-        entry_fails(op, sqe);
+    struct io_uring_sqe *sqe = vectored_entry(io, op, queue);
+    struct io_frame *f = op->frame;
+    if (!sqe)
         return;
-    }
     io_uring_prep_sendmsg(sqe, fd, &f->message, MSG_NOSIGNAL);
     io_uring_sqe_set_data(sqe, op);
 }
@@ -126,13 +129,10 @@ void io_open(struct io *io, struct io_op *op, const char *path, unsigned how)
 
 void io_write(struct io *io, struct io_op *op, int fd, const struct slices *queue, uint64_t offset)
 {
-    struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_SEND);
-    struct io_frame *f = frame_for(io, queue);
-    op->frame = f;
-    if (!f) {
-        entry_fails(op, sqe);
+    struct io_uring_sqe *sqe = vectored_entry(io, op, queue);
+    struct io_frame *f = op->frame;
+    if (!sqe)
         return;
-    }
     io_uring_prep_writev(sqe, fd, f->vector, (unsigned)f->message.msg_iovlen, offset);
     io_uring_sqe_set_data(sqe, op);
 }

@@ -30,8 +30,7 @@ enum result io_new(const struct io_options *options, struct io **io_out, char *w
                  IORING_SETUP_CQSIZE,
         .cq_entries = COMPLETIONS,
     };
-    unsigned entries = options->entries ? options->entries : SUBMISSIONS;
-    int error = io_uring_queue_init_params(entries, &io->ring, &params);
+    int error = io_uring_queue_init_params(SUBMISSIONS, &io->ring, &params);
     if (error < 0) {
         snprintf(why, why_cap, "io_uring: %s%s", strerror(-error),
                  error == -EPERM || error == -ENOSYS

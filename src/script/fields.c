@@ -70,12 +70,6 @@ void field_wrong_type(const struct item *item, const char *expected)
                 expected);
 }
 
-void take_nothing(const struct item *item, void *member)
-{
-    (void)item;
-    (void)member;
-}
-
 void take_later(const struct item *item, void *member)
 {
     (void)member;

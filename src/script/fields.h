@@ -81,7 +81,6 @@ void take_duration_or_0(const struct item *item, void *member);
 void take_max_pdu(const struct item *item, void *member);      /* uint32_t */
 void take_congestion(const struct item *item, void *member);   /* char * */
 void take_associations(const struct item *item, void *member); /* unsigned, at least 1 */
-void take_nothing(const struct item *item, void *member);      /* it was or will be looked at elsewhere */
 /* What a later version brings. */
 void take_later(const struct item *item, void *member);
 
