@@ -281,10 +281,9 @@ void association_apply(struct association *a, const struct ul_outcome *o, struct
     if (o->effects & UL_STOP_ARTIM)
         io_timer_stop(a->io, &a->artim);
     if (o->effects & UL_CLOSE) {
-        a->wants_close =
-            true; /* before the user is told, whose association_close would drop our last bytes */
-        io_timer_start(a->io, &a->artim,
-                       a->limits.association); /* ours: the last bytes may not hang for ever */
+        /* Before the user is told, whose association_close would drop our last bytes; ours: they may not hang for ever. */
+        a->wants_close = true;
+        io_timer_start(a->io, &a->artim, a->limits.association);
     }
     if (!a->has_ended)
         indicate(a, o, b);
@@ -356,12 +355,9 @@ static void abort_with(struct association *a, enum association_end how, const st
         association_end(a, how, why);
         return;
     }
-    if (state == UL_STA1 || state == UL_STA2 || state == UL_STA13) {
-        association_end(a, how, why);
-        stream_close(&a->stream);
-        return;
-    }
-    if (is_stalled(a)) { /* an A-ABORT would stand behind bytes that nobody takes, and pin them */
+    bool is_unknown = state == UL_STA1 || state == UL_STA2 || state == UL_STA13;
+    if (is_unknown ||
+        is_stalled(a)) { /* an A-ABORT would stand behind bytes that nobody takes, and pin them */
         association_end(a, how, why);
         stream_close(&a->stream);
         return;

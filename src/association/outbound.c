@@ -50,12 +50,13 @@ static void leave(struct outbound *o)
 
 void outbound_leave_idle(struct outbound_pool *p, const struct permits *permits)
 {
-    struct outbound *o, *longest = NULL;
-    TAILQ_FOREACH (o, &p->all, link)
-        if (o->permits == permits && is_idle(o) && !longest)
-            longest = o;
-    if (longest)
-        leave(longest);
+    struct outbound *o;
+    TAILQ_FOREACH (o, &p->all, link) {
+        if (o->permits == permits && is_idle(o)) {
+            leave(o); /* the oldest */
+            return;
+        }
+    }
 }
 
 /* One more request of the same sender. With a limit, not past those in line: a sender whose requests overlap would
