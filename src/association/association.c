@@ -67,10 +67,16 @@ static void on_stream_full(struct stream *s)
         a->user->on_full(a);
 }
 
+static size_t on_stream_may_receive(struct stream *s)
+{
+    return association_may_receive(s->owner);
+}
+
 static const struct stream_user stream_user = {
     .on_bytes = on_stream_bytes,
     .on_sent = on_stream_sent,
     .on_full = on_stream_full,
+    .may_receive = on_stream_may_receive,
     .on_lost = on_stream_lost,
     .on_closed = on_stream_closed,
 };
@@ -159,6 +165,7 @@ void association_end(struct association *a, enum association_end how, const char
         return;
     a->has_ended = true;
     io_timer_stop(a->io, &a->watch);
+    association_leave_bypass(a);
     slices_clear(&a->data);
     a->is_held = false;
     io_defer(a->io, &a->flush); /* what was held back is let go, or read on to the peer's own end */
@@ -342,7 +349,7 @@ enum { STALLED_MS = 200 };
 /* Something is queued, and for a while the peer has taken none of it. */
 static bool is_stalled(const struct association *a)
 {
-    return a->stream.sending.count > 0 && io_now(a->io) - a->stream.sent_ms >= STALLED_MS;
+    return association_backlog(a) > 0 && io_now(a->io) - a->stream.sent_ms >= STALLED_MS;
 }
 
 static void abort_with(struct association *a, enum association_end how, const struct pdu_fault *fault,
@@ -355,9 +362,11 @@ static void abort_with(struct association *a, enum association_end how, const st
         association_end(a, how, why);
         return;
     }
+    bool is_stuck = is_stalled(a);
+    association_leave_bypass(a);
     bool is_unknown = state == UL_STA1 || state == UL_STA2 || state == UL_STA13;
-    if (is_unknown ||
-        is_stalled(a)) { /* an A-ABORT would stand behind bytes that nobody takes, and pin them */
+    /* An A-ABORT would stand behind bytes that nobody takes, and pin them; or be taken for payload. */
+    if (is_unknown || is_stuck || a->is_cut) {
         association_end(a, how, why);
         stream_close(&a->stream);
         return;
@@ -383,6 +392,7 @@ void association_close(struct association *a)
     a->is_closing = true;
     a->has_ended = true;
     io_timer_stop(a->io, &a->watch);
+    association_leave_bypass(a);
     association_connect_cancel(a);
     if (a->stream_open && !a->stream_closed && a->ul.state != UL_STA13 && !a->wants_close)
         stream_close(&a->stream);
@@ -399,7 +409,8 @@ void association_drop(struct association *a)
 
 static bool is_gone(const struct association *a)
 {
-    return a->is_closing && !a->connecting && (!a->stream_open || a->stream_closed);
+    return a->is_closing && !a->connecting && (!a->stream_open || a->stream_closed) &&
+           association_bypass_is_over(a);
 }
 
 /* From the loop itself, so that nothing on the stack still uses the association. */
@@ -417,6 +428,7 @@ static void on_gone_task(struct io_task *task)
     octets_free(&a->command);
     octets_free(&a->control);
     association_free_contexts(a);
+    association_free_bypass(a);
     ul_free(&a->ul);
     a->user->on_gone(a);
 }

@@ -34,6 +34,19 @@ enum association_end {
     ASSOCIATION_NO_CONNECTION, /* outbound: no connection could be made */
 };
 
+enum { ASSOCIATION_LEGS_MAX = 4 };
+
+/* Where payload goes that is still in the socket. */
+enum association_bulk {
+    ASSOCIATION_BULK_RECEIVE, /* to on_data */
+    ASSOCIATION_BULK_PASS,    /* to the associations named, past our memory */
+    ASSOCIATION_BULK_WAIT,    /* nowhere yet: association_look_again when that may have changed */
+};
+struct association_legs {
+    struct association *to[ASSOCIATION_LEGS_MAX];
+    unsigned count;
+};
+
 struct association_user {
     /* Inbound: a request stands in a->ul.request; answer by association_answer or association_reject, now or later. */
     void (*on_request)(struct association *a);
@@ -44,6 +57,11 @@ struct association_user {
     /* A piece of that message's data set; take references to keep it. */
     void (*on_data)(struct association *a, struct buf *b, uint8_t *at, uint32_t len);
     void (*on_data_end)(struct association *a);
+    /* Much of a PDV of the data set is still in the socket: where shall it go? What passes goes into the data sets that those
+     * associations are sending: each must be ready for it (association_may_pass). May be NULL: to on_data. */
+    enum association_bulk (*on_bulk)(struct association *a, struct association_legs *legs_out);
+    /* n bytes of the data set have passed. */
+    void (*on_passed)(struct association *a, size_t n);
     /* The peer asks for release: answer by association_release_answer when all work is done. May be NULL: at once. */
     void (*on_release)(struct association *a);
     /* Something of what we queued has gone out. May be NULL. */
@@ -101,6 +119,12 @@ struct association {
     bool is_sending_data;
     struct buf *scratch;
     struct octets control;
+
+    /* payload past our memory: bypass.c */
+    struct bypass *bypass;  /* from here; NULL: never yet */
+    struct bypass_leg *leg; /* to here; NULL: nothing passes */
+    bool waits_to_pass;     /* no receive before association_look_again */
+    bool is_cut;            /* the peer has a part of a fragment whose rest will never come */
 
     bool has_work;       /* something is outstanding: idle does not count. Set by the user */
     uint64_t work_ms;    /* when it was last so */
@@ -165,7 +189,14 @@ bool association_send_data(struct association *a, struct buf *b, uint8_t *at, ui
 void association_flush(struct association *a);
 /* The last fragment; an odd total is padded with one NUL (PS3.8 E.1, quirk 25). */
 bool association_send_data_end(struct association *a);
-/* Bytes that are framed and not with the kernel yet: 0 means that the peer has taken what it could be given. */
+/* Whether payload may pass to this association now: everything that it was given has left. What waits to fill a fragment is sent for
+ * that. ASSOCIATION_BULK_WAIT: on_sent will tell. */
+enum association_bulk association_may_pass(struct association *a);
+/* on_bulk is asked again, if it said ASSOCIATION_BULK_WAIT. */
+void association_look_again(struct association *a);
+/* True while it is we who do not read: what the peer has to say waits in the socket. */
+bool association_is_held_up(const struct association *a);
+/* Bytes that are framed, or are passing, and not with the kernel yet: 0 means that the peer has taken what it could be given. */
 size_t association_backlog(const struct association *a);
 
 const char *association_end_name(enum association_end how);

@@ -25,6 +25,19 @@ bool association_map_contexts(struct association *a, const struct pdu_associate 
                               const struct pdu_associate *answer);
 void association_free_contexts(struct association *a);
 
+/* bypass.c */
+/* Before a receive: how many bytes at most. Decides whether payload passes. */
+size_t association_may_receive(struct association *a);
+/* The association takes no part in a bypass any more, at either end of it. */
+void association_leave_bypass(struct association *a);
+/* Bytes in the pipe to this association. */
+size_t association_passing(const struct association *a);
+/* True while what has come from here waits for those it goes to. */
+bool association_bypass_is_stuck(const struct association *a);
+/* True once the kernel has let go of it. */
+bool association_bypass_is_over(const struct association *a);
+void association_free_bypass(struct association *a);
+
 /* watch.c: progress and idle time-outs */
 void association_watch_start(struct association *a);
 

@@ -154,5 +154,18 @@ bool association_send_data_end(struct association *a)
 
 size_t association_backlog(const struct association *a)
 {
-    return a->stream.sending.bytes;
+    return a->stream.sending.bytes + association_passing(a);
+}
+
+enum association_bulk association_may_pass(struct association *a)
+{
+    if (a->has_ended || !a->is_sending_data || a->leg)
+        return ASSOCIATION_BULK_RECEIVE;
+    if (a->data.bytes > 1 && !send_fragment(a, (uint32_t)(a->data.bytes & ~(size_t)1), 0, 0)) {
+        association_abort(a, "out of memory");
+        return ASSOCIATION_BULK_RECEIVE;
+    }
+    if (a->data.bytes > 0) /* an odd byte begins the next fragment */
+        return ASSOCIATION_BULK_RECEIVE;
+    return a->stream.sending.count > 0 ? ASSOCIATION_BULK_WAIT : ASSOCIATION_BULK_PASS;
 }

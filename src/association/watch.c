@@ -9,10 +9,10 @@ static uint64_t period(const struct association *a)
     return ms / 4 + 1;
 }
 
-/* It is we who do not read: what the peer has to say waits in the socket. */
-static bool is_reading_held_up(const struct association *a)
+bool association_is_held_up(const struct association *a)
 {
-    return a->is_held || !a->stream.is_reading || stream_is_full(&a->stream) || a->stream.waiter.is_waiting;
+    return a->is_held || !a->stream.is_reading || stream_is_full(&a->stream) || a->stream.waiter.is_waiting ||
+           a->waits_to_pass || association_bypass_is_stuck(a);
 }
 
 static bool is_older(uint64_t now, uint64_t then, uint64_t ms)
@@ -27,9 +27,9 @@ static void on_watch(struct io_timer *t)
     io_timer_start(a->io, t, period(a));
     if (a->has_work)
         a->work_ms = now;
-    if (is_reading_held_up(a))
+    if (association_is_held_up(a))
         a->held_up_ms = now;
-    if (a->stream.sending.count > 0 && is_older(now, a->stream.sent_ms, a->limits.progress)) {
+    if (association_backlog(a) > 0 && is_older(now, a->stream.sent_ms, a->limits.progress)) {
         association_fault(a, (struct pdu_fault){PDU_ABORT_UNSPECIFIED, "the peer takes no data"});
     } else if (association_is_amid(a) && is_older(now, a->held_up_ms, a->limits.progress) &&
                is_older(now, a->stream.received_ms, a->limits.progress)) {

@@ -79,6 +79,9 @@ struct config_node {
     int line;
 };
 
+/* Whether payload may pass by memory, from socket to socket, where nothing has to read or keep it. */
+enum config_zero_copy { CONFIG_ZERO_COPY_AUTO, CONFIG_ZERO_COPY_NEVER, CONFIG_ZERO_COPY_ALWAYS };
+
 struct config_route {
     char *name;
     enum config_service service;
@@ -89,6 +92,7 @@ struct config_route {
     bool is_final;
     bool stream;
     bool back_to_sender; /* an instance may go back to the node it came from */
+    enum config_zero_copy zero_copy;
     int line;
 };
 
@@ -105,8 +109,9 @@ struct config {
     uint32_t max_pdu;                                /* 0 = unlimited */
     uint64_t memory, window, header_max, replay_max; /* bytes */
     unsigned max_associations;
-    char *tcp_congestion; /* NULL: the system's */
-    char *spool;          /* checked and kept; used by a later version */
+    char *tcp_congestion;            /* NULL: the system's */
+    enum config_zero_copy zero_copy; /* of routes that do not say */
+    char *spool;                     /* checked and kept; used by a later version */
     struct config_timeouts timeouts;
     enum log_level log_level;
     enum log_format log_format;

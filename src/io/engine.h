@@ -58,6 +58,9 @@ struct io {
 
     struct io_frame *frames;
     unsigned frame_count;
+
+    struct io_pipe *pipes; /* free ones, empty */
+    unsigned pipe_count, free_pipe_count;
 };
 
 /* A submission entry for op; the queue is flushed to make room. Marks the op pending. */
@@ -72,6 +75,8 @@ void io_buffers_refill(struct io *io);
 void io_buffers_collect(struct io *io, uint16_t id, uint32_t n);
 void io_buffers_drop_received(struct io *io);
 void io_buffers_short(struct io *io);
+
+void io_pipes_close(struct io *io);
 
 uint64_t io_timers_next(const struct io *io); /* ms until the next due tick, UINT64_MAX: none */
 void io_timers_run(struct io *io);

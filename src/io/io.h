@@ -181,10 +181,50 @@ void io_send(struct io *io, struct io_op *op, int fd, const struct slices *queue
 /* Asks a pending operation to end; its callback still comes, with IO_CANCELLED or its real result. */
 void io_cancel(struct io *io, struct io_op *op);
 
+/* Completes when the descriptor can be read from, or written to; n is 0. Also at the end of a stream and when it is broken. */
+enum io_readiness { IO_READABLE, IO_WRITABLE };
+void io_poll(struct io *io, struct io_op *op, int fd, enum io_readiness readiness);
+
 /* Closes a descriptor that no operation uses. -1 is let be. */
 void io_close(int fd);
 /* FIN to the peer, receiving goes on. */
 void io_shutdown_send(int fd);
+
+/* --- bytes that pass by -------------------------------------------------------------------------------------- */
+/*
+ * Between sockets through a pipe, without coming to our memory (splice, tee): direct calls that do not wait, since io_uring
+ * would give each to a thread. The sockets must be non-blocking meanwhile (io_set_nonblocking); no operation that
+ * is submitted while they are would wait either.
+ */
+enum io_passing {
+    IO_PASSED,     /* *n_out bytes, at least one */
+    IO_MUST_WAIT,  /* io_poll tells when */
+    IO_PASS_END,   /* the end of the stream */
+    IO_PASS_ERROR, /* the connection is broken */
+};
+
+struct io_pipe {
+    int read_end, write_end;
+    size_t bytes, capacity; /* in it, and what it takes at most; it may be full earlier */
+    struct io_pipe *next;
+};
+
+/* Empty, 1 MiB where the system allows it. NULL: no descriptors, or IO_PIPES_MAX are in use. */
+enum { IO_PIPES_MAX = 128 };
+struct io_pipe *io_pipe_take(struct io *io);
+/* Kept for the next one if it is empty. Nulls the pointer. */
+void io_pipe_return(struct io *io, struct io_pipe **p);
+
+void io_set_nonblocking(int fd, bool is_nonblocking);
+/* From a socket into a pipe, up to max bytes. */
+enum io_passing io_pass_in(struct io_pipe *p, int fd, size_t max, size_t *n_out);
+/* From a pipe into a socket; `more` follows at once. */
+enum io_passing io_pass_out(struct io_pipe *p, int fd, size_t max, bool more, size_t *n_out);
+/* What is in `from`, into the empty pipe `to` as well. False if not all of it fits. */
+bool io_pass_copy(struct io_pipe *from, struct io_pipe *to);
+/* A few bytes from memory, or into it, in their place between others. */
+enum io_passing io_send_now(int fd, const void *bytes, size_t len, bool more, size_t *n_out);
+enum io_passing io_receive_now(int fd, void *to, size_t len, size_t *n_out);
 
 /* --- files ------------------------------------------------------------------------------------------------- */
 /* Paths and buffers must live until the callback. */

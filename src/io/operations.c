@@ -1,6 +1,7 @@
 /* Operations on sockets and files, each one submission. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,6 +68,13 @@ void io_connect(struct io *io, struct io_op *op, int fd, const struct io_address
 {
     struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
     io_uring_prep_connect(sqe, fd, (const struct sockaddr *)&to->at, to->len);
+    io_uring_sqe_set_data(sqe, op);
+}
+
+void io_poll(struct io *io, struct io_op *op, int fd, enum io_readiness readiness)
+{
+    struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
+    io_uring_prep_poll_add(sqe, fd, readiness == IO_READABLE ? POLLIN : POLLOUT);
     io_uring_sqe_set_data(sqe, op);
 }
 

@@ -62,6 +62,7 @@ void io_free(struct io **io_pointer)
     if (!io)
         return;
     io_buffers_close(io);
+    io_pipes_close(io);
     io_uring_queue_exit(&io->ring);
     io_mailbox_close(io);
     while (io->frames) {

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/bytes.h"
 #include "pdu/item.h"
 
@@ -133,6 +134,14 @@ static void read_body(struct pdu_reader *r, struct input *in, struct pdu_event *
     event->body_len = r->body.len;
 }
 
+static void count_payload(struct pdu_reader *r, uint32_t n)
+{
+    r->pdu_left -= n;
+    r->pdv_left -= n;
+    if (r->pdv_left == 0)
+        r->at = r->pdu_left ? PDU_AT_PDV_HEADER : PDU_AT_DATA_END;
+}
+
 static void report_piece(struct pdu_reader *r, struct input *in, struct pdu_event *event)
 {
     event->kind = PDU_EVENT_FRAGMENT;
@@ -141,12 +150,9 @@ static void report_piece(struct pdu_reader *r, struct input *in, struct pdu_even
     event->control = r->control;
     event->piece = in->at;
     event->piece_len = advance(in, r->pdv_left);
-    r->pdu_left -= (uint32_t)event->piece_len;
-    r->pdv_left -= (uint32_t)event->piece_len;
+    count_payload(r, (uint32_t)event->piece_len);
     event->pdv_left = r->pdv_left;
     event->is_pdv_end = r->pdv_left == 0;
-    if (r->pdv_left == 0)
-        r->at = r->pdu_left ? PDU_AT_PDV_HEADER : PDU_AT_DATA_END;
 }
 
 /*
@@ -179,7 +185,7 @@ static void read_pdv_header(struct pdu_reader *r, struct input *in, struct pdu_e
     } else if (r->context_id % 2 == 0) {
         fault(r, event, PDU_ABORT_INVALID_PARAMETER, "PDV with an even presentation context id");
     } else {
-        r->pdv_left = item_length - 2;
+        r->pdv_size = r->pdv_left = item_length - 2;
         r->at = PDU_AT_PDV;
         if (r->pdv_left == 0)
             report_piece(r, in, event);
@@ -232,6 +238,25 @@ size_t pdu_reader_next(struct pdu_reader *r, const uint8_t *bytes, size_t len, s
         step(r, &in, event_out);
     } while (event_out->kind == PDU_EVENT_NONE && in.len);
     return len - in.len;
+}
+
+size_t pdu_reader_header_left(const struct pdu_reader *r)
+{
+    switch (r->at) {
+    case PDU_AT_HEADER:
+    case PDU_AT_DATA_END:
+        return PDU_HEADER_BYTES + PDU_PDV_HEADER_BYTES - r->head_len;
+    case PDU_AT_PDV_HEADER:
+        return PDU_PDV_HEADER_BYTES - r->head_len;
+    default:
+        return 0;
+    }
+}
+
+void pdu_reader_pass(struct pdu_reader *r, uint32_t n)
+{
+    hilum_assert(r->at == PDU_AT_PDV && n <= r->pdv_left);
+    count_payload(r, n);
 }
 
 void pdu_reader_skip(struct pdu_reader *r)

@@ -56,7 +56,8 @@ struct pdu_reader {
     uint8_t type;
     uint8_t context_id, control;
     uint32_t pdu_left; /* of the PDU's length, not yet consumed */
-    uint32_t pdv_left;
+    uint32_t pdv_size; /* payload of the PDV whose header came last */
+    uint32_t pdv_left; /* of it, not yet consumed */
     struct octets body;
     struct pdu_fault fault;
 };
@@ -68,6 +69,14 @@ void pdu_reader_free(struct pdu_reader *r);
  * rest until it reports PDU_EVENT_NONE, which it does only with everything consumed; with len 0 it may still report
  * an event that needs no more bytes (the end of a P-DATA-TF). */
 size_t pdu_reader_next(struct pdu_reader *r, const uint8_t *bytes, size_t len, struct pdu_event *event_out);
+
+/* How many bytes may come next without payload among them: what is missing of the headers of a P-DATA-TF and its first PDV, or
+ * of a further PDV's. 0 in the middle of anything else. */
+size_t pdu_reader_header_left(const struct pdu_reader *r);
+
+/* In PDU_AT_PDV: the next n <= pdv_left bytes of payload go by elsewhere and are not reported; nor is the end of the PDV, if
+ * they reach it. */
+void pdu_reader_pass(struct pdu_reader *r, uint32_t n);
 
 /* After PDU_EVENT_HEADER, or anywhere later in the same PDU: the rest of it is passed over without being gathered or
  * reported (states in which its content has no meaning, e.g. Sta13). Between PDUs and after a fault: nothing. */

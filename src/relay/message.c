@@ -127,6 +127,7 @@ static void take_status(struct sink *s, uint16_t status, const char *comment)
     text_printable(outcome->comment, sizeof(outcome->comment), comment ? comment : "",
                    comment ? strlen(comment) : 0);
     m->done_count++;
+    association_look_again(&m->session->a); /* payload may pass to the others, or to nobody */
     if (dimse_store_severity(status) >= 2) {
         char hex[8];
         snprintf(hex, sizeof(hex), "%04X", status);
@@ -229,6 +230,7 @@ static bool add_sink(struct message *m, const struct route_destination *d)
     s->on_done = sink_done;
     s->on_gone = sink_gone;
     s->progress_ms = io_now(r->io);
+    s->zero_copy = d->zero_copy;
     m->sinks[m->sink_count++] = s;
     return add_stages(m, s, d);
 }

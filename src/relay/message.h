@@ -40,6 +40,9 @@ struct message {
 void message_begin(struct session *s, uint8_t context_id, const struct dimse_command *c);
 void message_data(struct message *m, struct buf *b, uint8_t *at, uint32_t len);
 void message_complete(struct message *m);
+/* message_pass.c: where payload goes that is still in the sender's socket; n bytes of it have gone. */
+enum association_bulk message_bulk(struct message *m, struct association_legs *legs_out);
+void message_passed(struct message *m, size_t n);
 /* Reading has paused: what is kept only for a second try is given up. */
 void message_relieve(struct message *m);
 /* Memory is short: what is here leaves without waiting for more, nothing is kept for a second try. */

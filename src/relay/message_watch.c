@@ -44,14 +44,13 @@ static bool lags(const struct message *m, struct sink *s, uint64_t now)
 /* A slow destination of a fan-out holds the others back for `lag` at most. */
 static void fail_laggards(struct message *m, uint64_t now)
 {
-    const struct stream *stream = &m->session->a.stream;
     bool others_wait = false;
     for (unsigned i = 0; i < m->sink_count; i++) {
         struct sink *one = m->sinks[i];
         if (one && !one->is_done && one->ops->backlog(one) == 0)
             others_wait = true;
     }
-    bool may_fail = others_wait && (stream_is_full(stream) || stream->waiter.is_waiting);
+    bool may_fail = others_wait && association_is_held_up(&m->session->a);
     for (unsigned i = 0; i < m->sink_count; i++)
         if (lags(m, m->sinks[i], now) && may_fail)
             message_fail_sink(m->sinks[i], DIMSE_STATUS_OUT_OF_RESOURCES, "takes no data while others wait");

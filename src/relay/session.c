@@ -165,6 +165,18 @@ static void on_data_end(struct association *a)
     hold_if_full(s);
 }
 
+static enum association_bulk on_bulk(struct association *a, struct association_legs *legs_out)
+{
+    struct session *s = a->owner;
+    return s->receiving ? message_bulk(s->receiving, legs_out) : ASSOCIATION_BULK_RECEIVE;
+}
+
+static void on_passed(struct association *a, size_t n)
+{
+    struct session *s = a->owner;
+    message_passed(s->receiving, n);
+}
+
 static void on_full(struct association *a)
 {
     struct session *s = a->owner;
@@ -241,6 +253,8 @@ static const struct association_user session_user = {
     .on_command = on_command,
     .on_data = on_data,
     .on_data_end = on_data_end,
+    .on_bulk = on_bulk,
+    .on_passed = on_passed,
     .on_full = on_full,
     .on_sent = on_sent,
     .on_release = on_release,

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "association/association.h"
 #include "config/config.h"
 #include "dimse/command.h"
 #include "io/io.h"
@@ -48,6 +49,8 @@ struct sink_ops {
     void (*relieve)(struct sink *s);
     /* It stands in line for an association, which is not the destination's fault. NULL: never. */
     bool (*is_in_line)(const struct sink *s);
+    /* Where payload could pass to, that is still in the sender's socket. NULL: to nowhere, it has to be brought by data(). */
+    enum association_bulk (*passes_to)(struct sink *s, struct association **to_out);
     /* Forwarding may begin: 64 KiB are here or all of it. Before this nothing may leave. NULL: the sink does not care. */
     void (*flow)(struct sink *s);
 };
@@ -62,6 +65,7 @@ struct sink {
     /* set by the message */
     void *owner;
     unsigned index;
+    enum config_zero_copy zero_copy;
     bool is_started, is_ready, is_flowing, is_done;
     void (*on_ready)(struct sink *s);
     /* Once. status is for the verdict; comment (may be NULL) at most 64 characters count. */

@@ -141,6 +141,7 @@ static void on_sent(struct outbound_exchange *x)
 {
     struct sink_node *n = x->owner;
     n->sink.progress_ms = io_now(io_of(n));
+    association_look_again(&n->session->a);
     await_response(n);
 }
 
@@ -345,12 +346,24 @@ static bool is_in_line(const struct sink *s)
     return ((const struct sink_node *)s)->want.is_waiting;
 }
 
+/* Not while the message may have to be sent again: only what is in memory can be. */
+static enum association_bulk passes_to(struct sink *s, struct association **to_out)
+{
+    struct sink_node *n = (struct sink_node *)s;
+    struct outbound *o = n->exchange.outbound;
+    if (!o || !n->is_sending || n->is_sent || s->retains || n->queue.count > 0)
+        return ASSOCIATION_BULK_RECEIVE;
+    *to_out = &o->a;
+    return association_may_pass(&o->a);
+}
+
 static const struct sink_ops node_ops = {.start = start,
                                          .data = data,
                                          .finish = finish,
                                          .abandon = abandon,
                                          .backlog = backlog,
                                          .relieve = relieve,
+                                         .passes_to = passes_to,
                                          .is_in_line = is_in_line,
                                          .flow = flow};
 

@@ -29,12 +29,21 @@ static enum result grow(struct route_decision *d)
     return OK;
 }
 
+static enum config_zero_copy more_careful(enum config_zero_copy a, enum config_zero_copy b)
+{
+    if (a == CONFIG_ZERO_COPY_NEVER || b == CONFIG_ZERO_COPY_NEVER) {
+        return CONFIG_ZERO_COPY_NEVER;
+    }
+    return a == CONFIG_ZERO_COPY_AUTO ? a : b;
+}
+
 static enum result add_destination(struct route_decision *d, const struct config_route *route,
                                    const struct config_node *node)
 {
     struct route_destination *known = find_destination(d, node);
     if (known != NULL) {
         known->stream = known->stream && route->stream;
+        known->zero_copy = more_careful(known->zero_copy, route->zero_copy);
         known->back_to_sender = known->back_to_sender || route->back_to_sender;
         return OK;
     }
@@ -47,6 +56,7 @@ static enum result add_destination(struct route_decision *d, const struct config
         .route = route,
         .stream = route->stream,
         .back_to_sender = route->back_to_sender,
+        .zero_copy = route->zero_copy,
     };
     return OK;
 }

@@ -26,6 +26,7 @@ struct route_destination {
     const struct config_route *route; /* the first that named it */
     bool stream;                      /* false if any route that named it says so */
     bool back_to_sender;              /* true if any route that named it says so */
+    enum config_zero_copy zero_copy;  /* the most careful of those that named it: never, auto, always */
 };
 
 struct route_decision {

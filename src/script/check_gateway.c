@@ -120,6 +120,7 @@ static const struct key gateway_keys[] = {
     KEY("replay_max", take_size, config, replay_max),
     KEY("max_associations", take_associations, config, max_associations),
     KEY("tcp_congestion", take_congestion, config, tcp_congestion),
+    KEY("zero_copy", take_zero_copy, config, zero_copy),
     KEY("timeouts", take_timeouts, config, timeouts),
     {"log", take_log, 0},
     {"uid_key", take_later, 0},

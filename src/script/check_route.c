@@ -116,6 +116,7 @@ static const struct key route_keys[] = {
     KEY("final", take_boolean, config_route, is_final),
     KEY("stream", take_boolean, config_route, stream),
     {"on_failure", take_on_failure, 0},
+    KEY("zero_copy", take_zero_copy, config_route, zero_copy),
     KEY("back_to_sender", take_boolean, config_route, back_to_sender),
     {"copy", take_later, 0},
     {"morph", take_later, 0},
@@ -143,6 +144,7 @@ void check_route(struct check *c, const struct declaration *d, struct config_rou
     struct item item = check_item(c, d, &at);
     out->line = d->line;
     out->stream = true;
+    out->zero_copy = c->config->zero_copy;
     fields_take(&item, "a route", route_keys, COUNT(route_keys), out);
     if (d->value.kind != VALUE_TABLE) {
         return;

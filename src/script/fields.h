@@ -73,10 +73,11 @@ size_t field_count(const struct value *v);
 bool field_is_title(const struct item *item, const char *text);
 
 /* Takes for `struct key`; what each member must be stands behind it. */
-void take_title(const struct item *item, void *member);    /* char * */
-void take_text(const struct item *item, void *member);     /* char * */
-void take_boolean(const struct item *item, void *member);  /* bool */
-void take_duration(const struct item *item, void *member); /* uint64_t; 0 is refused */
+void take_title(const struct item *item, void *member);     /* char * */
+void take_text(const struct item *item, void *member);      /* char * */
+void take_boolean(const struct item *item, void *member);   /* bool */
+void take_duration(const struct item *item, void *member);  /* uint64_t; 0 is refused */
+void take_zero_copy(const struct item *item, void *member); /* enum config_zero_copy */
 void take_duration_or_0(const struct item *item, void *member);
 void take_max_pdu(const struct item *item, void *member);      /* uint32_t */
 void take_congestion(const struct item *item, void *member);   /* char * */

@@ -54,6 +54,25 @@ void take_boolean(const struct item *item, void *member)
     *(bool *)member = item->value->boolean;
 }
 
+void take_zero_copy(const struct item *item, void *member)
+{
+    static const char expected[] = "\"auto\", true or false";
+    enum config_zero_copy *out = member;
+    if (item->value->kind == VALUE_BOOLEAN) {
+        *out = item->value->boolean ? CONFIG_ZERO_COPY_ALWAYS : CONFIG_ZERO_COPY_NEVER;
+        return;
+    }
+    const char *text = field_text(item, expected);
+    if (text == NULL) {
+        return;
+    }
+    if (strcmp(text, "auto") == 0) {
+        *out = CONFIG_ZERO_COPY_AUTO;
+    } else {
+        check_error(item->check, item->at, "zero_copy = \"%s\" is unknown; it must be %s", text, expected);
+    }
+}
+
 bool field_integer(const struct item *item, int64_t min, int64_t max, int64_t *out)
 {
     char range[64];

@@ -151,13 +151,17 @@ static void receive_more(struct stream *s)
             s->user->on_full(s);
         return;
     }
+    size_t most = s->user->may_receive ? s->user->may_receive(s) : SIZE_MAX;
+    if (most == 0)
+        return;
     if (!pool_has_room(s) || (s->is_lean && pool_is_short(s->pool))) {
         wait_for_buffers(s);
         return;
     }
     size_t buffers = is_reserve(s->pool) ? 1 : s->limit - s->budget->held;
     io_wait_buffers_cancel(s->io, &s->waiter);
-    io_receive(s->io, &s->receive_op, s->fd, buffers * BUF_BYTES);
+    size_t bytes = buffers * BUF_BYTES;
+    io_receive(s->io, &s->receive_op, s->fd, most < bytes ? most : bytes);
 }
 
 static void send_more(struct stream *s)
@@ -228,6 +232,28 @@ void stream_set_reading(struct stream *s, bool is_reading)
     s->is_reading = is_reading;
     if (is_reading)
         schedule(s);
+}
+
+void stream_look_again(struct stream *s)
+{
+    schedule(s);
+}
+
+void stream_count_received(struct stream *s, size_t n)
+{
+    s->received_ms = io_now(s->io);
+    s->received_bytes += n;
+}
+
+void stream_count_sent(struct stream *s, size_t n)
+{
+    s->sent_ms = io_now(s->io);
+    s->sent_bytes += n;
+}
+
+void stream_break(struct stream *s, enum io_error error)
+{
+    lose(s, error);
 }
 
 bool stream_is_full(const struct stream *s)

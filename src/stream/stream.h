@@ -25,6 +25,8 @@ struct stream_user {
     void (*on_sent)(struct stream *s, size_t n);
     /* Receiving pauses because the user holds as much as it may. May be NULL. */
     void (*on_full)(struct stream *s);
+    /* Before a receive: how many bytes it may take at most; 0: none, until stream_look_again. May be NULL: any number. */
+    size_t (*may_receive)(struct stream *s);
     /* The peer closed (error IO_NONE), or the connection broke: once, unless we closed. Sending is over too. */
     void (*on_lost)(struct stream *s, enum io_error error);
     /* After stream_close: no operation is pending; the stream's memory may go. May be called from inside stream_close,
@@ -64,6 +66,15 @@ void stream_set_limit(struct stream *s, uint32_t buffers);
 
 /* The user wants no bytes for now (true again to go on). Bytes of a receive already submitted still come. */
 void stream_set_reading(struct stream *s, bool is_reading);
+
+/* may_receive is asked again, soon. */
+void stream_look_again(struct stream *s);
+
+/* Bytes that the user moved itself, past the stream, while no receive and no send was under way; it has found the
+ * connection broken (or, with IO_NONE, closed). */
+void stream_count_received(struct stream *s, size_t n);
+void stream_count_sent(struct stream *s, size_t n);
+void stream_break(struct stream *s, enum io_error error);
 
 /* True while receiving waits for held buffers to come back. */
 bool stream_is_full(const struct stream *s);

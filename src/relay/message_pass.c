@@ -1,0 +1,46 @@
+/* Whether the payload of a message may go by memory: its destinations' and their routes' say. */
+#include "relay/message.h"
+
+/* Past it copies of a pipe cost more than slices of shared buffers: docs/performance.md. */
+enum { AUTO_DESTINATIONS_MAX = 2 };
+
+/* What can be said before the destinations are asked. */
+static bool is_allowed(const struct message *m)
+{
+    unsigned live = 0;
+    bool is_auto = false;
+    for (unsigned i = 0; i < m->sink_count; i++) {
+        const struct sink *s = m->sinks[i];
+        if (!s || s->is_done)
+            continue;
+        if (m->stages[i] || !s->ops->passes_to || s->zero_copy == CONFIG_ZERO_COPY_NEVER)
+            return false;
+        is_auto |= s->zero_copy == CONFIG_ZERO_COPY_AUTO;
+        live++;
+    }
+    return m->is_flowing && live > 0 && live <= (is_auto ? AUTO_DESTINATIONS_MAX : ASSOCIATION_LEGS_MAX);
+}
+
+enum association_bulk message_bulk(struct message *m, struct association_legs *legs_out)
+{
+    enum association_bulk how = ASSOCIATION_BULK_PASS;
+    legs_out->count = 0;
+    if (!is_allowed(m))
+        return ASSOCIATION_BULK_RECEIVE;
+    for (unsigned i = 0; i < m->sink_count; i++) {
+        struct sink *s = m->sinks[i];
+        if (!s || s->is_done)
+            continue;
+        enum association_bulk one = s->ops->passes_to(s, &legs_out->to[legs_out->count++]);
+        if (one == ASSOCIATION_BULK_RECEIVE)
+            return one;
+        if (one == ASSOCIATION_BULK_WAIT)
+            how = one;
+    }
+    return how;
+}
+
+void message_passed(struct message *m, size_t n)
+{
+    m->received += n;
+}
