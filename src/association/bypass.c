@@ -15,6 +15,7 @@
 
 #include "association/inside.h"
 #include "base/assert.h"
+#include "base/log.h"
 #include "pdu/write.h"
 
 enum {
@@ -404,8 +405,10 @@ static bool begin(struct association *a, const struct association_legs *legs)
             io_pipe_return(a->io, &leg->pipe);
     }
     b->is_on = ok && begin_piece(b);
-    if (b->is_on)
+    if (b->is_on) {
+        LOG(LOG_DEBUG, "payload passes by", LOG_STR("assoc", a->id), LOG_INT("destinations", b->leg_count));
         io_defer(a->io, &b->turn);
+    }
     return b->is_on;
 }
 
