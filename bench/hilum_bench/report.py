@@ -1,0 +1,194 @@
+"""A result as Markdown. Written from the result's JSON alone, so that it can be written again."""
+
+import math
+import os
+
+from . import plots
+from .figures import Figures
+from .spread import spread
+from .targets import TARGETS
+from .workloads import rows
+
+FAIRNESS = """\
+HAProxy and nginx pass bytes through: they know nothing of DICOM. Hilum parses both legs, maps presentation contexts and message ids, frames
+anew, and answers when the destination has answered. Orthanc and DCMTK answer when they have stored, and send later: their time ends when the
+last instance has arrived at the sink. HAProxy and nginx write no log; Hilum logs at `warn`, "hilum-info" at `info`. HAProxy, nginx and Hilum have
+one thread on a processor of their own, load generator and sinks share the other; Orthanc and DCMTK may use both."""
+
+
+# ---- numbers
+
+
+def number(value):
+    """Three significant digits, without an exponent."""
+    if value == 0:
+        return "0"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{digits}f}"
+
+
+def cell(spread):
+    """median [least-greatest]"""
+    if spread is None:
+        return "-"
+    if spread.count == 1:
+        return number(spread.median)
+    return f"{number(spread.median)} [{number(spread.low)}-{number(spread.high)}]"
+
+
+def table(heads, lines):
+    """Markdown: the first column is text, the others are numbers."""
+    out = ["| " + " | ".join(heads) + " |", "|---|" + "--:|" * (len(heads) - 1)]
+    out += ["| " + " | ".join(line) + " |" for line in lines]
+    return "\n".join(out)
+
+
+# ---- tables of a row
+
+
+def rate_columns(figures, congestion, row):
+    """[(head, function of an entry)] for the rows that measure rates: by the GB where payload dominates, else by the instance."""
+    def figure(metric):
+        return lambda entry: cell(figures.spread(congestion, row.key, entry, metric))
+
+    def split(user, system):
+        def both(entry):
+            parts = [figures.spread(congestion, row.key, entry, metric) for metric in (user, system)]
+            return "-" if None in parts else " + ".join(number(part.median) for part in parts)
+        return both
+
+    def ratio(other, metric):
+        def against(entry):
+            return "1" if entry == other else cell(figures.ratio(congestion, row.key, entry, other, metric))
+        return against
+
+    def calls(of, unit):
+        def count(entry):
+            value = of(congestion, row.key, entry)
+            return "-" if value is None else number(value / unit)
+        return count
+    bulk = row.size >= 1 << 20
+    cpu = "cpu_per_gb" if bulk else "cpu_per_instance_us"
+    columns = [("GB/s", figure("gb_per_s"))] if bulk else [("instances/s", figure("instances_per_s"))]
+    if row.size == 512 << 10:
+        columns.append(("GB/s", figure("gb_per_s")))
+    columns.append(("CPU s/GB" if bulk else "CPU us/instance", figure(cpu)))
+    columns.append(("user + system", split(cpu.replace("cpu_", "cpu_user_"), cpu.replace("cpu_", "cpu_system_"))))
+    columns.append(("machine s/GB" if bulk else "machine us/instance", figure(cpu.replace("cpu_", "machine_"))))
+    columns.append(("calls/GB, k", calls(figures.syscalls_per_gb, 1000)) if bulk else
+                   ("calls/instance", calls(figures.syscalls_per_instance, 1)))
+    if row.key in ("latency", "nagle", "size-8k", "each-1"):
+        columns += [("p50 us", figure("p50_us")), ("p99 us", figure("p99_us"))]
+    if row.key == "latency":
+        columns += [("p50 added", lambda entry: cell(added(figures, congestion, row, entry, "p50_us"))),
+                    ("p99 added", lambda entry: cell(added(figures, congestion, row, entry, "p99_us")))]
+    columns.append(("resident MiB", figure("resident_mib")))
+    entries = figures.entries(congestion, row.key)
+    for other in ("haproxy", "orthanc"):
+        if other in entries:
+            columns.append((f"CPU / {other}", ratio(other, cpu)))
+            columns.append((f"rate / {other}", ratio(other, "gb_per_s" if bulk else "instances_per_s")))
+    return columns
+
+
+def added(figures, congestion, row, entry, metric):
+    return None if entry == "direct" else spread(figures.added(congestion, row.key, entry, metric).values())
+
+
+def stalled_columns(figures, congestion, row):
+    def figure(metric):
+        return lambda entry: cell(figures.spread(congestion, row.key, entry, metric))
+    return [("GB/s alone", figure("alone_gb_per_s")), ("GB/s beside it", figure("gb_per_s")), ("kept", figure("kept"))]
+
+
+def idle_columns(figures, congestion, row):
+    def figure(metric):
+        return lambda entry: cell(figures.spread(congestion, row.key, entry, metric))
+    return [("associations", figure("associations")), ("bytes each", figure("bytes_per_association")),
+            ("resident MiB with them", figure("resident_mib"))]
+
+
+COLUMNS = {"rate": rate_columns, "stalled": stalled_columns, "idle": idle_columns}
+
+
+def row_table(figures, congestion, row):
+    entries = [name for name, _, _ in row.entries(row.routers) if figures.has(congestion, row.key, name)]
+    if not entries:
+        return None
+    columns = COLUMNS[row.kind](figures, congestion, row)
+    lines = [[entry] + [value(entry) for _, value in columns] for entry in entries]
+    used = [i for i in range(len(columns) + 1) if i == 0 or any(line[i] not in ("-", "") for line in lines)]
+    heads = [congestion] + [head for head, _ in columns]
+    return table([heads[i] for i in used], [[line[i] for i in used] for line in lines])
+
+
+# ---- parts of the page
+
+
+def about(result):
+    machine, versions = result["machine"], result["versions"]
+    lines = [f"{result['date']}, Hilum {versions['hilum']} ({result['commit']}), `{result['profile']}` run of "
+             f"{result['rounds']} rounds in {result.get('seconds', 0) / 60:.1f} minutes.", "",
+             f"{machine['cpus']} x {machine['cpu']}, {machine['memory_gib']} GiB, {machine['hypervisor']}; Linux "
+             f"{machine['kernel']}, {machine['system']}; loopback. Congestion control: in each table; the machine's own is "
+             f"{machine['default_congestion']}.", "",
+             ", ".join(f"{name} {version}" for name, version in versions.items() if version and name != "hilum") + "."]
+    for name, why in result["left_out"].items():
+        lines += ["", f"Left out: {name} ({why})."]
+    return "\n".join(lines)
+
+
+def limit_text(target, congestion):
+    limit = target.limits[congestion]
+    return (">= " if target.at_least else "<= ") + (f"1/{1 / limit:g}" if limit < 0.1 else f"{limit:g}")
+
+
+def target_table(figures, congestions):
+    heads, lines = ["target", "whose"], []
+    for congestion in congestions:
+        heads += [congestion, "measured", "met"]
+    for target in TARGETS:
+        line, whose = [], set()
+        for congestion in congestions:
+            found = target.measure(figures, congestion) if congestion in target.limits else None
+            if found is None:
+                line += [limit_text(target, congestion) if congestion in target.limits else "", "-", "-"]
+                continue
+            value, ours = found
+            whose.add(ours)
+            line += [limit_text(target, congestion), cell(value), "yes" if target.met(value, congestion) else "**no**"]
+        lines.append([target.what, ", ".join(sorted(whose))] + line)
+    return table(heads, lines)
+
+
+def described_error(error):
+    where = " ".join(str(error[key]) for key in ("congestion", "row", "entry", "round") if error.get(key) is not None)
+    return f"{where}: {error['why']}"
+
+
+def page(result):
+    figures, congestions = Figures(result), result["congestions"]
+    parts = ["# Benchmark of DICOM routers", about(result)]
+    if result["errors"]:
+        parts.append("**This run has errors; what they hit is not in the tables:**\n\n" +
+                     "\n".join(f"- {described_error(error)}" for error in result["errors"]))
+    parts += ["## Targets", "Medians of ratios taken pair by pair in the same round, [least-greatest].",
+              target_table(figures, congestions), FAIRNESS]
+    for row in rows(result["profile"]):
+        tables = [row_table(figures, congestion, row) for congestion in congestions]
+        if any(tables):
+            parts += [f"## {row.key}: {row.what}", row.described() + ("; everything on one processor." if row.one_cpu else "."),
+                      *[one for one in tables if one]]
+    return "\n\n".join(parts) + "\n"
+
+
+def write(result, folder):
+    """report.md and the plots; returns the page."""
+    os.makedirs(folder, exist_ok=True)
+    text = page(result)
+    plotted = plots.draw(result, folder)
+    if plotted:
+        text += "\n## Plots\n\n" + "\n\n".join(f"![{name}]({name})" for name in plotted) + "\n"
+    with open(os.path.join(folder, "report.md"), "w", encoding="utf-8") as f:
+        f.write(text)
+    return text

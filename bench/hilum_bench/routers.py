@@ -1,0 +1,262 @@
+"""What stands between load and sinks. Each kind knows how to be configured, started, and asked for its processes.
+
+Where a router sends to follows from where it is called: it offers one way a *destination*, a name with one or more sinks behind it
+(docs/bench.md). Ways differ by port, where a router has several; Orthanc and DCMTK have one port and look at the called AE title.
+"""
+
+import json
+import os
+import subprocess
+
+from . import machine
+from .process import Failed, Process, processors
+
+
+class Router:
+    """name: in rows and results. store_and_forward: it answers before it has sent on. pids: whose processor time counts."""
+
+    store_and_forward = False
+    pinned = True
+    program = None  # of machine.versions()
+
+    def __init__(self, name, **variant):
+        self.name, self.variant = name, variant
+        self.process, self.pids = None, []
+
+    def absent(self):
+        """Why it cannot take part; None if it can."""
+        if self.program and not machine.versions()[self.program]:
+            return f"{self.program} is not installed"
+        return None
+
+    def serves(self, destination, sinks):
+        """Whether it has a way to this destination."""
+        return len(sinks) == 1
+
+    def start(self, folder, ports, destinations, connections=4000):
+        """`destinations` is {name: [ports of its sinks]}; `connections` the most it will have at a time."""
+        self.folder = os.path.join(folder, self.name)
+        os.makedirs(self.folder, exist_ok=True)
+        self.ports = self.assign(ports, destinations)
+        self.connections = connections
+        self.process = Process(self.name, self.command(destinations), os.path.join(self.folder, "log"),
+                               processors()[1] if self.pinned else None)
+        self.pids = [self.process.pid]
+        self.process.wait_listening(*set(self.ports.values()), seconds=60)
+
+    def assign(self, ports, destinations):
+        """{destination: the port to call for it}"""
+        return {name: ports.take() for name in destinations}
+
+    def target(self, destination):
+        """How load calls it for this destination: (port, called AE title)."""
+        return self.ports[destination], "SINK"
+
+    def write(self, name, text):
+        path = os.path.join(self.folder, name)
+        with open(path, "w", encoding="ascii") as f:
+            f.write(text)
+        return path
+
+    def alive(self):
+        return self.process is None or self.process.alive()
+
+    def end(self):
+        if self.process:
+            self.process.end()
+
+
+class Direct(Router):
+    """No router: load calls the sink."""
+
+    def start(self, folder, ports, destinations, connections=4000):
+        self.ports = {name: sinks[0] for name, sinks in destinations.items()}
+
+
+class HAProxy(Router):
+    """TCP mode, one thread. variant: bufsize, pipesize (bytes), splice."""
+
+    program = "haproxy"
+
+    def command(self, destinations):
+        tune = "".join(f"    tune.{key} {self.variant[key]}\n" for key in ("bufsize", "pipesize") if key in self.variant)
+        splice = "    option splice-request\n    option splice-response\n" if self.variant.get("splice") else ""
+        sections = "".join(f"listen {name}\n    bind 127.0.0.1:{self.ports[name]}\n    server sink 127.0.0.1:{sinks[0]}\n"
+                           for name, sinks in destinations.items())
+        config = self.write("haproxy.cfg", f"""global
+    nbthread 1
+    maxconn {self.connections}
+{tune}defaults
+    mode tcp
+    timeout connect 10s
+    timeout client 10m
+    timeout server 10m
+    maxconn {self.connections}
+{splice}{sections}""")
+        return [machine.find("haproxy"), "-db", "-f", config]
+
+
+class Nginx(Router):
+    """The stream module, one worker. variant: buffer (a size as nginx writes it)."""
+
+    program = "nginx"
+
+    def command(self, destinations):
+        module = machine.nginx_stream()
+        load = f"load_module {module};\n" if module else ""
+        user = "user root;\n" if os.geteuid() == 0 else ""
+        buffer = f"    proxy_buffer_size {self.variant['buffer']};\n" if "buffer" in self.variant else ""
+        servers = "".join(f"    server {{ listen 127.0.0.1:{self.ports[name]}; proxy_pass 127.0.0.1:{sinks[0]}; }}\n"
+                          for name, sinks in destinations.items())
+        config = self.write("nginx.conf", f"""{load}{user}daemon off;
+worker_processes 1;
+pid {self.folder}/pid;
+error_log {self.folder}/error.log warn;
+events {{ worker_connections {2 * self.connections + 50}; }}
+stream {{
+{buffer}{servers}}}
+""")
+        return [machine.find("nginx"), "-e", f"{self.folder}/error.log", "-p", self.folder, "-c", config]
+
+
+class Hilum(Router):
+    """One worker. variant: log (a level), zero_copy."""
+
+    program = "hilum"
+
+    def absent(self):
+        if not os.access(machine.HILUM, os.X_OK):
+            return f"{machine.HILUM} is not built"
+        if "zero_copy" in self.variant and not hilum_knows_zero_copy():
+            return "this version has no zero_copy"
+        return None
+
+    def serves(self, destination, sinks):
+        return True
+
+    def command(self, destinations):
+        zero_copy = f"\n          zero_copy = {self.variant['zero_copy']}," if "zero_copy" in self.variant else ""
+        lines = [f"""gateway {{ workers = 1, max_associations = {3 * self.connections},{zero_copy}
+          log = {{ level = "{self.variant.get('log', 'warn')}" }} }}"""]
+        nodes = {}
+        for name, sinks in destinations.items():
+            lines.append(f'listen {{ address = "127.0.0.1", port = {self.ports[name]}, name = "{name}" }}')
+            for port in sinks:
+                nodes.setdefault(port, f"sink-{port}")
+            to = ", ".join(f'"{nodes[port]}"' for port in sinks)
+            lines.append(f'route "{name}" {{ when = {{ listener = "{name}" }}, to = {{ {to} }} }}')
+        lines += [f'node "{node}" {{ host = "127.0.0.1", port = {port}, ae_title = "SINK" }}'
+                  for port, node in nodes.items()]
+        return [machine.HILUM, "run", self.write("hilum.lua", "\n".join(lines) + "\n")]
+
+    def end(self):
+        if self.process:
+            status = self.process.end()
+            if status != 0:
+                raise Failed(f"{self.name} exited with {status}: {self.process.said()}")
+
+
+def hilum_knows_zero_copy():
+    path = "/dev/stdin"
+    config = ('gateway { zero_copy = true }\nlisten "0"\nnode "a" { host = "127.0.0.1", port = 1, ae_title = "A" }\n'
+              'route "a" { to = "a" }\n')
+    done = subprocess.run([machine.HILUM, "check", path], input=config, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL, text=True, check=False)
+    return done.returncode == 0
+
+
+class Called(Router):
+    """A router with one DICOM port: the called AE title is the destination's name."""
+
+    store_and_forward = True
+    pinned = False
+
+    def assign(self, ports, destinations):
+        return dict.fromkeys(destinations, ports.take())
+
+    def target(self, destination):
+        return self.ports[destination], title(destination)
+
+    def subfolder(self, name):
+        path = os.path.join(self.folder, name)
+        os.makedirs(path, exist_ok=True)
+        return path
+
+
+def title(destination):
+    return destination.upper()
+
+
+ORTHANC_LUA = """-- Sends on what comes in, and deletes it when it has been sent: operations of one call are steps of one job, in
+-- this order, and a step that fails ends it.
+local DESTINATIONS = {
+%s}
+
+function OnStoredInstance(instanceId, tags, metadata, origin)
+  if origin["RequestOrigin"] == "DicomProtocol" then
+    for _, modality in ipairs(DESTINATIONS[origin["CalledAet"]]) do
+      instanceId = SendToModality(instanceId, modality)
+    end
+    Delete(instanceId)
+  end
+end
+"""
+
+
+class Orthanc(Called):
+    """Auto-routing by Lua. All else at its defaults, but no HTTP and no plugins; storage in memory."""
+
+    program = "orthanc"
+
+    def serves(self, destination, sinks):
+        return True
+
+    def command(self, destinations):
+        modalities = {f"sink{port}": ["SINK", "127.0.0.1", port] for sinks in destinations.values() for port in sinks}
+        table = "".join(f"  [{json.dumps(title(name))}] = {{ " + ", ".join(f'"sink{port}"' for port in sinks) + " },\n"
+                        for name, sinks in destinations.items())
+        lua = self.write("route.lua", ORTHANC_LUA % table)
+        storage = self.subfolder("storage")
+        config = self.write("orthanc.json", json.dumps({
+            "Name": "bench", "StorageDirectory": storage, "IndexDirectory": storage, "DicomPort": next(iter(self.ports.values())),
+            "DicomAet": "ORTHANC", "HttpServerEnabled": False, "Plugins": [], "LuaScripts": [lua],
+            "DicomModalities": modalities}, indent=2))
+        return [machine.find("Orthanc"), config]
+
+
+class Dcmtk(Called):
+    """storescp that executes storescu: for each instance, or (variant study) for each study, which is an association of load."""
+
+    program = "dcmtk"
+
+    def command(self, destinations):
+        send = f"{machine.find('storescu')} -aec SINK 127.0.0.1 {destinations['plain'][0]}"
+        if self.variant.get("study"):
+            how = ["--sort-conc-studies", "S", "--eostudy-timeout", "1",
+                   "--exec-on-eostudy", f"{send} +sd #p && rm -r #p"]
+        else:
+            how = ["--exec-on-reception", f"{send} #p/#f && rm #p/#f"]
+        return [machine.find("storescp"), "-od", self.subfolder("received"), *how, str(self.ports["plain"])]
+
+    def serves(self, destination, sinks):
+        return destination == "plain"
+
+
+def all_routers():
+    """Every router that rows can name."""
+    return [
+        Direct("direct"),
+        HAProxy("haproxy"),
+        HAProxy("haproxy-256k", bufsize=262144),
+        HAProxy("haproxy-splice", splice=True),
+        HAProxy("haproxy-splice-1m", splice=True, pipesize=1048576),
+        Nginx("nginx"),
+        Nginx("nginx-256k", buffer="256k"),
+        Hilum("hilum"),
+        Hilum("hilum-copy", zero_copy="false"),
+        Hilum("hilum-splice", zero_copy="true"),
+        Hilum("hilum-info", log="info"),
+        Orthanc("orthanc"),
+        Dcmtk("dcmtk"),
+        Dcmtk("dcmtk-study", study=True),
+    ]

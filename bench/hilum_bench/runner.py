@@ -1,0 +1,129 @@
+"""Runs inside the namespace: starts sinks and routers, runs the rounds, and tells what it does, a JSON object a line.
+
+    {"event": "left out", "router", "why"}
+    {"event": "sample", "row", "entry", "round", "figures": {...}}       round 0 warms up and counts system calls
+    {"event": "error", "row", "entry", "round", "why"}
+"""
+
+import json
+import os
+import resource
+import sys
+
+from . import measure, network, sample
+from .process import Failed, Ports
+from .routers import all_routers
+from .spread import rotated
+from .tools import Sink
+from .workloads import DESTINATIONS, SINKS, rows
+
+SPARE_DESCRIPTORS = 200
+
+
+class Stage:
+    """What is there for all samples of one namespace: folder, congestion control, sinks, routers."""
+
+    def __init__(self, folder, congestion):
+        self.folder, self.congestion = folder, congestion
+        self.ports = Ports()
+        self.sinks, self.routers = {}, {}
+
+    def start_sinks(self):
+        for name, settings in SINKS.items():
+            self.sinks[name] = Sink(self.folder, name, self.ports.take(), congestion=self.congestion, **settings)
+
+    def sinks_of(self, destination):
+        return [self.sinks[name] for name in DESTINATIONS[destination]]
+
+    def ways(self, router):
+        """The destinations that this router serves, with the ports of their sinks."""
+        ways = {name: [sink.port for sink in self.sinks_of(name)] for name in DESTINATIONS}
+        return {name: ports for name, ports in ways.items() if router.serves(name, ports)}
+
+    def start_router(self, router):
+        router.start(self.folder, self.ports, self.ways(router))
+        self.routers[router.name] = router
+
+    def fresh(self, router, connections):
+        """Another one like this, to `plain` alone, that holds so many connections."""
+        other = type(router)(router.name, **router.variant)
+        other.start(os.path.join(self.folder, "fresh"), self.ports, {"plain": [self.sinks["plain"].port]}, connections)
+        return other
+
+    def most_idle(self, router, wanted):
+        """As many associations as descriptors allow: a proxy has two for each, Hilum keeps none to the node."""
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return min(wanted, (limit - SPARE_DESCRIPTORS) // 2)
+
+    def end(self):
+        problems = []
+        for each in list(self.routers.values()) + list(self.sinks.values()):
+            try:
+                each.end()
+            except Failed as why:
+                problems.append(str(why))
+        return problems
+
+
+def tell(**event):
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+def run(plan):
+    """`plan`: congestion, folder, rows (keys), routers (names), rounds, profile. Returns nothing; tells."""
+    network.prepare(plan["congestion"], plan["folder"])
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    stage = Stage(plan["folder"], plan["congestion"])
+    try:
+        stage.start_sinks()
+        for router in all_routers():
+            if router.name in plan["routers"]:
+                start(stage, router)
+        for row in rows(plan["profile"]):
+            if row.key in plan["rows"]:
+                run_row(stage, row, row.rounds or plan["rounds"])
+    finally:
+        for why in stage.end():
+            tell(event="error", row=None, entry=None, round=None, why=why)
+
+
+def start(stage, router):
+    try:
+        stage.start_router(router)
+    except Failed as why:
+        router.end()
+        tell(event="error", row=None, entry=router.name, round=None, why=str(why))
+
+
+def run_row(stage, row, rounds):
+    entries = row.entries(stage.routers)
+    for number in range(rounds + 1):
+        for name, router, copies in rotated(entries, number):
+            one(stage, row, number, name, stage.routers[router], copies)
+
+
+def one(stage, row, number, name, router, copies):
+    try:
+        if not router.alive():
+            raise Failed(f"{router.name} has ended: {router.process.said()}")
+        seed = f"{row.key}-{name}-{number}".replace(" ", "-")
+        if number:
+            figures = sample.take(stage, row, router, copies, seed)
+        else:
+            figures = warm_up(stage, row, router, copies, seed)
+        tell(event="sample", row=row.key, entry=name, round=number, figures=figures)
+    except Failed as why:
+        tell(event="error", row=row.key, entry=name, round=number, why=str(why))
+
+
+def warm_up(stage, row, router, copies, seed):
+    """A sample that is not timed: perf is attached. Nothing of the router is warm before it."""
+    if row.kind != "rate":
+        return {}
+    with measure.Syscalls(router.pids, stage.folder) as calls:
+        figures = sample.take(stage, row, router, copies, seed)
+    if calls.count is None or router.store_and_forward:
+        return {}
+    return {"syscalls": calls.count, "bytes": figures["bytes"], "instances": figures["instances"]}

@@ -1,0 +1,160 @@
+"""One measurement: a router, a row, a round. What it gives is a flat dictionary of numbers; None is "not measured".
+
+Always: instances, bytes (of data sets, acknowledged), seconds, instances_per_s, gb_per_s; for a router also cpu_s, cpu_user_s,
+cpu_system_s, and machine_s, resident_bytes. GB is 10^9 bytes that load sent, however many destinations they go to.
+"""
+
+import time
+
+from . import measure
+from .process import Failed, pin, processors, wait_until
+from .tools import Idle, Load, arrived
+from .workloads import HEALTHY
+
+SETTLED_SECONDS = 0.01   # of processor time in SETTLED_PAUSE: less is at rest
+SETTLED_PAUSE = 0.1
+WARM_IDLE = 300
+
+
+class Meter:
+    """What router and machine use, from its making to stop()."""
+
+    def __init__(self, router):
+        self.router = router
+        self.usage, self.machine = measure.usage(router.pids), measure.machine_seconds()
+
+    def stop(self):
+        used = measure.usage(self.router.pids).since(self.usage)
+        figures = {"machine_s": measure.machine_seconds() - self.machine}
+        if self.router.pids:
+            figures |= {"cpu_s": used.total, "cpu_user_s": used.user, "cpu_system_s": used.system,
+                        "resident_bytes": measure.resident_bytes(self.router.pids)}
+        return figures
+
+
+def rate(stage, row, router, copies, seed):
+    """Load through the router to its sinks; everything must have arrived."""
+    destination, instances = row.destination(router.name, copies), row.instances(router.name)
+    sinks = stage.sinks_of(destination)
+    port, title = router.target(destination)
+    before = [sink.count() for sink in sinks]
+    meter = Meter(router)
+    load = Load(stage.folder, port, called=title, seed=seed, congestion=stage.congestion, size=row.size, count=instances,
+                pdu=row.pdu, associations=row.associations, per_association=row.per_association)
+    report = load.result(instances)
+    late = 0.0
+    if router.store_and_forward:
+        late = max(0.0, arrived(sinks, before, instances, 120) - load.ended)
+        settle(router)
+    figures = meter.stop()
+    for sink, count in zip(sinks, before):
+        check_sink(sink, count, sink.count(), instances, report["bytes"], router)
+    if report.get("congestion") != stage.congestion:
+        raise Failed(f"load's connection used {report.get('congestion')} and not {stage.congestion}")
+    seconds = report["seconds"] + late
+    return figures | {
+        "instances": instances, "bytes": report["bytes"], "seconds": seconds, "instances_per_s": instances / seconds,
+        "gb_per_s": report["bytes"] / seconds / 1e9, "answered_s": report["seconds"], "pdu": report["pdu"],
+        **{f"latency_{name}_us": report["latency_us"][name] for name in ("p50", "p99", "mean")},
+        "associate_p50_us": (report.get("associate_us") or {}).get("p50"),
+        "load_cpu_s": sum(report["cpu"].values()),
+    }
+
+
+def check_sink(sink, before, after, instances, size, router):
+    got = {key: after[key] - before[key] for key in ("instances", "bytes")}
+    faults = after.get("faults", 0) - before.get("faults", 0)
+    if faults or got["instances"] != instances:
+        raise Failed(f"{sink.name} got {got['instances']} instances of {instances}, with {faults} faults: {sink.said()}")
+    # Who stores may write a data set in another form, of another length.
+    if got["bytes"] != size and not router.store_and_forward:
+        raise Failed(f"{sink.name} got {got['bytes']} bytes of {size}")
+
+
+def settle(router):
+    """Waits until the router rests: what it does after the last instance has arrived belongs to it, too."""
+    def rests():
+        used = measure.usage(router.pids)
+        time.sleep(SETTLED_PAUSE)
+        return measure.usage(router.pids).since(used).total < SETTLED_SECONDS
+    wait_until(rests, f"{router.name} comes to rest", 30)
+
+
+def stalled(stage, row, router, _copies, seed):
+    """What healthy destinations get alone, and beside one that takes nothing any more."""
+    def healthy(name):
+        loads = [start_one(stage, row, router, destination, row.seconds, f"{seed}-{name}-{destination}")
+                 for destination in HEALTHY]
+        reports = [load.finish() for load in loads]
+        for load, report in zip(loads, reports):
+            load.check(report, None)
+        return sum(report["bytes"] / report["seconds"] for report in reports) / 1e9, reports
+    alone, _ = healthy("alone")
+    meter = Meter(router)
+    stuck = start_one(stage, row, router, "stalled", 3 * row.seconds, f"{seed}-stalled")
+    wait_stalled(stage.sinks_of("stalled")[0])
+    beside, reports = healthy("beside")
+    stuck.finish()
+    return meter.stop() | {
+        "instances": sum(report["instances"] for report in reports), "bytes": sum(report["bytes"] for report in reports),
+        "seconds": max(report["seconds"] for report in reports), "gb_per_s": beside, "alone_gb_per_s": alone,
+        "kept": beside / alone}
+
+
+def start_one(stage, row, router, destination, seconds, seed):
+    port, title = router.target(destination)
+    return Load(stage.folder, port, called=title, seed=seed, congestion=stage.congestion, size=row.size, pdu=row.pdu,
+                seconds=seconds).start()
+
+
+def wait_stalled(sink):
+    """Until the sink takes nothing any more, since it has begun to stall."""
+    first, last = sink.count()["associations"], None
+
+    def stands_still():
+        nonlocal last
+        now = sink.count()
+        still, last = last is not None and now["bytes"] == last["bytes"] and now["associations"] >= first, now
+        return still
+    wait_until(stands_still, f"{sink.name} stalls", 10, 0.1)
+
+
+def idle(stage, row, router, _copies, _seed):
+    """Resident memory for each idle association, of a router started for this. A few hundred warm it up first."""
+    count = stage.most_idle(router, row.count)
+    fresh = stage.fresh(router, count)
+    try:
+        port, _ = fresh.target("plain")
+        Idle(stage.folder, port, WARM_IDLE).end()
+        settle(fresh)
+        before, meter, start = measure.resident_bytes(fresh.pids), Meter(fresh), time.monotonic()
+        load = Idle(stage.folder, port, count)
+        seconds = time.monotonic() - start
+        settle(fresh)
+        figures, after = meter.stop(), measure.resident_bytes(fresh.pids)
+        load.end()
+    finally:
+        fresh.end()
+    return figures | {"associations": count, "seconds": seconds, "bytes_per_association": (after - before) / count,
+                      "resident_before_bytes": before}
+
+
+KINDS = {"rate": rate, "stalled": stalled, "idle": idle}
+
+
+def take(stage, row, router, copies, seed):
+    """One sample. With everything on one processor the router is moved there and back."""
+    near, far = processors()
+    if not row.one_cpu or not router.pids or not router.pinned:
+        return KINDS[row.kind](stage, row, router, copies, seed)
+    move(router, near)
+    try:
+        return KINDS[row.kind](stage, row, router, copies, seed)
+    finally:
+        move(router, far)
+
+
+def move(router, cpu):
+    for head in router.pids:
+        for pid in measure.family(head):
+            pin(pid, cpu)

@@ -1,0 +1,164 @@
+"""The rows: what is sent, how, to which destination, and which routers take part.
+
+All vary one thing at a time from the base: instances of 32 MiB in PDUs of 128 KiB on one association.
+"""
+
+from dataclasses import dataclass, field, replace
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+UNITS = (("GiB", GIB), ("MiB", MIB), ("KiB", KIB))
+
+# {destination: its sinks}. "copies N" goes to N sinks; the four of "stalled" stand for as many nodes.
+DESTINATIONS = {
+    "plain": ("plain",),
+    "copies-2": ("plain", "second"),
+    "copies-4": ("plain", "second", "third", "fourth"),
+    "refragmented": ("small-pdu",),
+    "nagle": ("nagle",),
+    "second": ("second",),
+    "third": ("third",),
+    "stalled": ("stalled",),
+}
+SINKS = {
+    "plain": {},
+    "second": {},
+    "third": {},
+    "fourth": {},
+    "small-pdu": {"max_pdu": 16 * KIB},
+    "nagle": {"nagle": True},
+    "stalled": {"stall_after": 4 * MIB},
+}
+HEALTHY = ("plain", "second", "third")
+
+BULK = ("direct", "haproxy", "haproxy-256k", "haproxy-splice", "haproxy-splice-1m", "nginx", "nginx-256k",
+        "hilum", "hilum-copy", "hilum-splice")
+PROXIES = ("direct", "haproxy", "haproxy-splice", "nginx", "hilum", "hilum-copy", "hilum-splice")
+SMALL = ("direct", "haproxy", "nginx", "hilum")
+OURS = ("hilum", "hilum-copy", "hilum-splice")
+SLOW = ("orthanc", "dcmtk", "dcmtk-study")
+
+
+def entry_name(router, copies=1):
+    """What a line of a row is called: the router, and to how many destinations it sends where rows differ in that."""
+    return router if copies == 1 else f"{router} x{copies}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One workload. `kind` says how it is measured (sample.py)."""
+
+    key: str
+    group: str
+    what: str
+    size: int = 32 * MIB
+    count: int = 48              # instances of a sample, for routers that forward as they receive
+    slow_count: int = 0          # for those that store, and start programs or jobs for each
+    pdu: int = 128 * KIB
+    associations: int = 1
+    per_association: int = 0     # 0: all on one
+    to: str = "plain"
+    copies: tuple = (1,)         # fan-out: an entry for each
+    kind: str = "rate"           # "rate", "stalled", "idle"
+    one_cpu: bool = False        # load, sink and router on one processor
+    seconds: float = 0           # of a sample that is limited by time
+    routers: tuple = PROXIES
+    only: tuple = ()             # congestion controls; empty: all
+    rounds: int = 0              # 0: as asked for
+    cost: float = 1.0            # seconds that a sample of a fast router is expected to take
+    slow_cost: float = 0.0
+    elsewhere: dict = field(default_factory=dict)  # {router: another destination than `to`}
+
+    def entries(self, routers):
+        """[(name, router, copies)] for those of `routers`, a list of names, that the row has."""
+        return [(entry_name(name, copies), name, copies) for copies in self.copies for name in self.routers
+                if name in routers]
+
+    def destination(self, router, copies=1):
+        return self.elsewhere.get(router, self.to) if copies == 1 else f"copies-{copies}"
+
+    def instances(self, router):
+        return self.slow_count if router in SLOW else self.count
+
+    def expected_seconds(self, router, copies=1):
+        return self.slow_cost if router in SLOW else self.cost * (1 + (copies - 1) / 2)
+
+    def described(self):
+        """The row in the words of a reader."""
+        text = [f"{in_units(self.size)} instances", f"{in_units(self.pdu)} PDUs"]
+        text.append("1 association" if self.associations == 1 else f"{self.associations} associations side by side")
+        if self.per_association == 1:
+            text.append("each for one instance")
+        return ", ".join(text)
+
+
+def in_units(size):
+    for unit, factor in UNITS:
+        if size >= factor and size % factor == 0:
+            return f"{size // factor} {unit}"
+    return f"{size} bytes"
+
+
+FULL = (
+    # What a GB costs, by the length of PDUs.
+    Row("pdu-16k", "PDU length", "PDUs of 16 KiB", pdu=16 * KIB, routers=BULK),
+    Row("pdu-128k", "PDU length", "the base", routers=BULK),
+    Row("pdu-1m", "PDU length", "PDUs of 1 MiB", pdu=MIB, routers=BULK),
+    # By the size of instances.
+    Row("size-8k", "instance size", "instances of 8 KiB", size=8 * KIB, count=8000, slow_count=150,
+        routers=SMALL + ("hilum-info",) + SLOW, slow_cost=5),
+    Row("size-512k", "instance size", "instances of 512 KiB", size=512 * KIB, count=3000, slow_count=100,
+        routers=PROXIES + SLOW, cost=1.2, slow_cost=5),
+    Row("size-1g", "instance size", "instances of 1 GiB", size=GIB, count=2, cost=1.4),
+    # By associations.
+    Row("associations-2", "associations", "2 associations", associations=2),
+    Row("associations-8", "associations", "8 associations", associations=8, routers=BULK),
+    Row("associations-16", "associations", "16 associations", associations=16),
+    Row("associations-200", "associations", "200 associations, instances of 8 MiB", size=8 * MIB, count=200,
+        associations=200, cost=1.5),
+    # Small instances.
+    Row("small-16", "small instances", "instances of 8 KiB on 16 associations", size=8 * KIB, count=24000,
+        slow_count=160, associations=16, routers=SMALL + ("hilum-info", "orthanc"), slow_cost=5),
+    Row("each-1", "an association each", "an association for each instance, one after the other", size=8 * KIB,
+        count=2500, per_association=1, routers=SMALL + ("hilum-info",)),
+    Row("each-32", "an association each", "an association for each instance, 32 side by side", size=8 * KIB, count=9600,
+        per_association=1, associations=32, routers=SMALL + ("hilum-info",)),
+    # Framing anew.
+    Row("refragmented", "framing anew", "the sink takes PDUs of 16 KiB; HAProxy passes 128 KiB through, to a sink that takes them",
+        to="refragmented", elsewhere={"haproxy": "plain"}, routers=("haproxy",) + OURS),
+    # Fan-out.
+    Row("copies", "fan-out", "to 1, 2 and 4 destinations", count=32, copies=(1, 2, 4), routers=OURS),
+    Row("copies-512k", "fan-out", "instances of 512 KiB to 1, 2 and 4 destinations", size=512 * KIB, count=1600,
+        slow_count=60, copies=(1, 2, 4), routers=("hilum", "orthanc"), slow_cost=4),
+    # What one takes from another.
+    Row("stalled", "a stalled destination", "3 associations to healthy sinks, without and with a fourth whose sink stalls",
+        size=512 * KIB, kind="stalled", seconds=1, routers=("direct", "haproxy", "hilum", "hilum-copy", "hilum-splice"),
+        cost=2.6),
+    Row("idle", "idle associations", "resident memory of 10,000 idle associations", size=8 * KIB, kind="idle", count=10000,
+        routers=("haproxy", "nginx", "hilum"), rounds=3, only=("cubic",), cost=5),
+    Row("latency", "latency", "instances of 8 KiB, everything on one processor", size=8 * KIB, count=6000, one_cpu=True,
+        routers=SMALL),
+    Row("nagle", "Nagle and delayed ACK", "a sink with Nagle's algorithm that delays acknowledgements; instances of 8 KiB",
+        size=8 * KIB, count=200, to="nagle", routers=("direct", "haproxy", "hilum"), rounds=3, only=("cubic",), cost=6),
+)
+
+# The short run: what the targets need, with fewer bytes and fewer routers.
+SHORT = {
+    "pdu-16k": {"routers": ("haproxy", "hilum", "hilum-copy")},
+    "pdu-128k": {"routers": ("direct", "haproxy", "haproxy-256k", "haproxy-splice", "hilum", "hilum-copy", "hilum-splice")},
+    "size-8k": {"routers": ("haproxy", "hilum", "orthanc"), "only": ("cubic",), "slow_count": 100, "slow_cost": 3},
+    "size-512k": {"routers": ("haproxy", "hilum", "orthanc"), "only": ("cubic",), "slow_count": 50, "slow_cost": 3},
+    "associations-8": {"routers": ("haproxy", "hilum", "hilum-copy", "hilum-splice")},
+    "small-16": {"routers": ("haproxy", "hilum"), "count": 16000},
+    "each-32": {"routers": ("haproxy", "hilum"), "count": 6400},
+    "refragmented": {},
+    "copies": {"copies": (1, 4), "count": 16},
+    "stalled": {"routers": ("haproxy", "hilum"), "only": ("cubic",)},
+    "idle": {"routers": ("haproxy", "hilum"), "rounds": 1},
+    "latency": {"routers": ("direct", "haproxy", "hilum"), "count": 3000},
+}
+
+
+def rows(profile):
+    if profile == "full":
+        return list(FULL)
+    return [replace(row, **SHORT[row.key]) for row in FULL if row.key in SHORT]
