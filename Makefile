@@ -2,7 +2,8 @@
 #
 #   make         build/hilum                        make test    installs what is missing, builds, runs every test
 #   make run     installs, builds, starts it        make asan, make tsan   the tests under sanitizers
-#   make check   every check but the tests          make bench, format, install, deps, fresh-test, clean
+#   make check   every check but the tests          make bench, bench-full, bench-deps
+#   make format, install, deps, fresh-test, clean
 
 MAKEFLAGS += --no-print-directory
 
@@ -48,6 +49,12 @@ quoted    = '$(subst ','\'',$(1))'
 object    = $(1:%.c=$(BUILD)/obj/%.o)
 PROGRAMS := $(TESTS:%.c=$(BUILD)/%)
 
+# What benchmarks send with and send to: bench/load*.c with lane*.c, bench/sink*.c; the other C files there serve both.
+BENCH_C    := $(sort $(wildcard bench/*.c))
+BENCH_LOAD := $(filter bench/load%.c bench/lane%.c,$(BENCH_C))
+BENCH_SINK := $(filter bench/sink%.c,$(BENCH_C))
+BENCH_BOTH := $(filter-out $(BENCH_LOAD) $(BENCH_SINK),$(BENCH_C))
+
 all: $(BUILD)/hilum
 
 $(BUILD)/hilum: $(call object,src/main.c) $(BUILD)/libhilum.a $(BUILD)/flags
@@ -65,6 +72,14 @@ $(PROGRAMS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libtests.a $(BUIL
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) $(LINK) -fno-lto $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
+bench-programs: $(BUILD)/bench/load $(BUILD)/bench/sink
+
+$(BUILD)/bench/load: $(call object,$(BENCH_LOAD) $(BENCH_BOTH)) $(BUILD)/libhilum.a
+$(BUILD)/bench/sink: $(call object,$(BENCH_SINK) $(BENCH_BOTH)) $(BUILD)/libhilum.a
+$(BUILD)/bench/load $(BUILD)/bench/sink:
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
@@ -76,7 +91,7 @@ $(BUILD)/flags $(BUILD)/sources: FORCE
 	@mkdir -p $(@D)
 	@echo $(call quoted,$(HELD)) | cmp -s - $@ || echo $(call quoted,$(HELD)) > $@
 
--include $(patsubst %.o,%.d,$(call object,src/main.c $(SOURCES) $(SHARED) $(TESTS)))
+-include $(patsubst %.o,%.d,$(call object,src/main.c $(SOURCES) $(SHARED) $(TESTS) $(BENCH_C)))
 
 # The targets that install packages build in a make of their own: what they build with may only just have come.
 PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -88,7 +103,7 @@ run:
 
 test:
 	tools/deps build test
-	$(MAKE) $(PARALLEL) all programs
+	$(MAKE) $(PARALLEL) all programs bench-programs
 	$(MAKE) run-tests
 
 asan:
@@ -103,18 +118,27 @@ unit: programs
 
 programs: $(PROGRAMS)
 
-# How fast, on this machine: docs/performance.md. One program a question; each prints a table and writes bench/results/.
+# How fast, on this machine, beside other routers: docs/bench.md. `bench` takes five minutes, `bench-full` half an hour; both
+# write bench/results/. Routers that are not installed are left out: bench-deps brings all of them.
 bench:
-	tools/deps build test
-	$(MAKE) $(PARALLEL) all
-	HILUM=$(abspath $(BUILD)/hilum) bench/stall
+	tools/deps build
+	$(MAKE) $(PARALLEL) all bench-programs
+	HILUM=$(abspath $(BUILD)/hilum) bench/run
+
+bench-full:
+	tools/deps build
+	$(MAKE) $(PARALLEL) all bench-programs
+	HILUM=$(abspath $(BUILD)/hilum) bench/run --full
+
+bench-deps:
+	tools/deps bench
 
 # setarch -R: the sanitizers of gcc 12 do not start on kernels that place memory more randomly than they expect.
-run-tests: $(BUILD)/hilum $(PROGRAMS)
+run-tests: $(BUILD)/hilum $(PROGRAMS) bench-programs
 	$(if $(SAN),setarch -R )env HILUM=$(abspath $(BUILD)/hilum) HILUM_SANITIZE=$(SAN) \
 	    tests/run $(PROGRAMS) --end-to-end tests/end_to_end/run
 
-C_FILES = $(SOURCES) $(HEADERS) $(wildcard src/main.c) $(TESTS) $(SHARED) $(wildcard tests/*/*.h tests/unit/*/*.h)
+C_FILES = $(SOURCES) $(HEADERS) $(wildcard src/main.c) $(TESTS) $(SHARED) $(wildcard tests/*/*.h tests/unit/*/*.h bench/*.[ch])
 
 check:
 	tools/deps build test check
@@ -154,5 +178,5 @@ fresh-test:
 clean:
 	rm -rf build
 
-.PHONY: all run test asan tsan unit programs bench run-tests check tidy format deps install fresh-test clean FORCE
+.PHONY: all bench-programs run test asan tsan unit programs bench run-tests check tidy format deps install fresh-test clean FORCE
 .DELETE_ON_ERROR:
