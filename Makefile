@@ -178,5 +178,5 @@ fresh-test:
 clean:
 	rm -rf build
 
-.PHONY: all bench-programs run test asan tsan unit programs bench run-tests check tidy format deps install fresh-test clean FORCE
+.PHONY: all bench-programs run test asan tsan unit programs bench bench-full bench-deps run-tests check tidy format deps install fresh-test clean FORCE
 .DELETE_ON_ERROR:
