@@ -72,11 +72,19 @@ static size_t on_stream_may_receive(struct stream *s)
     return association_may_receive(s->owner);
 }
 
+/* Who has several requests under way may send the next one whatever is answered. */
+static bool on_stream_is_amid(const struct stream *s)
+{
+    const struct association *a = s->owner;
+    return !a->is_established || a->window > 1 || association_is_amid(a);
+}
+
 static const struct stream_user stream_user = {
     .on_bytes = on_stream_bytes,
     .on_sent = on_stream_sent,
     .on_full = on_stream_full,
     .may_receive = on_stream_may_receive,
+    .is_amid = on_stream_is_amid,
     .on_lost = on_stream_lost,
     .on_closed = on_stream_closed,
 };

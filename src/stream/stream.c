@@ -105,6 +105,11 @@ static void deliver_own(struct stream *s, struct buf *own, uint32_t len)
         s->user->on_bytes(s, own, own->data, len);
 }
 
+static bool needs_acknowledging(const struct stream *s)
+{
+    return !s->is_closing && !s->is_lost && (!s->user->is_amid || s->user->is_amid(s));
+}
+
 static void on_received(struct io_op *op, enum io_error error, int64_t n)
 {
     struct stream *s = op->owner;
@@ -119,12 +124,12 @@ static void on_received(struct io_op *op, enum io_error error, int64_t n)
         uint32_t len;
         s->received_ms = io_now(s->io);
         s->received_bytes += (uint64_t)n;
-        if (n < SMALL_RECEIVE && !s->is_closing)
-            io_quick_ack(s->fd);
         if (own)
             deliver_own(s, own, (uint32_t)n);
         while ((b = io_received(s->io, op, &len)))
             deliver(s, b, len);
+        if (n < SMALL_RECEIVE && needs_acknowledging(s))
+            io_quick_ack(s->fd);
         receive_more(s);
     }
     buf_unref(&own);

@@ -21,6 +21,9 @@ struct stream;
 struct stream_user {
     /* len bytes at `at`, inside b. Take references to keep them. */
     void (*on_bytes)(struct stream *s, struct buf *b, uint8_t *at, uint32_t len);
+    /* After on_bytes: true if more has to come before anything is answered. The peer may be waiting for an acknowledgement to send it (Nagle's
+     * algorithm, quirk 15); else the acknowledgement goes with the answer, for nothing. May be NULL: true. */
+    bool (*is_amid)(const struct stream *s);
     /* n more bytes of the send queue are with the kernel. */
     void (*on_sent)(struct stream *s, size_t n);
     /* Receiving pauses because the user holds as much as it may. May be NULL. */
