@@ -21,6 +21,8 @@ struct outbound_pool *outbound_pool_new(const struct outbound_options *options)
     p->options = *options;
     TAILQ_INIT(&p->all);
     TAILQ_INIT(&p->waiting);
+    for (unsigned i = 0; i < OUTBOUND_USERS; i++)
+        TAILQ_INIT(&p->of_user[i]);
     p->knowledge = knowledge_new();
     struct permits_holder holder = {.io = options->io, .on_recall = on_recall, .owner = p};
     if (!p->knowledge || permits_register(options->permits, &holder) != OK) {
@@ -82,24 +84,34 @@ static const struct association_context *serves(const struct outbound *o, const 
     return association_find(&o->a, w->abstract_syntax, w->transfer_syntax);
 }
 
+void outbound_set_user(struct outbound *o, uint64_t user)
+{
+    struct outbound_pool *p = o->pool;
+    if (o->user == user)
+        return;
+    if (o->user != 0)
+        TAILQ_REMOVE(&p->of_user[o->user % OUTBOUND_USERS], o, user_link);
+    o->user = user;
+    TAILQ_INSERT_TAIL(&p->of_user[user % OUTBOUND_USERS], o, user_link);
+}
+
+/* The sender's own one first: with hundreds of senders it is not searched for among all. */
 bool outbound_serve_from_pool(struct outbound_pool *p, struct outbound_want *w)
 {
-    struct outbound *o, *best = NULL;
-    const struct association_context *context = NULL;
+    struct outbound *o;
+    const struct association_context *c = NULL;
     if (!w->abstract_syntax || w->fresh_only)
         return false;
-    TAILQ_FOREACH (o, &p->all, link) {
-        const struct association_context *c = serves(o, w);
-        if (!c || (best && o->user != w->user))
-            continue;
-        best = o;
-        context = c;
-        if (o->user == w->user)
+    TAILQ_FOREACH (o, &p->of_user[w->user % OUTBOUND_USERS], user_link)
+        if (o->user == w->user && (c = serves(o, w)))
             break;
-    }
-    if (!best)
+    if (!o)
+        TAILQ_FOREACH (o, &p->all, link)
+            if ((c = serves(o, w)))
+                break;
+    if (!o)
         return false;
-    outbound_hand_over(best, w, context);
+    outbound_hand_over(o, w, c);
     return true;
 }
 
@@ -114,7 +126,7 @@ void outbound_hand_over(struct outbound *o, struct outbound_want *w,
     struct outbound_exchange *x = w->exchange;
     io_timer_stop(o->pool->options.io, &o->linger);
     outbound_want_over(w);
-    o->user = w->user;
+    outbound_set_user(o, w->user);
     if (x) {
         o->is_used = true;
         o->outstanding++;
@@ -268,8 +280,8 @@ void outbound_abandon(struct outbound_exchange *x, const char *why)
 void outbound_forget_user(struct outbound_pool *p, uint64_t user)
 {
     struct outbound *o, *next;
-    for (o = TAILQ_FIRST(&p->all); o; o = next) {
-        next = TAILQ_NEXT(o, link);
+    for (o = TAILQ_FIRST(&p->of_user[user % OUTBOUND_USERS]); o; o = next) {
+        next = TAILQ_NEXT(o, user_link);
         if (o->user == user && o->is_private && is_idle(o))
             leave(o);
     }
@@ -279,6 +291,7 @@ void outbound_gone(struct outbound *o)
 {
     struct outbound_pool *p = o->pool;
     TAILQ_REMOVE(&p->all, o, link);
+    TAILQ_REMOVE(&p->of_user[o->user % OUTBOUND_USERS], o, user_link);
     io_timer_stop(p->options.io, &o->linger);
     config_unref(&o->config);
     free(o);

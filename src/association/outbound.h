@@ -101,6 +101,7 @@ struct outbound {
     struct outbound_exchange
         *next_told; /* on_sent goes round: the one to be told next, which may leave before */
     TAILQ_ENTRY(outbound) link;
+    TAILQ_ENTRY(outbound) user_link; /* with those of senders whose number ends alike */
 };
 
 struct outbound_options {

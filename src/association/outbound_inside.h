@@ -4,10 +4,13 @@
 
 #include "association/outbound.h"
 
+enum { OUTBOUND_USERS = 256 }; /* a power of two */
+
 struct outbound_pool {
     struct outbound_options options;
     struct knowledge *knowledge;
     TAILQ_HEAD(outbound_list, outbound) all;
+    TAILQ_HEAD(outbound_of_user, outbound) of_user[OUTBOUND_USERS]; /* all, by who used them last */
     TAILQ_HEAD(outbound_wants, outbound_want) waiting; /* for a permit, or until a node has room again */
     unsigned next_number;
     bool is_closing;
@@ -28,6 +31,8 @@ void outbound_leave_idle(struct outbound_pool *p, const struct permits *permits)
 bool outbound_is_wanted(struct outbound_pool *p, const struct permits *permits);
 void outbound_on_linger(struct io_timer *t);
 void outbound_gone(struct outbound *o);
+/* Belongs to this sender from now on. */
+void outbound_set_user(struct outbound *o, uint64_t user);
 
 /* outbound_open.c: off every list and timer. */
 void outbound_want_over(struct outbound_want *w);

@@ -267,7 +267,6 @@ static struct outbound *outbound_new(struct outbound_want *w)
     o->node = w->node;
     text_copy(o->calling, sizeof(o->calling), w->calling, strlen(w->calling));
     o->profile = w->profile;
-    o->user = w->user;
     o->is_private = w->is_private;
     o->next_id = 1;
     o->linger = (struct io_timer){.on_fire = outbound_on_linger, .owner = o};
@@ -317,6 +316,7 @@ static void open_new(struct outbound_want *w)
         o->permits = w->permits;
     }
     TAILQ_INSERT_TAIL(&p->all, o, link);
+    outbound_set_user(o, w->user);
     o->asked_window = request.has_async;
     o->opener = w;
     w->opening = o;
