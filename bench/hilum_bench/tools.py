@@ -51,9 +51,9 @@ class Sink(Speaker):
 class Load:
     """One run of the load generator. start(), then finish() gives its result, checked."""
 
-    def __init__(self, folder, port, seconds=120, **settings):
+    def __init__(self, folder, port, limit=60, **settings):
         self.command = [machine.LOAD, f"127.0.0.1:{port}", *options(cpu=processors()[0], **settings)]
-        self.log, self.limit = f"{folder}/load.log", seconds
+        self.log, self.limit = f"{folder}/load.log", limit
         self.cut = "seconds" in settings
 
     def start(self):
