@@ -13,8 +13,10 @@
 enum {
     ONE_FRAME_MAX_BYTES = 64 << 20,
     SIDE_MAX = 65535,
+    FRAME_PIXELS = 4 << 20, /* of a frame among several, about */
     FRAMES_TRIED = 64,
-    COLUMNS_TRIED = 2048,
+    COLUMNS_TRIED = 512,
+    REST_MAX = 5000, /* characters of LT are 10240 */
     PIXEL_BYTES = 2
 };
 
@@ -100,7 +102,7 @@ static void image(struct writer *w, struct instance *i, const struct geometry *g
 {
     const bool is_multi_frame = g->frames > 1;
     char frames[8];
-    snprintf(frames, sizeof frames, "%u", (unsigned)g->frames);
+    snprintf(frames, sizeof frames, "%-4u", (unsigned)g->frames); /* of one width */
     if (is_multi_frame)
         text(w, 0x00181063, "DS", "40");
     i->study_at = uid_place(w, 0x0020000D);
@@ -109,6 +111,7 @@ static void image(struct writer *w, struct instance *i, const struct geometry *g
     text(w, 0x00200011, "IS", "1");
     text(w, 0x00200013, "IS", "1");
     text(w, 0x00200020, "CS", "");
+    text(w, 0x00200060, "CS", "");
     begin(w, 0x00204000, "LT", (uint32_t)(g->rest * PIXEL_BYTES)); /* takes up what is too little for a row */
     octets_fill(w->out, '.', g->rest * PIXEL_BYTES);
     number(w, 0x00280002, 1);
@@ -143,20 +146,29 @@ static void write_head(struct instance *i, bool is_implicit, const struct geomet
     hilum_assert(!i->head.failed);
 }
 
-/* Tries sides and numbers of frames until little is left over. The number of frames keeps its digits: two. */
+static uint64_t square_root(uint64_t value)
+{
+    uint64_t root = 1;
+    while (root * root < value)
+        root++;
+    return root;
+}
+
+/* Tries sides of about a square, and numbers of frames, until little is left over. */
 static struct geometry find_geometry(uint64_t pixels, bool is_multi_frame)
 {
     struct geometry best = {.rest = UINT64_MAX};
-    const uint64_t first = is_multi_frame ? 256 : 16, frames_first = is_multi_frame ? 10 : 1;
+    const uint64_t frames_first = is_multi_frame ? pixels / FRAME_PIXELS + 2 : 1;
     const uint64_t frames_last = is_multi_frame ? frames_first + FRAMES_TRIED : 1;
+    const uint64_t first = square_root(pixels / frames_first);
     for (uint64_t columns = first; columns < first + COLUMNS_TRIED && best.rest; columns++) {
         for (uint64_t frames = frames_first; frames <= frames_last; frames++) {
             struct geometry g = {pixels / (columns * frames), columns, frames, pixels % (columns * frames)};
-            if (g.rows > 0 && g.rows <= SIDE_MAX && g.rest < best.rest)
+            if (g.rows > 0 && g.rest < best.rest)
                 best = g;
         }
     }
-    hilum_assert(best.rest != UINT64_MAX);
+    hilum_assert(best.rest < REST_MAX && best.columns <= SIDE_MAX);
     return best;
 }
 
@@ -169,7 +181,7 @@ void instance_build(struct instance *i, uint64_t bytes, bool is_implicit)
         .transfer_syntax = is_implicit ? DICOM_IMPLICIT_VR_LE : DICOM_EXPLICIT_VR_LE,
         .bytes = bytes,
     };
-    struct geometry none = {.rows = 1, .columns = 1, .frames = is_multi_frame ? 10 : 1};
+    struct geometry none = {.rows = 1, .columns = 1, .frames = is_multi_frame ? 2 : 1};
     write_head(i, is_implicit, &none); /* how long it is without the rest */
     struct geometry g = find_geometry((bytes - i->head.len) / PIXEL_BYTES, is_multi_frame);
     write_head(i, is_implicit, &g);

@@ -10,7 +10,7 @@
 #include "dicom/uid.h"
 #include "load.h"
 
-enum { ANNOUNCED_MAX_PDU = 64 << 10, COMPLAINTS_MAX = 20, CONTEXT_ID = 1, SMALL_READ_BYTES = 4 << 10 };
+enum { ANNOUNCED_MAX_PDU = 64 << 10, COMPLAINTS_MAX = 20 };
 
 static void complain(struct lane *l, const char *why)
 {
@@ -30,7 +30,7 @@ static void stand(struct lane *l)
 {
     if (!l->is_standing) {
         l->is_standing = true;
-        load_on_standing(l->load, l);
+        load_on_standing(l->load);
     }
 }
 
@@ -43,9 +43,6 @@ static void disconnect(struct lane *l)
     if (l->fd >= 0)
         close(l->fd);
     l->fd = -1;
-    for (unsigned i = 0; i < l->load->options.window && l->requests; i++)
-        if (l->requests[i].is_used && l->requests[i].is_counted)
-            l->load->due_answers--;
     requests_free(l);
     ul_free(&l->ul);
     octets_clear(&l->out);
@@ -125,7 +122,7 @@ static void ask(struct lane *l)
     hilum_assert(syntax && rq.contexts);
     *syntax = view_of(load->instance.transfer_syntax);
     rq.context_count = 1;
-    *rq.contexts = (struct pdu_context){.id = CONTEXT_ID,
+    *rq.contexts = (struct pdu_context){.id = LOAD_CONTEXT_ID,
                                         .abstract_syntax = view_of(load->instance.sop_class),
                                         .transfer_syntaxes = syntax,
                                         .transfer_syntax_count = 1};
@@ -141,6 +138,9 @@ static void open_connection(struct lane *l)
         lane_fail(l, strerror(errno));
         return;
     }
+    if (o->per_association || o->idle)
+        net_spread_source(l->fd, &load->to, load->opened);
+    load->opened++;
     ul_init(&l->ul, true);
     ask(l);
     l->connections++;
@@ -175,7 +175,7 @@ static void on_accepted(struct lane *l)
     struct load *load = l->load;
     const struct load_options *o = &load->options;
     const struct pdu_associate *ac = &l->ul.accept;
-    const struct pdu_context *context = pdu_associate_context(ac, CONTEXT_ID);
+    const struct pdu_context *context = pdu_associate_context(ac, LOAD_CONTEXT_ID);
     if (!context || context->result != PDU_CONTEXT_ACCEPTED) {
         lane_fault(l, "the presentation context was not accepted");
         return;

@@ -24,7 +24,6 @@ static void count(struct lane *l, const struct request *r, uint16_t status)
     struct load *load = l->load;
     const uint64_t now = now_ns();
     struct outcome *both[] = {&load->all, &load->titles[l->title]};
-    load->due_answers--;
     if (load->phase == LOAD_STOPPING && load->options.seconds_ns)
         return; /* it came after the time */
     load->statuses[status]++;
@@ -50,8 +49,8 @@ static void think(struct lane *l)
 
 static void on_answer(struct lane *l, const struct dimse_command *c)
 {
-    if (c->field != DIMSE_C_STORE_RSP) {
-        lane_fault(l, "something else came than a C-STORE-RSP");
+    if (c->field != DIMSE_C_STORE_RSP || dimse_has_data_set(c)) {
+        lane_fault(l, "something else came than a C-STORE-RSP without a data set");
         return;
     }
     struct request *r = find_request(l, c->responded_id);
@@ -85,6 +84,11 @@ void answers_on_data(struct lane *l, const struct pdu_event *e)
     const char *why;
     if (!(e->control & PDV_COMMAND)) {
         lane_fault(l, "a data set where only answers belong");
+        return;
+    }
+    if (e->context_id != LOAD_CONTEXT_ID || l->state != LANE_OPEN) {
+        lane_fault(l, l->state == LANE_OPEN ? "an answer in another presentation context"
+                                            : "an answer to a release");
         return;
     }
     octets_append(&l->answer, e->piece, e->piece_len);

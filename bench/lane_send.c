@@ -10,8 +10,7 @@
 enum {
     SLICES = 512,
     TURN_BYTES = 1 << 20, /* that one call may take, so that lanes have their turns */
-    CONTEXT_ID = 1,
-    PLACE = '#', /* stands where a SOP Instance UID will be */
+    PLACE = '#',          /* stands where a SOP Instance UID will be */
 };
 
 /* The command set, with places for message id and SOP Instance UID, whose widths do not change. */
@@ -47,8 +46,8 @@ void requests_begin(struct lane *l)
     instance_uid(l->head + i->study_at, INSTANCE_UID_STUDY, load->seed, l->index, l->connections);
     instance_uid(l->head + i->series_at, INSTANCE_UID_SERIES, load->seed, l->index, l->connections);
     const struct view command = {l->command_bytes.data, l->command_bytes.len}, head = {l->head, i->head.len};
-    part_init(&l->command, command, NULL, command.len, l->fragment, CONTEXT_ID, PDV_COMMAND);
-    part_init(&l->data, head, load->block, i->bytes, l->fragment, CONTEXT_ID, 0);
+    part_init(&l->command, command, NULL, command.len, l->fragment, LOAD_CONTEXT_ID, PDV_COMMAND);
+    part_init(&l->data, head, load->block, i->bytes, l->fragment, LOAD_CONTEXT_ID, 0);
 }
 
 void requests_free(struct lane *l)
@@ -92,7 +91,6 @@ static void begin(struct lane *l)
         struct outcome *title = &load->titles[l->title];
         if (l->left != UINT64_MAX)
             l->left--;
-        load->due_answers++;
         if (!load->all.first_ns) {
             load->all.first_ns = r->start_ns;
             load->cpu_start = cpu_now();

@@ -22,6 +22,7 @@ enum {
     LOAD_TITLES_MAX = 1024,
     LOAD_WINDOW_MAX = 256,
     LOAD_STATUSES = 1 << 16,
+    LOAD_CONTEXT_ID = 1, /* the one presentation context of each association */
 };
 
 struct load_options {
@@ -35,7 +36,6 @@ struct load_options {
     uint16_t window;
     uint64_t think_ns;
     const char *calling;
-    char *called; /* the list, cut into titles */
     const char *titles[LOAD_TITLES_MAX];
     uint32_t title_count;
     bool is_implicit, has_nagle, is_by_title;
@@ -83,8 +83,8 @@ struct load {
     uint64_t *statuses;     /* LOAD_STATUSES counters */
     struct samples latency, associate;
     uint64_t failures, faults;
+    uint64_t opened;       /* connections, so far */
     uint64_t associated;   /* associations that were accepted */
-    uint64_t due_answers;  /* counted requests whose answer has not come */
     uint32_t fragment_max; /* the longest that was used */
     char congestion[CONGESTION_BYTES];
     struct cpu cpu_start, cpu;
@@ -139,7 +139,6 @@ struct lane {
     uint16_t window, outstanding;
     uint32_t fragment;
     struct octets answer; /* command set on its way in */
-    uint8_t answer_context;
 };
 
 /* lane.c: the association. */
@@ -170,8 +169,8 @@ void answers_on_data(struct lane *l, const struct pdu_event *piece);
 
 /* load_run.c */
 void load_run(struct load *load);
-/* A lane stands at the start line, or has ended. */
-void load_on_standing(struct load *load, struct lane *l);
+/* A lane stands at the start line. One that has ended is no longer waited for, so it counts here too. */
+void load_on_standing(struct load *load);
 void load_on_ended(struct load *load);
 
 /* load_result.c: the JSON; the exit status that goes with it. */

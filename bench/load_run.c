@@ -19,6 +19,14 @@ struct run {
     bool is_told;        /* idle: that all stand */
 };
 
+static void tell_idle(const struct load *load, const char *event)
+{
+    printf("{\"event\":\"%s\",\"open\":%u,\"failures\":%llu,\"faults\":%llu}\n", event,
+           load->lane_count - load->ended, (unsigned long long)load->failures,
+           (unsigned long long)load->faults);
+    fflush(stdout);
+}
+
 static void begin_counting(struct run *r)
 {
     struct load *load = r->load;
@@ -31,6 +39,8 @@ static void begin_counting(struct run *r)
 static void begin_stopping(struct run *r)
 {
     struct load *load = r->load;
+    if (load->options.idle)
+        tell_idle(load, "end");
     load->phase = LOAD_STOPPING;
     load->cpu = cpu_since(load->cpu_start);
     r->end_ns = now_ns() + GRACE_NS;
@@ -43,24 +53,14 @@ static void begin_stopping(struct run *r)
     }
 }
 
-void load_on_standing(struct load *load, struct lane *l)
+void load_on_standing(struct load *load)
 {
-    (void)l;
     load->standing++;
 }
 
 void load_on_ended(struct load *load)
 {
     load->ended++;
-}
-
-static void tell_idle(struct run *r)
-{
-    const struct load *load = r->load;
-    r->is_told = true;
-    printf("{\"event\":\"idle\",\"open\":%u,\"failures\":%llu}\n", load->lane_count - load->ended,
-           (unsigned long long)load->failures);
-    fflush(stdout);
 }
 
 /* What time and standing lanes bring about. False: all is over. */
@@ -74,8 +74,10 @@ static bool advance(struct run *r, uint64_t now)
         lane_wake(l);
     }
     const bool is_standing = load->standing == load->lane_count;
-    if (load->options.idle && is_standing && !r->is_told)
-        tell_idle(r);
+    if (load->options.idle && is_standing && !r->is_told) {
+        r->is_told = true;
+        tell_idle(load, "idle");
+    }
     if (load->phase == LOAD_WARMING && !load->options.idle &&
         (is_standing || (r->end_ns && now >= r->end_ns)))
         begin_counting(r);

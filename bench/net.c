@@ -14,7 +14,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096, HOST_BYTES = 256 };
+enum { BACKLOG = 4096, HOST_BYTES = 256, SOURCES = 16 };
 
 _Noreturn void net_fail(const char *program, const char *what, const char *why)
 {
@@ -75,6 +75,21 @@ int net_socket(const struct address *to, const char *congestion, bool leave_nagl
     if (congestion)
         set_congestion(fd, congestion); /* it was tried at the start */
     return fd;
+}
+
+void net_spread_source(int fd, const struct address *to, uint64_t n)
+{
+    struct sockaddr_in from;
+    const int on = 1;
+    if (to->at.ss_family != AF_INET)
+        return;
+    memcpy(&from, &to->at, sizeof from);
+    if (ntohl(from.sin_addr.s_addr) >> IN_CLASSA_NSHIFT != IN_LOOPBACKNET)
+        return;
+    from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)(n % SOURCES));
+    from.sin_port = 0;
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    bind(fd, (const struct sockaddr *)&from, sizeof from);
 }
 
 bool net_has_congestion(const char *name)

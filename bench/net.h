@@ -35,6 +35,12 @@ int net_listen(const char *program, uint16_t port, const char *congestion, uint1
 /* A non-blocking socket for an address, with the options; -1 and errno. */
 int net_socket(const struct address *to, const char *congestion, bool leave_nagle);
 
+/*
+ * Lets connection number n come from one of several loopback addresses, if it goes to one. From a single address, ports would run
+ * out where tens of thousands of connections stand or have just ended. Best effort: else it comes from where it would.
+ */
+void net_spread_source(int fd, const struct address *to, uint64_t n);
+
 /* True if the system has this congestion control and lets us use it. */
 bool net_has_congestion(const char *name);
 void net_congestion_of(int fd, char out[CONGESTION_BYTES]);

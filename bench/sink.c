@@ -248,6 +248,9 @@ int main(int argc, char **argv)
     while ((c = TAILQ_FIRST(&s.open)))
         connection_free(c);
     close(listener);
+    close(signals);
+    close(s.epoll);
+    octets_free(&s.scratch);
     free(s.buffer);
     return EXIT_SUCCESS;
 }

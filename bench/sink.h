@@ -52,6 +52,7 @@ struct sink {
     struct connections waiting; /* for a request or for the peer to close: ARTIM, oldest first */
     struct connections slow;    /* have read what they may for now */
     struct answers late;        /* rising by when they are due */
+    struct octets scratch;      /* of answers that go at once */
     uint64_t accepted;          /* connections so far */
     uint64_t slow_due_ns;
 };

@@ -206,6 +206,8 @@ static void on_indication(struct connection *c, const struct ul_outcome *o)
     case UL_RELEASE_COLLISION:
         if (c->in.has_command || c->in.command_bytes.len)
             connection_complain(c, "release in the middle of a message");
+        if (c->outstanding)
+            connection_complain(c, "release before all answers were there");
         ul_local(&c->ul, UL_EVT14, &c->out);
         start_artim(c);
         break;
@@ -286,6 +288,8 @@ static ssize_t read_piece(struct connection *c, size_t *wanted_out)
         wanted = r->pdv_left;
     else if (c->is_bulk)
         wanted = BULK_READ_BYTES + (is_in_pdv && r->pdv_left < DROP_MIN_BYTES ? r->pdv_left : 0);
+    if (c->sink->options.has_stall && c->sink->options.stall_after - c->data_bytes < wanted)
+        wanted = c->sink->options.stall_after - c->data_bytes; /* above 0, or it would be stalled */
     wanted = allowed(c, wanted);
     *wanted_out = wanted;
     if (wanted == 0)

@@ -92,6 +92,9 @@ static void answer(struct connection *c)
     else if (request->field != DIMSE_C_ECHO_RQ)
         status = DIMSE_STATUS_UNRECOGNISED_OPERATION;
     a.store_bytes = c->in.bytes;
+    if (!o->late_ns)
+        a.command = c->sink->scratch;
+    octets_clear(&a.command);
     dimse_response_to(request, status, NULL, &response);
     dimse_write(&response, &a.command);
     hilum_assert(!a.command.failed);
@@ -101,7 +104,7 @@ static void answer(struct connection *c)
         queue_answer(c, &a);
     } else {
         send_answer(c, &a);
-        octets_free(&a.command);
+        c->sink->scratch = a.command; /* its memory serves the next */
     }
 }
 
