@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/log.h"
+
 /* No stdio stream and no allocation: whatever broke may have broken those too. */
 _Noreturn void hilum_assert_failed(const char *file, int line, const char *text)
 {
@@ -13,6 +15,7 @@ _Noreturn void hilum_assert_failed(const char *file, int line, const char *text)
         len = (int)sizeof(message) - 1;
         message[len - 1] = '\n';
     }
+    log_flush(); /* what led to it */
     if (len > 0) {
         ssize_t written = write(STDERR_FILENO, message, (size_t)len);
         (void)written; /* nobody is left to tell */

@@ -15,6 +15,19 @@ enum {
     TAIL_BYTES = 32,       /* kept free for closing a line that was cut */
 };
 
+/* Lines of a thread that gathers them, PIPE_BUF at most in all. */
+static _Thread_local struct {
+    char at[LINE_MAX_BYTES];
+    size_t len;
+    bool is_on;
+} batch;
+
+/* The second that `date` names; lines come many a second. */
+static _Thread_local struct {
+    time_t second;
+    char date[32];
+} clock_face;
+
 static _Atomic int current_level = LOG_INFO;
 static _Atomic int current_format = LOG_LOGFMT;
 
@@ -58,30 +71,65 @@ static bool needs_quotes(const char *text, size_t len)
     return len == 0;
 }
 
+static bool needs_escape(unsigned char c)
+{
+    return c == '"' || c == '\\' || c < ' ' || c > '~';
+}
+
+static void put_escape(struct line *line, unsigned char c)
+{
+    char unit[8];
+    int n;
+    if (c == '"' || c == '\\') {
+        n = snprintf(unit, sizeof(unit), "\\%c", c);
+    } else {
+        n = snprintf(unit, sizeof(unit), line->is_json ? "\\u00%02x" : "\\x%02x", c);
+    }
+    put(line, unit, (size_t)n);
+}
+
+/* As much as there is room for. */
+static void put_plain(struct line *line, const char *text, size_t len)
+{
+    size_t room = LINE_MAX_BYTES - TAIL_BYTES - line->len;
+    put(line, text, len < room ? len : room);
+    line->is_cut = len > room;
+}
+
 static void put_escaped(struct line *line, const char *text, size_t len)
 {
-    for (size_t i = 0; i < len && !line->is_cut; i++) {
-        unsigned char c = (unsigned char)text[i];
-        char unit[8];
-        int n;
-        if (c == '"' || c == '\\') {
-            n = snprintf(unit, sizeof(unit), "\\%c", c);
-        } else if (c < ' ' || c > '~') {
-            n = snprintf(unit, sizeof(unit), line->is_json ? "\\u00%02x" : "\\x%02x", c);
-        } else {
-            unit[0] = (char)c;
-            n = 1;
+    size_t i = 0;
+    while (i < len && !line->is_cut) {
+        size_t from = i;
+        while (i < len && !needs_escape((unsigned char)text[i])) {
+            i++;
         }
-        put(line, unit, (size_t)n);
+        put_plain(line, text + from, i - from);
+        if (i < len && !line->is_cut) {
+            put_escape(line, (unsigned char)text[i++]);
+        }
     }
 }
 
 static bool put_key(struct line *line, const char *key, bool is_quoted)
 {
     char text[128];
-    int n = snprintf(text, sizeof(text), line->is_json ? ",\"%s\":%s" : " %s=%s", key, is_quoted ? "\"" : "");
-    hilum_assert(n > 0 && n < (int)sizeof(text)); /* keys are ours, and short */
-    return put(line, text, (size_t)n);
+    size_t len = strlen(key), n = 0;
+    hilum_assert(len < sizeof(text) - 5); /* keys are ours, and short */
+    text[n++] = line->is_json ? ',' : ' ';
+    if (line->is_json) {
+        text[n++] = '"';
+    }
+    memcpy(text + n, key, len);
+    n += len;
+    if (line->is_json) {
+        text[n++] = '"';
+    }
+    text[n++] = line->is_json ? ':' : '=';
+    if (is_quoted) {
+        text[n++] = '"';
+    }
+    return put(line, text, n);
 }
 
 static void put_text_field(struct line *line, const char *key, const char *text, size_t len)
@@ -113,15 +161,17 @@ static void put_field(struct line *line, const struct log_field *field)
 static void put_head(struct line *line, enum log_level level)
 {
     struct timespec now;
-    struct tm utc;
     hilum_assert(clock_gettime(CLOCK_REALTIME, &now) == 0);
-    hilum_assert(gmtime_r(&now.tv_sec, &utc));
-    char date[32];
-    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &utc);
+    if (now.tv_sec != clock_face.second) {
+        struct tm utc;
+        hilum_assert(gmtime_r(&now.tv_sec, &utc));
+        strftime(clock_face.date, sizeof(clock_face.date), "%Y-%m-%dT%H:%M:%S", &utc);
+        clock_face.second = now.tv_sec;
+    }
     char head[96];
     int n = snprintf(head, sizeof(head),
                      line->is_json ? "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\"" : "time=%s.%03ldZ level=%s",
-                     date, now.tv_nsec / 1000000, level_names[level]);
+                     clock_face.date, now.tv_nsec / 1000000, level_names[level]);
     put(line, head, (size_t)n);
 }
 
@@ -134,6 +184,45 @@ void log_configure(enum log_level level, enum log_format format)
 bool log_enabled(enum log_level level)
 {
     return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
+}
+
+static void write_out(const char *bytes, size_t len)
+{
+    ssize_t written;
+    do {
+        written = write(STDERR_FILENO, bytes, len);
+    } while (written < 0 && errno == EINTR); /* a line that cannot be written has nowhere to go */
+}
+
+void log_gather(void)
+{
+    batch.is_on = true;
+}
+
+void log_flush(void)
+{
+    if (batch.len > 0) {
+        int saved_errno = errno;
+        write_out(batch.at, batch.len);
+        batch.len = 0;
+        errno = saved_errno;
+    }
+}
+
+static void emit(const struct line *line, enum log_level level)
+{
+    if (batch.len + line->len > sizeof(batch.at)) {
+        log_flush();
+    }
+    if (!batch.is_on) {
+        write_out(line->at, line->len);
+        return;
+    }
+    memcpy(batch.at + batch.len, line->at, line->len);
+    batch.len += line->len;
+    if (level <= LOG_WARN) {
+        log_flush();
+    }
 }
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t count)
@@ -153,10 +242,6 @@ void log_write(enum log_level level, const char *event, const struct log_field *
         put_tail(&line, line.is_json ? ",\"cut\":1" : " cut=1");
     }
     put_tail(&line, line.is_json ? "}\n" : "\n");
-
-    ssize_t written;
-    do {
-        written = write(STDERR_FILENO, line.at, line.len);
-    } while (written < 0 && errno == EINTR);
-    errno = saved_errno; /* a line that cannot be written has nowhere to go */
+    emit(&line, level);
+    errno = saved_errno;
 }

@@ -1,5 +1,5 @@
 /*
- * One line an event on stderr, logfmt or JSON, written by one write(2), so that lines of several threads never mix.
+ * One line an event on stderr, logfmt or JSON, each whole in one write(2), so that lines of several threads never mix.
  *
  *   time=2026-03-01T10:00:00.123Z level=info event="association accepted" assoc=w1-17 calling=CT1 ...
  *
@@ -39,6 +39,11 @@ static inline const char *log_text_or_empty(const void *text)
 
 void log_configure(enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level);
+/* From now on this thread's lines wait for log_flush, many in one write; those of LOG_WARN and worse, and those before them, do not
+ * wait. A thread that gathers must flush before it sleeps. */
+void log_gather(void);
+void log_flush(void);
+
 void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t count);
 
 /* `level` and `event`, then any number of LOG_* fields. Fields are not evaluated when the level is off. */

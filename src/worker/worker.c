@@ -50,8 +50,11 @@ static void *worker_main(void *arg)
     bool is_adopted = io_adopt(w->io) == OK;
     w->is_started = is_adopted;
     sem_post(&w->has_tried);
-    while (is_adopted && !is_finished(w))
+    log_gather();
+    while (is_adopted && !is_finished(w)) {
         io_run(w->io);
+        log_flush();
+    }
     return NULL;
 }
 
