@@ -167,6 +167,8 @@ void io_receive(struct io *io, struct io_op *op, int fd, size_t max_bytes)
     sqe->buf_group = 0;
     if (is_bundle)
         sqe->ioprio |= 1U << 4; /* IORING_RECVSEND_BUNDLE */
+    if (op->is_drained)         /* an attempt that finds nothing costs as much as one that does */
+        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
     io_uring_sqe_set_data(sqe, op);
 }
 

@@ -45,6 +45,7 @@ struct io_op {
     bool is_pending;
     /* private to io/ */
     uint8_t kind;
+    bool is_drained; /* a receive has taken all that had come */
     int system_error;
     struct io *io;
     void *frame;
