@@ -13,8 +13,10 @@
 enum {
     ONE_FRAME_MAX_BYTES = 64 << 20,
     SIDE_MAX = 65535,
-    FRAME_PIXELS = 4 << 20, /* of a frame among several, about */
-    FRAMES_TRIED = 64,
+    FRAME_PIXELS = 16 << 20, /* of a frame among several, at most about */
+    FRAMES_MIN = 10,         /* two digits always, so that the head keeps its length */
+    FRAMES_MAX = 99,
+    FRAMES_TRIED = 30,
     COLUMNS_TRIED = 512,
     REST_MAX = 5000, /* characters of LT are 10240 */
     PIXEL_BYTES = 2
@@ -102,7 +104,7 @@ static void image(struct writer *w, struct instance *i, const struct geometry *g
 {
     const bool is_multi_frame = g->frames > 1;
     char frames[8];
-    snprintf(frames, sizeof frames, "%-4u", (unsigned)g->frames); /* of one width */
+    snprintf(frames, sizeof frames, "%u", (unsigned)g->frames);
     if (is_multi_frame)
         text(w, 0x00181063, "DS", "40");
     i->study_at = uid_place(w, 0x0020000D);
@@ -158,8 +160,13 @@ static uint64_t square_root(uint64_t value)
 static struct geometry find_geometry(uint64_t pixels, bool is_multi_frame)
 {
     struct geometry best = {.rest = UINT64_MAX};
-    const uint64_t frames_first = is_multi_frame ? pixels / FRAME_PIXELS + 2 : 1;
-    const uint64_t frames_last = is_multi_frame ? frames_first + FRAMES_TRIED : 1;
+    uint64_t frames_first = 1, frames_last = 1;
+    if (is_multi_frame) {
+        frames_first = FRAMES_MIN + pixels / FRAME_PIXELS;
+        if (frames_first > FRAMES_MAX - FRAMES_TRIED)
+            frames_first = FRAMES_MAX - FRAMES_TRIED;
+        frames_last = frames_first + FRAMES_TRIED;
+    }
     const uint64_t first = square_root(pixels / frames_first);
     for (uint64_t columns = first; columns < first + COLUMNS_TRIED && best.rest; columns++) {
         for (uint64_t frames = frames_first; frames <= frames_last; frames++) {
@@ -181,7 +188,7 @@ void instance_build(struct instance *i, uint64_t bytes, bool is_implicit)
         .transfer_syntax = is_implicit ? DICOM_IMPLICIT_VR_LE : DICOM_EXPLICIT_VR_LE,
         .bytes = bytes,
     };
-    struct geometry none = {.rows = 1, .columns = 1, .frames = is_multi_frame ? 2 : 1};
+    struct geometry none = {.rows = 1, .columns = 1, .frames = is_multi_frame ? FRAMES_MIN : 1};
     write_head(i, is_implicit, &none); /* how long it is without the rest */
     struct geometry g = find_geometry((bytes - i->head.len) / PIXEL_BYTES, is_multi_frame);
     write_head(i, is_implicit, &g);

@@ -89,7 +89,7 @@ void net_spread_source(int fd, const struct address *to, uint64_t n)
     from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)(n % SOURCES));
     from.sin_port = 0;
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    bind(fd, (const struct sockaddr *)&from, sizeof from);
+    (void)bind(fd, (const struct sockaddr *)&from, sizeof from);
 }
 
 bool net_has_congestion(const char *name)

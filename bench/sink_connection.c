@@ -259,13 +259,14 @@ static size_t allowed(struct connection *c, size_t wanted)
     if (!rate || c->ul.state != UL_STA6)
         return wanted;
     uint64_t now = now_ns();
-    int64_t most = (int64_t)(rate / 50 + 1); /* 20 ms of it may be saved up */
+    const int64_t most = (int64_t)(rate / 50 + 1),
+                  least = most / 4 + 1; /* 20 ms of it may be saved up; 5 ms and less is no read */
     int64_t more = (int64_t)((double)(now - c->allowed_ns) * (double)rate / 1e9);
     if (more > 0) {
         c->allowed_ns = now;
         c->allowance = c->allowance + more < most ? c->allowance + more : most;
     }
-    return c->allowance <= 0 ? 0 : (size_t)c->allowance < wanted ? (size_t)c->allowance : wanted;
+    return c->allowance < least ? 0 : (size_t)c->allowance < wanted ? (size_t)c->allowance : wanted;
 }
 
 static void pause_reading(struct connection *c)
@@ -288,7 +289,8 @@ static ssize_t read_piece(struct connection *c, size_t *wanted_out)
         wanted = r->pdv_left;
     else if (c->is_bulk)
         wanted = BULK_READ_BYTES + (is_in_pdv && r->pdv_left < DROP_MIN_BYTES ? r->pdv_left : 0);
-    if (c->sink->options.has_stall && c->sink->options.stall_after - c->data_bytes < wanted)
+    if (c->ul.state == UL_STA6 && c->sink->options.has_stall &&
+        c->sink->options.stall_after - c->data_bytes < wanted)
         wanted = c->sink->options.stall_after - c->data_bytes; /* above 0, or it would be stalled */
     wanted = allowed(c, wanted);
     *wanted_out = wanted;

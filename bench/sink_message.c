@@ -142,7 +142,11 @@ static void on_command_end(struct connection *c)
         return;
     }
     in->has_command = true;
-    if (in->command.field == DIMSE_C_STORE_RQ && !dimse_has_data_set(&in->command)) {
+    const uint32_t uids = DIMSE_HAS_AFFECTED_CLASS | DIMSE_HAS_AFFECTED_INSTANCE;
+    const bool is_store = in->command.field == DIMSE_C_STORE_RQ;
+    if (is_store && (in->command.has & uids) != uids) {
+        connection_fault(c, "a C-STORE-RQ without its SOP Class or Instance UID");
+    } else if (is_store && !dimse_has_data_set(&in->command)) {
         connection_fault(c, "a C-STORE-RQ without a data set");
     } else if (!dimse_has_data_set(&in->command)) {
         answer(c);
