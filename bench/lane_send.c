@@ -22,7 +22,7 @@ static void write_command(struct lane *l)
         .has = DIMSE_HAS_AFFECTED_CLASS | DIMSE_HAS_FIELD | DIMSE_HAS_MESSAGE_ID | DIMSE_HAS_PRIORITY |
                DIMSE_HAS_DATA_SET_TYPE | DIMSE_HAS_AFFECTED_INSTANCE,
         .field = DIMSE_C_STORE_RQ,
-        .message_id = 0x2323,
+        .message_id = 1,
         .data_set_type = DIMSE_DATA_SET,
         .affected_class = view_of(l->load->instance.sop_class),
         .affected_instance = {(const uint8_t *)place, sizeof place},

@@ -166,7 +166,7 @@ static void on_time(struct sink *s, uint64_t now)
     struct connection *c;
     answers_send_due(s, now);
     while ((c = TAILQ_FIRST(&s->waiting)) && c->artim_due_ns <= now)
-        connection_expire(c);
+        connection_free(c); /* its peer had its time */
     if (TAILQ_EMPTY(&s->slow) || s->slow_due_ns > now)
         return;
     const struct connection *last =

@@ -114,8 +114,6 @@ void connection_fault(struct connection *c, const char *why);
 void connection_complain(struct connection *c, const char *why);
 /* Reads on where --bytes-per-second had stopped it. */
 void connection_read_on(struct connection *c);
-/* Its peer had its time. */
-void connection_expire(struct connection *c);
 
 /* sink_message.c */
 void message_on_data(struct connection *c, const struct pdu_event *piece);

@@ -367,11 +367,6 @@ void connection_on_event(struct connection *c, uint32_t events)
     settle(c);
 }
 
-void connection_expire(struct connection *c)
-{
-    connection_free(c);
-}
-
 void connection_accept(struct sink *s, int fd)
 {
     struct connection *c = calloc(1, sizeof *c);

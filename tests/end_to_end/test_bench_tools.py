@@ -119,7 +119,8 @@ class Sending(BenchCase):
 
     def test_figures_agree_with_each_other(self):
         sink = self.bench_sink()
-        result = self.load(sink, "--size", "64KiB", "--count", 200, "--associations", 2, "--cpu", 0)
+        result = self.load(sink, "--size", "64KiB", "--count", 200, "--associations", 2, "--cpu",
+                           min(os.sched_getaffinity(0)))
         self.assertAlmostEqual(result["instances_per_s"] * result["seconds"], 200, delta=1)
         self.assertAlmostEqual(result["gb_per_s"] * result["seconds"] * 1e9 / result["bytes"], 1, delta=0.01)
         for times in (result["latency_us"], result["associate_us"]):
@@ -139,7 +140,7 @@ class Sending(BenchCase):
         self.assertEqual(self.load(sink, "--size", "8KiB", "--count", 5, "--seconds", 60)["instances"], 5)
         result = self.load(sink, "--size", "8KiB", "--count", 4_000_000_000, "--seconds", 0.3)
         self.assertGreater(result["instances"], 5)
-        self.assertLess(result["seconds"], 0.31)
+        self.assertLess(result["seconds"], 0.3 + 0.5 * SLOW)
         self.assert_clean(sink, aborts=0)
 
     def test_PDUs_are_no_longer_than_asked_for_and_taken(self):
@@ -288,7 +289,7 @@ class Misbehaviour(BenchCase):
         good, bad = self.bench_sink(), self.bench_sink("--stall-after", "1MiB")
         gateway = self.gateway(node("good", good), node("bad", bad), route("g", to="good", when={"called": "GOOD"}),
                                route("b", to="bad", when={"called": "BAD"}))
-        result = self.load(gateway, "--size", "512KiB", "--seconds", 0.5, "--associations", 4, "--called",
+        result = self.load(gateway, "--size", "512KiB", "--seconds", 1, "--associations", 4, "--called",
                            "GOOD,GOOD,GOOD,BAD", "--result-by-title")
         bad.close()  # or the gateway would wait for it when it ends
         self.assertGreater(result["titles"]["GOOD"]["instances"], result["titles"]["BAD"]["instances"])
