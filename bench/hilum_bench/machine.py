@@ -65,8 +65,8 @@ def nginx_stream():
 
 
 def hypervisor():
-    kind = output_of("systemd-detect-virt").strip()
-    if kind:
+    kind = output_of("systemd-detect-virt", "--vm").strip()
+    if kind and kind != "none":
         return kind
     product = text_of("/sys/class/dmi/id/product_name").strip() or text_of("/sys/hypervisor/type").strip()
     if product:

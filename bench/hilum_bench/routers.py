@@ -13,11 +13,12 @@ from .process import Failed, Process, processors
 
 
 class Router:
-    """name: in rows and results. store_and_forward: it answers before it has sent on. pids: whose processor time counts."""
+    """name: in rows and results; variant: how it differs from others of its kind; pids: whose processor time counts."""
 
-    store_and_forward = False
-    pinned = True
-    program = None  # of machine.versions()
+    store_and_forward = False  # it answers before it has sent on
+    pinned = True              # to one processor
+    sockets = 2                # that it holds for an idle association
+    program = None             # of machine.versions()
 
     def __init__(self, name, **variant):
         self.name, self.variant = name, variant
@@ -33,9 +34,9 @@ class Router:
         """Whether it has a way to this destination."""
         return len(sinks) == 1
 
-    def start(self, folder, ports, destinations, connections=4000):
-        """`destinations` is {name: [ports of its sinks]}; `connections` the most it will have at a time."""
-        self.folder = os.path.join(folder, self.name)
+    def start(self, folder, disk, ports, destinations, connections=4000):
+        """`folder` is in memory, `disk` is not. `destinations` is {name: [ports of its sinks]}; `connections` the most it will have."""
+        self.folder, self.disk = os.path.join(folder, self.name), disk
         os.makedirs(self.folder, exist_ok=True)
         self.ports = self.assign(ports, destinations)
         self.connections = connections
@@ -69,7 +70,7 @@ class Router:
 class Direct(Router):
     """No router: load calls the sink."""
 
-    def start(self, folder, ports, destinations, connections=4000):
+    def start(self, folder, disk, ports, destinations, connections=4000):
         self.ports = {name: sinks[0] for name, sinks in destinations.items()}
 
 
@@ -123,6 +124,7 @@ class Hilum(Router):
     """One worker. variant: log (a level), zero_copy."""
 
     program = "hilum"
+    sockets = 1
 
     def absent(self):
         if not os.access(machine.HILUM, os.X_OK):
@@ -204,7 +206,7 @@ end
 
 
 class Orthanc(Called):
-    """Auto-routing by Lua. All else at its defaults, but no HTTP and no plugins; storage in memory."""
+    """Auto-routing by Lua. All else at its defaults, but no HTTP and no plugins; storage in memory, or (variant disk) on the disk."""
 
     program = "orthanc"
 
@@ -216,7 +218,7 @@ class Orthanc(Called):
         table = "".join(f"  [{json.dumps(title(name))}] = {{ " + ", ".join(f'"sink{port}"' for port in sinks) + " },\n"
                         for name, sinks in destinations.items())
         lua = self.write("route.lua", ORTHANC_LUA % table)
-        storage = self.subfolder("storage")
+        storage = os.path.join(self.disk, "orthanc") if self.variant.get("disk") else self.subfolder("storage")
         config = self.write("orthanc.json", json.dumps({
             "Name": "bench", "StorageDirectory": storage, "IndexDirectory": storage, "DicomPort": next(iter(self.ports.values())),
             "DicomAet": "ORTHANC", "HttpServerEnabled": False, "Plugins": [], "LuaScripts": [lua],
@@ -257,6 +259,7 @@ def all_routers():
         Hilum("hilum-splice", zero_copy="true"),
         Hilum("hilum-info", log="info"),
         Orthanc("orthanc"),
+        Orthanc("orthanc-disk", disk=True),
         Dcmtk("dcmtk"),
         Dcmtk("dcmtk-study", study=True),
     ]

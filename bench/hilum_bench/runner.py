@@ -23,8 +23,8 @@ SPARE_DESCRIPTORS = 200
 class Stage:
     """What is there for all samples of one namespace: folder, congestion control, sinks, routers."""
 
-    def __init__(self, folder, congestion):
-        self.folder, self.congestion = folder, congestion
+    def __init__(self, folder, disk, congestion):
+        self.folder, self.disk, self.congestion = folder, disk, congestion
         self.ports = Ports()
         self.sinks, self.routers = {}, {}
 
@@ -41,19 +41,19 @@ class Stage:
         return {name: ports for name, ports in ways.items() if router.serves(name, ports)}
 
     def start_router(self, router):
-        router.start(self.folder, self.ports, self.ways(router))
+        router.start(self.folder, self.disk, self.ports, self.ways(router))
         self.routers[router.name] = router
 
     def fresh(self, router, connections):
         """Another one like this, to `plain` alone, that holds so many connections."""
         other = type(router)(router.name, **router.variant)
-        other.start(os.path.join(self.folder, "fresh"), self.ports, {"plain": [self.sinks["plain"].port]}, connections)
+        other.start(os.path.join(self.folder, "fresh"), self.disk, self.ports, {"plain": [self.sinks["plain"].port]}, connections)
         return other
 
     def most_idle(self, router, wanted):
-        """As many associations as descriptors allow: a proxy has two for each, Hilum keeps none to the node."""
+        """As many associations as descriptors allow."""
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return min(wanted, (limit - SPARE_DESCRIPTORS) // 2)
+        return min(wanted, (limit - SPARE_DESCRIPTORS) // router.sockets)
 
     def end(self):
         problems = []
@@ -71,11 +71,11 @@ def tell(**event):
 
 
 def run(plan):
-    """`plan`: congestion, folder, rows (keys), routers (names), rounds, profile. Returns nothing; tells."""
+    """`plan`: congestion, folder (empty), disk (another), rows (keys), routers (names), rounds, profile. Returns nothing; tells."""
     network.prepare(plan["congestion"], plan["folder"])
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    stage = Stage(plan["folder"], plan["congestion"])
+    stage = Stage(plan["folder"], plan["disk"], plan["congestion"])
     try:
         stage.start_sinks()
         for router in all_routers():

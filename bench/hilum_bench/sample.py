@@ -14,6 +14,7 @@ from .workloads import HEALTHY
 SETTLED_SECONDS = 0.01   # of processor time in SETTLED_PAUSE: less is at rest
 SETTLED_PAUSE = 0.1
 WARM_IDLE = 300
+STUCK_SECONDS = 50       # it is ended before
 
 
 class Meter:
@@ -91,10 +92,12 @@ def stalled(stage, row, router, _copies, seed):
         return sum(report["bytes"] / report["seconds"] for report in reports) / 1e9, reports
     alone, _ = healthy("alone")
     meter = Meter(router)
-    stuck = start_one(stage, row, router, "stalled", 3 * row.seconds, f"{seed}-stalled")
-    wait_stalled(stage.sinks_of("stalled")[0])
-    beside, reports = healthy("beside")
-    stuck.finish()
+    stuck = start_one(stage, row, router, "stalled", STUCK_SECONDS, f"{seed}-stalled")
+    try:
+        wait_stalled(stage.sinks_of("stalled")[0])
+        beside, reports = healthy("beside")
+    finally:
+        stuck.stop()
     return meter.stop() | {
         "instances": sum(report["instances"] for report in reports), "bytes": sum(report["bytes"] for report in reports),
         "seconds": max(report["seconds"] for report in reports), "gb_per_s": beside, "alone_gb_per_s": alone,

@@ -55,6 +55,12 @@ def versus(bbr, cubic):
     return {"bbr": bbr, "cubic": cubic}
 
 
+def against_orthanc(what, row):
+    return (Target(f"{what}: instances/s against Orthanc", row, "instances_per_s", BEST, "orthanc", both(100), at_least=True),
+            Target(f"{what}: CPU for each instance against Orthanc", row, "cpu_per_instance_us", BEST, "orthanc",
+                   both(1 / 200)))
+
+
 TARGETS = (
     Target("CPU/GB, 128 KiB PDUs, 1 association, against HAProxy: splice", "pdu-128k", "cpu_per_gb", SPLICE, "haproxy",
            versus(0.60, 0.30)),
@@ -76,11 +82,10 @@ TARGETS = (
     Target("the same, CPU for each instance", "small-16", "cpu_per_instance_us", BEST, "haproxy", both(1.2)),
     Target("an association for each instance, 32 side by side: instances/s against HAProxy", "each-32", "instances_per_s", BEST,
            "haproxy", both(0.8), at_least=True),
-    Target("8 KiB: instances/s against Orthanc", "size-8k", "instances_per_s", BEST, "orthanc", both(100), at_least=True),
-    Target("512 KiB: instances/s against Orthanc", "size-512k", "instances_per_s", BEST, "orthanc", both(100), at_least=True),
-    Target("8 KiB: CPU for each instance against Orthanc", "size-8k", "cpu_per_instance_us", BEST, "orthanc", both(1 / 200)),
-    Target("512 KiB: CPU for each instance against Orthanc", "size-512k", "cpu_per_instance_us", BEST, "orthanc",
-           both(1 / 200)),
+    *against_orthanc("8 KiB, 1 association", "size-8k"),
+    *against_orthanc("8 KiB, 16 associations", "small-16"),
+    *against_orthanc("512 KiB, 1 association", "size-512k"),
+    *against_orthanc("512 KiB, 16 associations", "medium-16"),
     Target("8 KiB: p50 added to direct, against what HAProxy adds", "latency", "p50_us", BEST, "haproxy", both(1.3),
            added=True),
     Target("resident bytes of an idle association", "idle", "bytes_per_association", BEST, None, both(4096)),

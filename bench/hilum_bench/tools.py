@@ -75,6 +75,11 @@ class Load:
         except ValueError:
             raise Failed(f"load ended with {self.popen.returncode}{self.complaint()}") from None
 
+    def stop(self):
+        """Ends it where its result is not wanted."""
+        self.popen.terminate()
+        self.popen.communicate()
+
     def complaint(self):
         return f" ({' '.join(self.command)}): {machine.text_of(self.log)[-2000:].strip()}"
 
@@ -101,7 +106,7 @@ class Idle(Speaker):
 
     def __init__(self, folder, port, count, seconds=60):
         super().__init__("idle load", [machine.LOAD, f"127.0.0.1:{port}",
-                                       *options(idle=count, cpu=processors()[0], size="8KiB")],
+                                       *options(idle=count, cpu=processors()[0])],
                          f"{folder}/idle.log", talks=True)
         try:
             self.open = self.hear(seconds)["open"]

@@ -35,7 +35,8 @@ BULK = ("direct", "haproxy", "haproxy-256k", "haproxy-splice", "haproxy-splice-1
 PROXIES = ("direct", "haproxy", "haproxy-splice", "nginx", "hilum", "hilum-copy", "hilum-splice")
 SMALL = ("direct", "haproxy", "nginx", "hilum")
 OURS = ("hilum", "hilum-copy", "hilum-splice")
-SLOW = ("orthanc", "dcmtk", "dcmtk-study")
+STUDY_FACTOR = 10  # more instances for it: it waits for a second after the last one
+SLOW = ("orthanc", "orthanc-disk", "dcmtk", "dcmtk-study")
 
 
 def entry_name(router, copies=1):
@@ -64,7 +65,7 @@ class Row:
     routers: tuple = PROXIES
     only: tuple = ()             # congestion controls; empty: all
     rounds: int = 0              # 0: as asked for
-    cost: float = 1.0            # seconds that a sample of a fast router is expected to take
+    cost: float = 0.8            # seconds that a sample of a fast router is expected to take
     slow_cost: float = 0.0
     elsewhere: dict = field(default_factory=dict)  # {router: another destination than `to`}
 
@@ -77,6 +78,8 @@ class Row:
         return self.elsewhere.get(router, self.to) if copies == 1 else f"copies-{copies}"
 
     def instances(self, router):
+        if router == "dcmtk-study":
+            return STUDY_FACTOR * self.slow_count
         return self.slow_count if router in SLOW else self.count
 
     def expected_seconds(self, router, copies=1):
@@ -117,7 +120,9 @@ FULL = (
         associations=200, cost=1.5),
     # Small instances.
     Row("small-16", "small instances", "instances of 8 KiB on 16 associations", size=8 * KIB, count=24000,
-        slow_count=160, associations=16, routers=SMALL + ("hilum-info", "orthanc"), slow_cost=5),
+        slow_count=160, associations=16, routers=SMALL + ("hilum-info", "orthanc"), slow_cost=2),
+    Row("medium-16", "small instances", "instances of 512 KiB on 16 associations", size=512 * KIB, count=3200,
+        slow_count=160, associations=16, routers=PROXIES + ("orthanc",), slow_cost=2),
     Row("each-1", "an association each", "an association for each instance, one after the other", size=8 * KIB,
         count=2500, per_association=1, routers=SMALL + ("hilum-info",)),
     Row("each-32", "an association each", "an association for each instance, 32 side by side", size=8 * KIB, count=9600,
@@ -143,18 +148,22 @@ FULL = (
 
 # The short run: what the targets need, with fewer bytes and fewer routers.
 SHORT = {
-    "pdu-16k": {"routers": ("haproxy", "hilum", "hilum-copy")},
+    "pdu-16k": {"routers": ("haproxy", "hilum-copy"), "count": 32},
     "pdu-128k": {"routers": ("direct", "haproxy", "haproxy-256k", "haproxy-splice", "hilum", "hilum-copy", "hilum-splice")},
-    "size-8k": {"routers": ("haproxy", "hilum", "orthanc"), "only": ("cubic",), "slow_count": 100, "slow_cost": 3},
-    "size-512k": {"routers": ("haproxy", "hilum", "orthanc"), "only": ("cubic",), "slow_count": 50, "slow_cost": 3},
-    "associations-8": {"routers": ("haproxy", "hilum", "hilum-copy", "hilum-splice")},
-    "small-16": {"routers": ("haproxy", "hilum"), "count": 16000},
+    "size-8k": {"routers": ("haproxy", "hilum", "orthanc"), "only": ("cubic",), "count": 4000, "slow_count": 100,
+                "slow_cost": 1},
+    "size-512k": {"routers": ("haproxy", "hilum", "orthanc"), "only": ("cubic",), "count": 1200, "slow_count": 60,
+                  "slow_cost": 0.5},
+    "associations-8": {"routers": ("haproxy", "hilum-copy", "hilum-splice"), "count": 32},
+    "small-16": {"routers": ("haproxy", "hilum", "orthanc"), "count": 16000, "slow_count": 48, "slow_cost": 1.5},
+    "medium-16": {"routers": ("haproxy", "hilum", "orthanc"), "only": ("cubic",), "count": 1600, "slow_count": 48,
+                  "slow_cost": 1},
     "each-32": {"routers": ("haproxy", "hilum"), "count": 6400},
-    "refragmented": {},
-    "copies": {"copies": (1, 4), "count": 16},
-    "stalled": {"routers": ("haproxy", "hilum"), "only": ("cubic",)},
+    "refragmented": {"routers": ("haproxy", "hilum-copy", "hilum-splice"), "count": 32},
+    "copies": {"routers": ("hilum-copy", "hilum-splice"), "copies": (1, 4), "count": 16},
+    "stalled": {"routers": ("haproxy", "hilum"), "only": ("cubic",), "seconds": 0.7, "cost": 2.2},
     "idle": {"routers": ("haproxy", "hilum"), "rounds": 1},
-    "latency": {"routers": ("direct", "haproxy", "hilum"), "count": 3000},
+    "latency": {"routers": ("direct", "haproxy", "hilum"), "count": 4000},
 }
 
 
