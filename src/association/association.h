@@ -36,11 +36,12 @@ enum association_end {
 
 enum { ASSOCIATION_LEGS_MAX = 4 };
 
-/* Where payload goes that is still in the socket. */
+/* Where payload goes that is still in the socket. Of several destinations the greatest counts. */
 enum association_bulk {
+    ASSOCIATION_BULK_PASS, /* to the associations named, past our memory */
+    ASSOCIATION_BULK_WAIT, /* nowhere yet: association_look_again when that may have changed */
+    ASSOCIATION_BULK_EVEN, /* one byte to on_data, so that an even number has come; then it is asked again */
     ASSOCIATION_BULK_RECEIVE, /* to on_data */
-    ASSOCIATION_BULK_PASS,    /* to the associations named, past our memory */
-    ASSOCIATION_BULK_WAIT,    /* nowhere yet: association_look_again when that may have changed */
 };
 struct association_legs {
     struct association *to[ASSOCIATION_LEGS_MAX];

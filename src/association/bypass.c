@@ -440,7 +440,7 @@ size_t association_may_receive(struct association *a)
         size_t len = up_to_next_payload(a);
         return len > 0 ? len : SIZE_MAX;
     }
-    if (r->pdv_left % 2 == 1) /* after it an even number is left, and so far an even number has come */
+    if (how == ASSOCIATION_BULK_EVEN)
         return 1;
     if (how == ASSOCIATION_BULK_WAIT) {
         a->waits_to_pass = true;

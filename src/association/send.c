@@ -165,7 +165,7 @@ enum association_bulk association_may_pass(struct association *a)
         association_abort(a, "out of memory");
         return ASSOCIATION_BULK_RECEIVE;
     }
-    if (a->data.bytes > 0) /* an odd byte begins the next fragment */
-        return ASSOCIATION_BULK_RECEIVE;
+    if (a->data.bytes > 0) /* fragments are even */
+        return ASSOCIATION_BULK_EVEN;
     return a->stream.sending.count > 0 ? ASSOCIATION_BULK_WAIT : ASSOCIATION_BULK_PASS;
 }

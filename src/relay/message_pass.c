@@ -34,7 +34,7 @@ enum association_bulk message_bulk(struct message *m, struct association_legs *l
         enum association_bulk one = s->ops->passes_to(s, &legs_out->to[legs_out->count++]);
         if (one == ASSOCIATION_BULK_RECEIVE)
             return one;
-        if (one == ASSOCIATION_BULK_WAIT)
+        if (one > how)
             how = one;
     }
     return how;
