@@ -43,4 +43,8 @@ enum association_bulk message_bulk(struct message *m, struct association_legs *l
 void message_passed(struct message *m, size_t n)
 {
     m->received += n;
+    for (unsigned i = 0; i < m->sink_count;
+         i++) /* they had nothing left to take: a stall is counted from here */
+        if (m->sinks[i])
+            m->sinks[i]->progress_ms = io_now(m->session->relay->io);
 }
