@@ -20,7 +20,8 @@
 
 enum {
     BYPASS_MIN = 32 << 10, /* less is cheaper through memory: measured between 16 and 32 KiB */
-    TURN_BYTES = 2 << 20,  /* then others have their turn */
+    TURN_BYTES = 2 << 20,  /* then others have their turn ... */
+    TURN_STEPS = 512,      /* ... also if the sender sends headers and nothing else */
     SMALL_BYTES = 16 << 10 /* moved before the sender pauses: it may wait for our acknowledgement */
 };
 
@@ -319,7 +320,7 @@ static void take_turn(struct bypass *b)
     b->is_running = true;
     set_all_nonblocking(b, true);
     bool goes_on = true;
-    while (goes_on && b->is_on && b->moved < TURN_BYTES)
+    for (unsigned steps = 0; goes_on && b->is_on && b->moved < TURN_BYTES && steps < TURN_STEPS; steps++)
         goes_on = step(b);
     if (b->is_on)
         set_all_nonblocking(b, false);
