@@ -209,11 +209,13 @@ static bool move_in(struct bypass *b)
 
 /* --- pieces ------------------------------------------------------------------------------------------------ */
 
-/* How much of the PDV may pass: even, so that fragments are; all but the last bytes of a data set. */
+/* How much of the PDV may pass: even, so that fragments are; all but the last bytes of a data set. What does not belong to the message is
+ * left to those who know what to say of it. */
 static uint32_t passable(const struct association *a)
 {
     const struct pdu_reader *r = &a->ul.reader;
-    if (!a->is_in_data || r->at != PDU_AT_PDV || (r->control & PDV_COMMAND))
+    if (!a->is_in_data || r->at != PDU_AT_PDV || (r->control & PDV_COMMAND) ||
+        r->context_id != a->message_context)
         return 0;
     uint32_t kept = r->control & PDV_LAST ? 2 : 0;
     return r->pdv_left > kept ? (r->pdv_left - kept) & ~(uint32_t)1 : 0;
