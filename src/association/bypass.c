@@ -29,7 +29,9 @@ struct bypass_leg {
     struct bypass *bypass;
     struct association *to; /* NULL: it takes no part any more */
     struct io_pipe *pipe;
-    struct io_op poll;      /* until it takes more */
+    struct io_op poll;     /* until it takes more */
+    struct io_task broken; /* found so: told after what has come from there */
+    bool is_broken;
     uint32_t piece_left;    /* of the piece, not framed yet */
     uint32_t fragment_left; /* of the fragment on its way */
     uint8_t header[PDU_DATA_HEADER_BYTES];
@@ -70,6 +72,7 @@ static void leg_leave(struct bypass_leg *leg)
     to->leg = NULL;
     to->is_cut = is_amid_fragment(leg);
     io_cancel(io, &leg->poll);
+    io_defer_cancel(io, &leg->broken);
     io_pipe_return(io, &leg->pipe);
 }
 
@@ -118,17 +121,26 @@ static void begin_fragment(struct bypass_leg *leg)
     leg->fragment_left = n;
 }
 
-/* False if the leg has to wait, or is broken: then it has left. */
+static void on_broken(struct io_task *t)
+{
+    struct bypass_leg *leg = t->owner;
+    stream_break(&leg->to->stream, IO_RESET);
+}
+
+/* False if the leg has to wait, or is broken. What its peer said before it went (a refusal, an A-ABORT) is in the ring: it is
+ * heard first. */
 static bool has_passed(struct bypass_leg *leg, enum io_passing how, size_t n)
 {
-    if (how == IO_PASSED)
+    if (how == IO_PASSED) {
         stream_count_sent(&leg->to->stream, n);
-    else if (how != IO_MUST_WAIT)
-        stream_break(&leg->to->stream, IO_RESET);
+    } else if (how != IO_MUST_WAIT) {
+        leg->is_broken = true;
+        io_defer(leg->bypass->from->io, &leg->broken);
+    }
     return how == IO_PASSED;
 }
 
-/* False if the leg has to wait, or has left. */
+/* False if the leg has to wait, or is broken. */
 static bool move_out(struct bypass_leg *leg)
 {
     int fd = leg->to->stream.fd;
@@ -155,7 +167,7 @@ static bool move_out(struct bypass_leg *leg)
 static void drain(struct bypass_leg *leg)
 {
     bool has_moved = false;
-    while (leg->to && leg->pipe->bytes > 0 && move_out(leg))
+    while (leg->to && !leg->is_broken && leg->pipe->bytes > 0 && move_out(leg))
         has_moved = true;
     if (has_moved && leg->to && leg->to->user->on_sent)
         leg->to->user->on_sent(leg->to);
@@ -309,7 +321,7 @@ static void wait(struct bypass *b)
     }
     for (unsigned i = 0; i < b->leg_count; i++) {
         struct bypass_leg *leg = &b->legs[i];
-        if (leg->to && leg->pipe->bytes > 0 && !leg->poll.is_pending)
+        if (leg->to && !leg->is_broken && leg->pipe->bytes > 0 && !leg->poll.is_pending)
             io_poll(a->io, &leg->poll, leg->to->stream.fd, IO_WRITABLE);
     }
 }
@@ -381,7 +393,9 @@ static struct bypass *bypass_of(struct association *a)
     b->poll = (struct io_op){.on_done = on_poll, .owner = b};
     b->turn = (struct io_task){.run = on_turn, .owner = b};
     for (unsigned i = 0; i < ASSOCIATION_LEGS_MAX; i++)
-        b->legs[i] = (struct bypass_leg){.bypass = b, .poll = {.on_done = on_poll, .owner = b}};
+        b->legs[i] = (struct bypass_leg){.bypass = b,
+                                         .poll = {.on_done = on_poll, .owner = b},
+                                         .broken = {.run = on_broken, .owner = &b->legs[i]}};
     return b;
 }
 
@@ -401,6 +415,7 @@ static bool begin(struct association *a, const struct association_legs *legs)
     for (unsigned i = 0; i < legs->count; i++) {
         struct bypass_leg *leg = &b->legs[i];
         leg->fragment_left = leg->header_left = 0;
+        leg->is_broken = false;
         leg->to = ok ? legs->to[i] : NULL;
         if (ok)
             leg->to->leg = leg;
