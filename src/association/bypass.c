@@ -5,13 +5,17 @@
  * Between receives, in the middle of a large PDV, the user says whether its rest shall pass (on_bulk). From then on no receive
  * is submitted. Headers are still read and written by us: those of the sender in exact portions, so that no payload comes
  * along, ours before each fragment. It ends by itself where memory serves better: before a small PDV, a command, and the
- * last bytes of a data set, which are left so that the last fragment is always one of memory. So a half-sent message can never
+ * last bytes of a data set, so that the last fragment is always one of memory. So a half-sent message can never
  * look complete, however it ends.
+ *
+ * The last two bytes of every PDV are kept back, since the next may be empty and the last: of another large PDV they are read with the
+ * header and written with ours, of the last one they are left to memory.
  *
  *      from.socket --splice--> pipe of a leg --splice--> its socket
  *                              |--tee--> pipe of another leg --splice--> its socket
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "association/inside.h"
 #include "base/assert.h"
@@ -22,6 +26,7 @@ enum {
     BYPASS_MIN = 32 << 10, /* less is cheaper through memory: measured between 16 and 32 KiB */
     TURN_BYTES = 2 << 20,  /* then others have their turn ... */
     TURN_STEPS = 512,      /* ... also if the sender sends headers and nothing else */
+    KEPT_BYTES = 2,        /* an even number, so that fragments are even */
     SMALL_BYTES = 16 << 10 /* moved before the sender pauses: it may wait for our acknowledgement */
 };
 
@@ -32,10 +37,11 @@ struct bypass_leg {
     struct io_op poll;     /* until it takes more */
     struct io_task broken; /* found so: told after what has come from there */
     bool is_broken;
+    bool leads;             /* the next fragment begins with the bytes kept of the PDV before */
     uint32_t piece_left;    /* of the piece, not framed yet */
-    uint32_t fragment_left; /* of the fragment on its way */
-    uint8_t header[PDU_DATA_HEADER_BYTES];
-    uint8_t header_left; /* its last bytes are still to be sent */
+    uint32_t fragment_left; /* of the fragment on its way: from the pipe */
+    uint8_t head[PDU_DATA_HEADER_BYTES + KEPT_BYTES];
+    uint8_t head_len, head_left; /* its last bytes are still to be sent */
 };
 
 struct bypass {
@@ -43,7 +49,9 @@ struct bypass {
     struct bypass_leg legs[ASSOCIATION_LEGS_MAX];
     unsigned leg_count;
     uint32_t piece_left; /* of the piece, the rest of one PDV: still in the socket */
-    size_t moved;        /* in this turn */
+    uint8_t kept[KEPT_BYTES];
+    uint8_t kept_len; /* read, and given to nobody yet */
+    size_t moved;     /* in this turn */
     bool is_on, is_running;
     struct io_op poll; /* until the sender has more */
     struct io_task turn;
@@ -51,7 +59,7 @@ struct bypass {
 
 static bool is_amid_fragment(const struct bypass_leg *leg)
 {
-    return leg->fragment_left > 0 && leg->header_left < sizeof(leg->header);
+    return leg->head_left < leg->head_len && leg->head_left + leg->fragment_left > 0;
 }
 
 static void set_nonblocking(struct association *a, bool is_nonblocking)
@@ -115,10 +123,17 @@ static void begin_fragment(struct bypass_leg *leg)
 {
     struct association *to = leg->to;
     uint32_t n = leg->piece_left < to->fragment_max ? leg->piece_left : to->fragment_max;
-    pdu_write_data_header(leg->header, n, to->send_context, 0);
-    leg->header_left = sizeof(leg->header);
+    pdu_write_data_header(leg->head, n, to->send_context, 0);
+    leg->head_len = PDU_DATA_HEADER_BYTES;
     leg->piece_left -= n;
     leg->fragment_left = n;
+    if (leg->leads) {
+        memcpy(leg->head + leg->head_len, leg->bypass->kept, KEPT_BYTES);
+        leg->head_len += KEPT_BYTES;
+        leg->fragment_left -= KEPT_BYTES;
+        leg->leads = false;
+    }
+    leg->head_left = leg->head_len;
 }
 
 static void on_broken(struct io_task *t)
@@ -127,7 +142,7 @@ static void on_broken(struct io_task *t)
     stream_break(&leg->to->stream, IO_RESET);
 }
 
-/* False if the leg has to wait, or is broken. What its peer said before it went (a refusal, an A-ABORT) is in the ring: it is
+/* False if the leg has to wait, or is broken. What the peer said before it went (a refusal, an A-ABORT) waits in the ring: it is
  * heard first. */
 static bool has_passed(struct bypass_leg *leg, enum io_passing how, size_t n)
 {
@@ -145,19 +160,20 @@ static bool move_out(struct bypass_leg *leg)
 {
     int fd = leg->to->stream.fd;
     size_t n;
-    if (leg->fragment_left == 0)
+    if (leg->head_left + leg->fragment_left == 0)
         begin_fragment(leg);
-    if (leg->header_left > 0) {
-        const uint8_t *at = leg->header + sizeof(leg->header) - leg->header_left;
-        enum io_passing how = io_send_now(fd, at, leg->header_left, true, &n);
+    if (leg->head_left > 0) {
+        const uint8_t *at = leg->head + leg->head_len - leg->head_left;
+        enum io_passing how = io_send_now(fd, at, leg->head_left, true, &n);
         if (!has_passed(leg, how, n))
             return false;
-        leg->header_left -= (uint8_t)n;
+        leg->head_left -= (uint8_t)n;
         return true;
     }
     size_t in_pipe = leg->pipe->bytes;
     size_t most = leg->fragment_left < in_pipe ? leg->fragment_left : in_pipe;
-    enum io_passing how = io_pass_out(leg->pipe, fd, most, in_pipe > most, &n);
+    /* More follows: the end of a PDU leaves with the next one, not as a packet of its own. The last of a data set is sent from memory. */
+    enum io_passing how = io_pass_out(leg->pipe, fd, most, true, &n);
     if (!has_passed(leg, how, n))
         return false;
     leg->fragment_left -= (uint32_t)n;
@@ -221,16 +237,25 @@ static bool move_in(struct bypass *b)
 
 /* --- pieces ------------------------------------------------------------------------------------------------ */
 
-/* How much of the PDV may pass: even, so that fragments are; all but the last bytes of a data set. What does not belong to the message is
- * left to those who know what to say of it. */
+/* How much of the PDV may pass: even, so that fragments are. What is not of this message is left to those who know what to say. */
 static uint32_t passable(const struct association *a)
 {
     const struct pdu_reader *r = &a->ul.reader;
     if (!a->is_in_data || r->at != PDU_AT_PDV || (r->control & PDV_COMMAND) ||
         r->context_id != a->message_context)
         return 0;
-    uint32_t kept = r->control & PDV_LAST ? 2 : 0;
-    return r->pdv_left > kept ? (r->pdv_left - kept) & ~(uint32_t)1 : 0;
+    return r->pdv_left > KEPT_BYTES ? (r->pdv_left - KEPT_BYTES) & ~(uint32_t)1 : 0;
+}
+
+/* Bytes that end where the next large PDV's payload begins, which can then pass. */
+static size_t up_to_next_payload(const struct association *a)
+{
+    const struct pdu_reader *r = &a->ul.reader;
+    if (r->at != PDU_AT_PDV)
+        return pdu_reader_header_left(r);
+    if (r->control & PDV_LAST)
+        return SIZE_MAX;
+    return r->pdv_left + (r->pdu_left > r->pdv_left ? PDU_PDV_HEADER_BYTES : PDU_DATA_HEADER_BYTES);
 }
 
 static bool begin_piece(struct bypass *b)
@@ -239,17 +264,55 @@ static bool begin_piece(struct bypass *b)
     if (n < BYPASS_MIN)
         return false;
     b->piece_left = n;
-    for (unsigned i = 0; i < b->leg_count; i++)
-        b->legs[i].piece_left = n;
+    for (unsigned i = 0; i < b->leg_count; i++) {
+        b->legs[i].leads = b->kept_len > 0;
+        b->legs[i].piece_left = n + b->kept_len;
+    }
+    if (b->kept_len > 0)
+        b->from->user->on_passed(b->from, b->kept_len);
+    b->kept_len = 0;
     return true;
+}
+
+/* They go the way of memory. */
+static void give_kept(struct bypass *b)
+{
+    struct association *a = b->from;
+    uint8_t len = b->kept_len;
+    b->kept_len = 0;
+    if (len == 0)
+        return;
+    struct buf *bytes = buf_scratch(a->pool, len);
+    if (!bytes) {
+        association_fault(a, (struct pdu_fault){PDU_ABORT_UNSPECIFIED, "out of memory"});
+        return;
+    }
+    memcpy(bytes->data, b->kept, len);
+    bytes->used = len;
+    a->user->on_data(a, bytes, bytes->data, len);
+    buf_unref(&bytes);
+}
+
+/* The front of what was read is the end of the PDV before. */
+static size_t keep(struct bypass *b, const uint8_t *bytes, size_t n)
+{
+    struct pdu_reader *r = &b->from->ul.reader;
+    if (r->at != PDU_AT_PDV)
+        return 0;
+    if (n > r->pdv_left)
+        n = r->pdv_left;
+    memcpy(b->kept + b->kept_len, bytes, n);
+    b->kept_len += (uint8_t)n;
+    pdu_reader_pass(r, (uint32_t)n);
+    return n;
 }
 
 /* The sender's next header; what it leads to may end the bypass, or the association. */
 static bool read_header(struct bypass *b, size_t len)
 {
     struct association *a = b->from;
-    uint8_t bytes[PDU_DATA_HEADER_BYTES];
-    size_t n, used = 0;
+    uint8_t bytes[KEPT_BYTES + PDU_DATA_HEADER_BYTES];
+    size_t n;
     hilum_assert(len <= sizeof(bytes));
     enum io_passing how = io_receive_now(a->stream.fd, bytes, len, &n);
     if (how == IO_MUST_WAIT)
@@ -259,26 +322,40 @@ static bool read_header(struct bypass *b, size_t len)
         return false;
     }
     stream_count_received(&a->stream, n);
-    while (used < n) {
+    for (size_t used = keep(b, bytes, n); used < n;) {
         size_t consumed;
         struct ul_outcome o = ul_receive(&a->ul, bytes + used, n - used, &consumed, &a->control);
         used += consumed;
+        if (o.indication == UL_DATA && (o.data.control & PDV_LAST)) /* it is empty */
+            give_kept(b);
         association_apply(a, &o, NULL); /* no payload is among these bytes */
     }
     return true;
 }
 
+/* How much can be read without payload of the next PDV, where one may follow that passes; 0: nothing. */
+static size_t up_to_next_header(const struct bypass *b)
+{
+    const struct pdu_reader *r = &b->from->ul.reader;
+    if (!b->from->is_in_data)
+        return 0;
+    if (r->at != PDU_AT_PDV)
+        return pdu_reader_header_left(r);
+    if ((r->control & PDV_LAST) || b->kept_len + r->pdv_left != KEPT_BYTES)
+        return 0;
+    return up_to_next_payload(b->from);
+}
+
 static bool next_piece(struct bypass *b)
 {
-    struct association *a = b->from;
     if (begin_piece(b))
         return true;
-    size_t len = a->is_in_data && a->ul.reader.pdv_left == 0 ? pdu_reader_header_left(&a->ul.reader) : 0;
-    if (len == 0) {
-        end(b);
-        return false;
-    }
-    return read_header(b, len);
+    size_t len = up_to_next_header(b);
+    if (len > 0)
+        return read_header(b, len);
+    give_kept(b);
+    end(b);
+    return false;
 }
 
 /* --- turns ------------------------------------------------------------------------------------------------- */
@@ -406,6 +483,7 @@ static bool begin(struct association *a, const struct association_legs *legs)
     if (!b || !association_bypass_is_over(a))
         return false;
     b->leg_count = legs->count;
+    b->kept_len = 0;
     bool ok = true;
     for (unsigned i = 0; i < legs->count; i++) {
         struct bypass_leg *leg = &b->legs[i];
@@ -414,8 +492,8 @@ static bool begin(struct association *a, const struct association_legs *legs)
     }
     for (unsigned i = 0; i < legs->count; i++) {
         struct bypass_leg *leg = &b->legs[i];
-        leg->fragment_left = leg->header_left = 0;
-        leg->is_broken = false;
+        leg->fragment_left = leg->head_len = leg->head_left = 0;
+        leg->is_broken = leg->leads = false;
         leg->to = ok ? legs->to[i] : NULL;
         if (ok)
             leg->to->leg = leg;
@@ -428,17 +506,6 @@ static bool begin(struct association *a, const struct association_legs *legs)
         io_defer(a->io, &b->turn);
     }
     return b->is_on;
-}
-
-/* A receive that ends where the next large PDV's payload begins, which can then pass. */
-static size_t up_to_next_payload(const struct association *a)
-{
-    const struct pdu_reader *r = &a->ul.reader;
-    if (r->at != PDU_AT_PDV)
-        return pdu_reader_header_left(r);
-    if (r->control & PDV_LAST)
-        return SIZE_MAX;
-    return r->pdv_left + (r->pdu_left > r->pdv_left ? PDU_PDV_HEADER_BYTES : PDU_DATA_HEADER_BYTES);
 }
 
 size_t association_may_receive(struct association *a)
