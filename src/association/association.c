@@ -285,7 +285,10 @@ void association_apply(struct association *a, const struct ul_outcome *o, struct
         if (o->event != UL_EVT10 && o->event != UL_EVT9)
             LOG(LOG_DEBUG, "upper layer", LOG_STR("assoc", a->id), LOG_STR("transition", name));
     }
-    if (a->control.len > 0 || a->control.failed) {
+    bool is_mute = a->control.len > 0 && association_is_amid_fragment(a);
+    if (is_mute) {
+        octets_free(&a->control);
+    } else if (a->control.len > 0 || a->control.failed) {
         bool sent = !a->control.failed && stream_send_bytes(&a->stream, a->control.data, a->control.len);
         octets_free(&a->control);
         if (!sent)
@@ -302,6 +305,8 @@ void association_apply(struct association *a, const struct ul_outcome *o, struct
     }
     if (!a->has_ended)
         indicate(a, o, b);
+    if (is_mute)
+        stream_close(&a->stream);
     if (!(o->effects & UL_CLOSE))
         return;
     if (o->action == UL_AR3)

@@ -62,6 +62,11 @@ static bool is_amid_fragment(const struct bypass_leg *leg)
     return leg->head_left < leg->head_len && leg->head_left + leg->fragment_left > 0;
 }
 
+bool association_is_amid_fragment(const struct association *a)
+{
+    return a->is_cut || (a->leg && is_amid_fragment(a->leg));
+}
+
 static void set_nonblocking(struct association *a, bool is_nonblocking)
 {
     if (a->stream.fd >= 0)

@@ -30,6 +30,8 @@ void association_free_contexts(struct association *a);
 size_t association_may_receive(struct association *a);
 /* The association takes no part in a bypass any more, at either end of it. */
 void association_leave_bypass(struct association *a);
+/* What we send now would be taken for payload. */
+bool association_is_amid_fragment(const struct association *a);
 /* Bytes in the pipe to this association. */
 size_t association_passing(const struct association *a);
 /* True while what has come from here waits for those it goes to. */
