@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "association/inside.h"
 #include "association/outbound_inside.h"
 #include "base/assert.h"
 #include "base/log.h"
@@ -262,6 +263,7 @@ void outbound_abandon(struct outbound_exchange *x, const char *why)
 {
     if (!x->outbound)
         return;
+    bool was_sending = x->outbound->sender == x;
     struct outbound *o = outbound_detach(x);
     if (o->a.has_ended)
         return;
@@ -271,6 +273,8 @@ void outbound_abandon(struct outbound_exchange *x, const char *why)
         /* The stream may be stuck inside a message, or an answer come for nobody; but what else this sender has under
          * way is not to fail for it. */
         o->is_doomed = true;
+        if (was_sending) /* others that take the same payload do not wait for it any more */
+            association_leave_bypass(&o->a);
         io_timer_start(o->pool->options.io, &o->linger, o->config->timeouts.response);
     } else {
         association_abort(&o->a, why);
