@@ -9,6 +9,8 @@
     workloads   the rows: what is sent by whom to whom, through what
     sample      one measurement, by the kind of its row
     runner      the rounds, inside the namespace
+    peers       bench/stall, which drives DCMTK's programs
+    progress    the line that says how long it still takes
     spread      medians, ranges, ratios pair by pair
     figures     what is derived from samples
     targets     what was promised, held against the figures

@@ -14,6 +14,7 @@ def per(sample, what, unit):
 
 
 METRICS = {
+    "instances": lambda s: s.get("instances"),
     "instances_per_s": lambda s: s.get("instances_per_s"),
     "gb_per_s": lambda s: s.get("gb_per_s"),
     "cpu_per_gb": lambda s: per(s, "cpu_s", "GB"),

@@ -18,7 +18,7 @@ class Progress:
             for row in rows:
                 for name, router, copies in row.entries(routers):
                     for number in range((row.rounds or rounds) + 1):
-                        self.expected[congestion, row.key, name, number] = row.expected_seconds(router, copies)
+                        self.expected[congestion, row.key, name, number] = row.expected_seconds(router, number, copies)
         self.total = sum(self.expected.values())
         self.at = None
 

@@ -3,7 +3,7 @@
 import math
 import os
 
-from . import plots
+from . import peers, plots
 from .figures import Figures
 from .spread import spread
 from .targets import TARGETS
@@ -12,7 +12,8 @@ from .workloads import rows
 FAIRNESS = """\
 HAProxy and nginx pass bytes through: they know nothing of DICOM. Hilum parses both legs, maps presentation contexts and message ids, frames
 anew, and answers when the destination has answered. Orthanc and DCMTK answer when they have stored, and send later: their time ends when the
-last instance has arrived at the sink. HAProxy and nginx write no log; Hilum logs at `warn`, "hilum-info" at `info`. HAProxy, nginx and Hilum have
+last instance has arrived at the sink. An instance costs Orthanc the more the more came before it in the same job, so it is started anew for each
+sample, and how many were sent is said; "dcmtk-study" waits for a second after the last instance of a study. HAProxy and nginx write no log; Hilum logs at `warn`, "hilum-info" at `info`. HAProxy, nginx and Hilum have
 one thread on a processor of their own, load generator and sinks share the other; Orthanc and DCMTK may use both."""
 
 
@@ -68,8 +69,11 @@ def rate_columns(figures, congestion, row):
             return "-" if value is None else number(value / unit)
         return count
     bulk = row.size >= 1 << 20
+    entries = figures.entries(congestion, row.key)
     cpu = "cpu_per_gb" if bulk else "cpu_per_instance_us"
     columns = [("GB/s", figure("gb_per_s"))] if bulk else [("instances/s", figure("instances_per_s"))]
+    if row.slow_count:
+        columns.insert(0, ("sent", lambda entry: number(figures.spread(congestion, row.key, entry, "instances").median)))
     if row.size == 512 << 10:
         columns.append(("GB/s", figure("gb_per_s")))
     columns.append(("CPU s/GB" if bulk else "CPU us/instance", figure(cpu)))
@@ -83,7 +87,6 @@ def rate_columns(figures, congestion, row):
         columns += [("p50 added", lambda entry: cell(added(figures, congestion, row, entry, "p50_us"))),
                     ("p99 added", lambda entry: cell(added(figures, congestion, row, entry, "p99_us")))]
     columns.append(("resident MiB", figure("resident_mib")))
-    entries = figures.entries(congestion, row.key)
     for other in ("haproxy", "orthanc"):
         if other in entries:
             columns.append((f"CPU / {other}", ratio(other, cpu)))
@@ -144,7 +147,7 @@ def limit_text(target, congestion):
 
 
 def target_table(figures, congestions):
-    heads, lines = ["target", "whose"], []
+    heads, lines, missing = ["target", "whose"], [], []
     for congestion in congestions:
         heads += [congestion, "measured", "met"]
     for target in TARGETS:
@@ -157,8 +160,11 @@ def target_table(figures, congestions):
             value, ours = found
             whose.add(ours)
             line += [limit_text(target, congestion), cell(value), "yes" if target.met(value, congestion) else "**no**"]
-        lines.append([target.what, ", ".join(sorted(whose))] + line)
-    return table(heads, lines)
+        if whose:
+            lines.append([target.what, ", ".join(sorted(whose))] + line)
+        else:
+            missing.append(target.what)
+    return table(heads, lines) + (f"\n\nNot measured in this run: {'; '.join(missing)}." if missing else "")
 
 
 def described_error(error):
@@ -179,6 +185,11 @@ def page(result):
         if any(tables):
             parts += [f"## {row.key}: {row.what}", row.described() + ("; everything on one processor." if row.one_cpu else "."),
                       *[one for one in tables if one]]
+    if result.get("peers"):
+        parts += [f"## {peers.KEY}: Nagle's algorithm in storescu and storescp",
+                  f"{result['peers']['files']} C-STOREs of {result['peers']['file_bytes'] // 1024} KiB on one association, whole "
+                  "processes, with the machine's own congestion control.",
+                  table(["seconds", "median", "least", "greatest", "ms each"], peers.lines(result["peers"]))]
     return "\n\n".join(parts) + "\n"
 
 

@@ -6,6 +6,7 @@ Where a router sends to follows from where it is called: it offers one way a *de
 
 import json
 import os
+import shutil
 import subprocess
 
 from . import machine
@@ -17,6 +18,7 @@ class Router:
 
     store_and_forward = False  # it answers before it has sent on
     pinned = True              # to one processor
+    is_slower_later = False    # what it has done before weighs on what it does: it is started anew for each sample
     sockets = 2                # that it holds for an idle association
     program = None             # of machine.versions()
 
@@ -206,9 +208,15 @@ end
 
 
 class Orthanc(Called):
-    """Auto-routing by Lua. All else at its defaults, but no HTTP and no plugins; storage in memory, or (variant disk) on the disk."""
+    """Auto-routing by Lua. All else at its defaults, but no HTTP and no plugins; storage in memory, or (variant disk) on the disk.
+
+    What Lua asks for in one go becomes steps of one job, for as long as more comes within 5 s, up to 1000 steps. It writes the whole
+    job down again at each step, so an instance costs the more the more came before it: from 2 to 18 ms. Started anew, it
+    begins with a new job.
+    """
 
     program = "orthanc"
+    is_slower_later = True
 
     def serves(self, destination, sinks):
         return True
@@ -218,12 +226,17 @@ class Orthanc(Called):
         table = "".join(f"  [{json.dumps(title(name))}] = {{ " + ", ".join(f'"sink{port}"' for port in sinks) + " },\n"
                         for name, sinks in destinations.items())
         lua = self.write("route.lua", ORTHANC_LUA % table)
-        storage = os.path.join(self.disk, "orthanc") if self.variant.get("disk") else self.subfolder("storage")
+        storage = self.storage = os.path.join(self.disk if self.variant.get("disk") else self.folder, "storage")
         config = self.write("orthanc.json", json.dumps({
             "Name": "bench", "StorageDirectory": storage, "IndexDirectory": storage, "DicomPort": next(iter(self.ports.values())),
             "DicomAet": "ORTHANC", "HttpServerEnabled": False, "Plugins": [], "LuaScripts": [lua],
             "DicomModalities": modalities}, indent=2))
         return [machine.find("Orthanc"), config]
+
+    def end(self):
+        super().end()
+        if self.process:
+            shutil.rmtree(self.storage, ignore_errors=True)
 
 
 class Dcmtk(Called):

@@ -44,6 +44,10 @@ class Stage:
         router.start(self.folder, self.disk, self.ports, self.ways(router))
         self.routers[router.name] = router
 
+    def renew(self, router):
+        router.end()
+        self.start_router(router)
+
     def fresh(self, router, connections):
         """Another one like this, to `plain` alone, that holds so many connections."""
         other = type(router)(router.name, **router.variant)
@@ -120,10 +124,10 @@ def one(stage, row, number, name, router, copies):
 
 def warm_up(stage, row, router, copies, seed):
     """A sample that is not timed: perf is attached. Nothing of the router is warm before it."""
-    if row.kind != "rate":
+    if row.kind != "rate" or router.store_and_forward:  # those warm up in each sample, or have nothing that gets warm
         return {}
     with measure.Syscalls(router.pids, stage.folder) as calls:
         figures = sample.take(stage, row, router, copies, seed)
-    if calls.count is None or router.store_and_forward:
+    if calls.count is None:
         return {}
     return {"syscalls": calls.count, "bytes": figures["bytes"], "instances": figures["instances"]}

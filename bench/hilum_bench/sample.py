@@ -14,6 +14,7 @@ from .workloads import HEALTHY
 SETTLED_SECONDS = 0.01   # of processor time in SETTLED_PAUSE: less is at rest
 SETTLED_PAUSE = 0.1
 WARM_IDLE = 300
+WARM_INSTANCES = 4
 STUCK_SECONDS = 50       # it is ended before
 
 
@@ -34,14 +35,21 @@ class Meter:
 
 
 def rate(stage, row, router, copies, seed):
+    if router.is_slower_later:
+        stage.renew(router)
+        transfer(stage, row, router, copies, f"{seed}-warm", WARM_INSTANCES)
+    return transfer(stage, row, router, copies, seed, row.instances(router.name))
+
+
+def transfer(stage, row, router, copies, seed, instances):
     """Load through the router to its sinks; everything must have arrived."""
-    destination, instances = row.destination(router.name, copies), row.instances(router.name)
+    destination = row.destination(router.name, copies)
     sinks = stage.sinks_of(destination)
     port, title = router.target(destination)
     before = [sink.count() for sink in sinks]
     meter = Meter(router)
     load = Load(stage.folder, port, called=title, seed=seed, congestion=stage.congestion, size=row.size, count=instances,
-                pdu=row.pdu, associations=row.associations, per_association=row.per_association)
+                pdu=row.pdu, associations=min(row.associations, instances), per_association=row.per_association)
     report = load.result(instances)
     late = 0.0
     if router.store_and_forward:

@@ -85,6 +85,8 @@ TARGETS = (
     *against_orthanc("8 KiB, 1 association", "size-8k"),
     *against_orthanc("8 KiB, 16 associations", "small-16"),
     *against_orthanc("512 KiB, 1 association", "size-512k"),
+    *against_orthanc("8 KiB, a series of 500", "series-8k"),
+    *against_orthanc("512 KiB, a series of 500", "series"),
     *against_orthanc("512 KiB, 16 associations", "medium-16"),
     Target("8 KiB: p50 added to direct, against what HAProxy adds", "latency", "p50_us", BEST, "haproxy", both(1.3),
            added=True),
