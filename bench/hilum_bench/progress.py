@@ -17,7 +17,7 @@ class Progress:
         for congestion, rows in rows_under.items():
             for row in rows:
                 for name, router, copies in row.entries(routers):
-                    for number in range((row.rounds or rounds) + 1):
+                    for number in range(row.rounds_of(rounds) + 1):
                         self.expected[congestion, row.key, name, number] = row.expected_seconds(router, number, copies)
         self.total = sum(self.expected.values())
         self.at = None

@@ -87,7 +87,7 @@ def run(plan):
                 start(stage, router)
         for row in rows(plan["profile"]):
             if row.key in plan["rows"]:
-                run_row(stage, row, row.rounds or plan["rounds"])
+                run_row(stage, row, row.rounds_of(plan["rounds"]))
     finally:
         for why in stage.end():
             tell(event="error", row=None, entry=None, round=None, why=why)

@@ -64,7 +64,7 @@ class Row:
     seconds: float = 0           # of a sample that is limited by time
     routers: tuple = PROXIES
     only: tuple = ()             # congestion controls; empty: all
-    rounds: int = 0              # 0: as asked for
+    rounds: int = 0              # at most; 0: as asked for
     cost: float = 0.8            # seconds that a sample of a fast router is expected to take
     slow_cost: float = 0.0
     elsewhere: dict = field(default_factory=dict)  # {router: another destination than `to`}
@@ -76,6 +76,9 @@ class Row:
 
     def destination(self, router, copies=1):
         return self.elsewhere.get(router, self.to) if copies == 1 else f"copies-{copies}"
+
+    def rounds_of(self, wanted):
+        return min(wanted, self.rounds or wanted)
 
     def instances(self, router):
         if router == "dcmtk-study":
