@@ -13,8 +13,13 @@ from dataclasses import dataclass
 from . import machine
 from .figures import Figures
 
-PALETTE = ("#9aa0a6", "#5f6368", "#c58a3a", "#e0b060", "#8c5a2b", "#7aa6c2", "#3f6f8f", "#2e7d32", "#66a96a", "#a5d0a8",
-           "#7b4fa0", "#c0392b", "#e07b6f")
+COLOURS = {  # in the order of the bars
+    "direct": "#bdbdbd", "haproxy": "#c0392b", "haproxy-256k": "#e07b6f", "haproxy-splice": "#8e44ad",
+    "haproxy-splice-1m": "#bb8fce", "nginx": "#d68910", "nginx-256k": "#f5b041", "hilum": "#145a32", "hilum-copy": "#27ae60",
+    "hilum-splice": "#82e0aa", "hilum-info": "#7f8c8d", "orthanc": "#1f618d", "orthanc-disk": "#5499c7", "dcmtk": "#6e2c00",
+    "dcmtk-study": "#a04000",
+}
+ORDER = list(COLOURS)
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ def clusters(plot, figures, congestion):
     entries = []
     for _, row, _ in bars:
         entries += [entry for entry in figures.entries(congestion, row) if entry not in entries + list(plot.without)]
+    entries.sort(key=ORDER.index)
     values = {entry: [figures.spread(congestion, row, entry, metric) for _, row, metric in bars] for entry in entries}
     return [label for label, _, _ in bars], values
 
@@ -66,7 +72,7 @@ def script(plot, congestion, labels, values, path):
             figures = f"{spread.median} {spread.low} {spread.high}" if spread else "? ? ?"
             lines.append(f"{quoted(label)} {figures}")
         lines.append("END")
-    parts = [f"$data{number} using 2:3:4:xtic(1) title {quoted(entry)} lc rgb '{PALETTE[number % len(PALETTE)]}'"
+    parts = [f"$data{number} using 2:3:4:xtic(1) title {quoted(entry)} lc rgb '{COLOURS[entry]}'"
              for number, entry in enumerate(values)]
     lines.append("plot " + ", \\\n     ".join(parts))
     return "\n".join(lines) + "\n"

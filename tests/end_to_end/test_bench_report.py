@@ -175,7 +175,8 @@ class Report(unittest.TestCase):
         self.assertEqual(labels, ["128 KiB"])
         script = plots.script(plots.PLOTS[0], "cubic", labels, values, "/tmp/x.svg")
         self.assertIn('"128 KiB" 0.15 0.1 0.2', script)
-        self.assertIn('title "haproxy"', script)
+        self.assertLess(script.index('title "haproxy"'), script.index('title "hilum-splice"'))
+        self.assertEqual(set(plots.COLOURS), {router.name for router in all_routers()})
 
     def test_the_report_is_written_with_its_plots(self):
         with tempfile.TemporaryDirectory(prefix="hilum-report-") as folder:
