@@ -183,7 +183,7 @@ def page(result):
     for row in rows(result["profile"]):
         tables = [row_table(figures, congestion, row) for congestion in congestions]
         if any(tables):
-            parts += [f"## {row.key}: {row.what}", row.described() + ("; everything on one processor." if row.one_cpu else "."),
+            parts += [f"## {row.key}: {row.what}", row.described() + ".",
                       *[one for one in tables if one]]
     if result.get("peers"):
         parts += [f"## {peers.KEY}: Nagle's algorithm in storescu and storescp",

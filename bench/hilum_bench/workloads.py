@@ -97,7 +97,8 @@ class Row:
         text.append("1 association" if self.associations == 1 else f"{self.associations} associations side by side")
         if self.per_association == 1:
             text.append("each for one instance")
-        return ", ".join(text)
+        layout = "everything on one processor" if self.one_cpu else "load and sinks on one processor, the router on another"
+        return ", ".join(text) + "; " + layout
 
 
 def in_units(size):
