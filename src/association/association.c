@@ -211,6 +211,7 @@ static void established(struct association *a)
         return;
     }
     const struct pdu_associate *peers = a->is_inbound ? &a->ul.request : &a->ul.accept;
+    a->is_paced = io_is_paced(a->stream.fd);
     a->fragment_max = pdu_fragment_max(peers->max_length, 1 << 20);
     if (a->ul.accept.has_async && a->ul.request.has_async)
         a->window = window_of(a->ul.request.async_invoked, a->ul.accept.async_invoked);

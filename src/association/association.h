@@ -38,14 +38,16 @@ enum { ASSOCIATION_LEGS_MAX = 4 };
 
 /* Where payload goes that is still in the socket. Of several destinations the greatest counts. */
 enum association_bulk {
-    ASSOCIATION_BULK_PASS, /* to the associations named, past our memory */
-    ASSOCIATION_BULK_WAIT, /* nowhere yet: association_look_again when that may have changed */
-    ASSOCIATION_BULK_EVEN, /* one byte to on_data, so that an even number has come; then it is asked again */
+    ASSOCIATION_BULK_PASS,  /* to the associations named, past our memory */
+    ASSOCIATION_BULK_WAIT,  /* nowhere yet: association_look_again when that may have changed */
+    ASSOCIATION_BULK_EVEN,  /* one byte to on_data, so that an even number has come; then it is asked again */
+    ASSOCIATION_BULK_LATER, /* at most receive_max bytes to on_data; then it is asked again */
     ASSOCIATION_BULK_RECEIVE, /* to on_data */
 };
 struct association_legs {
     struct association *to[ASSOCIATION_LEGS_MAX];
     unsigned count;
+    size_t receive_max; /* ASSOCIATION_BULK_LATER */
 };
 
 struct association_user {
@@ -124,6 +126,7 @@ struct association {
     /* payload past our memory: bypass.c */
     struct bypass *bypass;  /* from here; NULL: never yet */
     struct bypass_leg *leg; /* to here; NULL: nothing passes */
+    bool is_paced;          /* association_is_paced */
     bool waits_to_pass;     /* no receive before association_look_again */
     bool is_cut;            /* the peer has a part of a fragment whose rest will never come */
 
@@ -193,6 +196,8 @@ bool association_send_data_end(struct association *a);
 /* Whether payload may pass to this association now: everything that it was given has left. What waits to fill a fragment is sent for
  * that. ASSOCIATION_BULK_WAIT: on_sent will tell. */
 enum association_bulk association_may_pass(struct association *a);
+/* True if the kernel paces what is sent there (bbr): it leaves in small portions, and passing by saves nothing. */
+bool association_is_paced(const struct association *a);
 /* on_bulk is asked again, if it said ASSOCIATION_BULK_WAIT. */
 void association_look_again(struct association *a);
 /* True while it is we who do not read: what the peer has to say waits in the socket. */

@@ -23,7 +23,6 @@
 #include "pdu/write.h"
 
 enum {
-    BYPASS_MIN = 32 << 10, /* less is cheaper through memory: measured between 16 and 32 KiB */
     TURN_BYTES = 2 << 20,  /* then others have their turn ... */
     TURN_STEPS = 512,      /* ... also if the sender sends headers and nothing else */
     KEPT_BYTES = 2,        /* an even number, so that fragments are even */
@@ -526,6 +525,8 @@ size_t association_may_receive(struct association *a)
     enum association_bulk how = a->user->on_bulk(a, &legs);
     if (a->has_ended || how == ASSOCIATION_BULK_RECEIVE)
         return SIZE_MAX;
+    if (how == ASSOCIATION_BULK_LATER)
+        return legs.receive_max;
     if (passable(a) < BYPASS_MIN) {
         size_t len = up_to_next_payload(a);
         return len > 0 ? len : SIZE_MAX;

@@ -26,11 +26,12 @@ bool association_map_contexts(struct association *a, const struct pdu_associate 
 void association_free_contexts(struct association *a);
 
 /* bypass.c */
+enum { BYPASS_MIN = 32 << 10 }; /* less is cheaper through memory: docs/performance.md */
 /* Before a receive: how many bytes at most. Decides whether payload passes. */
 size_t association_may_receive(struct association *a);
 /* The association takes no part in a bypass any more, at either end of it. */
 void association_leave_bypass(struct association *a);
-/* What we send now would be taken for payload. */
+/* Our own words to this association would be taken for payload. */
 bool association_is_amid_fragment(const struct association *a);
 /* Bytes in the pipe to this association. */
 size_t association_passing(const struct association *a);

@@ -157,15 +157,20 @@ size_t association_backlog(const struct association *a)
     return a->stream.sending.bytes + association_passing(a);
 }
 
+bool association_is_paced(const struct association *a)
+{
+    return a->is_paced;
+}
+
 enum association_bulk association_may_pass(struct association *a)
 {
-    if (a->has_ended || !a->is_sending_data || a->leg)
+    if (a->has_ended || !a->is_sending_data || a->leg || a->fragment_max < BYPASS_MIN)
         return ASSOCIATION_BULK_RECEIVE;
     if (a->data.bytes > 1 && !send_fragment(a, (uint32_t)(a->data.bytes & ~(size_t)1), 0, 0)) {
         association_abort(a, "out of memory");
         return ASSOCIATION_BULK_RECEIVE;
     }
-    if (a->data.bytes > 0) /* fragments are even */
+    if (a->data.bytes > 0)
         return ASSOCIATION_BULK_EVEN;
     return a->stream.sending.count > 0 ? ASSOCIATION_BULK_WAIT : ASSOCIATION_BULK_PASS;
 }

@@ -150,6 +150,9 @@ int io_socket(const struct io_address *to, const struct io_socket_options *optio
 /* `to` must live until the callback. */
 void io_connect(struct io *io, struct io_op *op, int fd, const struct io_address *to);
 
+/* True if the kernel sends at a rate of its own (bbr), by timers. */
+bool io_is_paced(int fd);
+
 /* Acknowledges what was received at once, instead of waiting up to 40 ms (delayed ACK): against peers with Nagle's
  * algorithm (quirk 15). The kernel forgets it, so it is renewed after each small read. */
 void io_quick_ack(int fd);

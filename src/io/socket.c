@@ -150,6 +150,13 @@ int io_socket(const struct io_address *to, const struct io_socket_options *optio
     return fd;
 }
 
+bool io_is_paced(int fd)
+{
+    char name[16] = "";
+    socklen_t len = sizeof(name) - 1;
+    return getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len) == 0 && strncmp(name, "bbr", 3) == 0;
+}
+
 void io_quick_ack(int fd)
 {
     int one = 1;

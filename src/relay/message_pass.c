@@ -1,9 +1,6 @@
 /* Whether the payload of a message may go by memory: its destinations' and their routes' say. */
 #include "relay/message.h"
 
-/* Past it copies of a pipe cost more than slices of shared buffers: docs/performance.md. */
-enum { AUTO_DESTINATIONS_MAX = 2 };
-
 /* What can be said before the destinations are asked. */
 static bool is_allowed(const struct message *m)
 {
@@ -18,22 +15,30 @@ static bool is_allowed(const struct message *m)
         is_auto |= s->zero_copy == CONFIG_ZERO_COPY_AUTO;
         live++;
     }
-    return m->is_flowing && live > 0 && live <= (is_auto ? AUTO_DESTINATIONS_MAX : ASSOCIATION_LEGS_MAX);
+    /* Copies of a pipe cost more than slices of shared buffers: docs/performance.md. */
+    return live > 0 && live <= (is_auto ? 1 : ASSOCIATION_LEGS_MAX);
+}
+
+/* So much more comes to memory before it may pass: what is held back at first, and what is kept for a second try. */
+static size_t receive_max(const struct message *m)
+{
+    uint64_t until = m->is_flowing ? m->session->config->replay_max : MESSAGE_FLOW_BYTES;
+    return until > m->received + BUF_BYTES ? until - m->received : BUF_BYTES;
 }
 
 enum association_bulk message_bulk(struct message *m, struct association_legs *legs_out)
 {
     enum association_bulk how = ASSOCIATION_BULK_PASS;
-    legs_out->count = 0;
     if (!is_allowed(m))
         return ASSOCIATION_BULK_RECEIVE;
+    legs_out->receive_max = receive_max(m);
+    if (!m->is_flowing)
+        return ASSOCIATION_BULK_LATER;
     for (unsigned i = 0; i < m->sink_count; i++) {
         struct sink *s = m->sinks[i];
         if (!s || s->is_done)
             continue;
         enum association_bulk one = s->ops->passes_to(s, &legs_out->to[legs_out->count++]);
-        if (one == ASSOCIATION_BULK_RECEIVE)
-            return one;
         if (one > how)
             how = one;
     }
@@ -44,7 +49,7 @@ void message_passed(struct message *m, size_t n)
 {
     m->received += n;
     for (unsigned i = 0; i < m->sink_count;
-         i++) /* they had nothing left to take: a stall is counted from here */
+         i++) /* none had anything left to take: a stall is counted from here */
         if (m->sinks[i])
             m->sinks[i]->progress_ms = io_now(m->session->relay->io);
 }

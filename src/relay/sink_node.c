@@ -351,8 +351,10 @@ static enum association_bulk passes_to(struct sink *s, struct association **to_o
 {
     struct sink_node *n = (struct sink_node *)s;
     struct outbound *o = n->exchange.outbound;
-    if (!o || !n->is_sending || n->is_sent || s->retains || n->queue.count > 0)
+    if (o && s->zero_copy == CONFIG_ZERO_COPY_AUTO && association_is_paced(&o->a))
         return ASSOCIATION_BULK_RECEIVE;
+    if (!o || !n->is_sending || n->is_sent || s->retains || n->queue.count > 0)
+        return ASSOCIATION_BULK_LATER;
     *to_out = &o->a;
     return association_may_pass(&o->a);
 }
