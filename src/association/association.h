@@ -193,8 +193,8 @@ bool association_send_data(struct association *a, struct buf *b, uint8_t *at, ui
 void association_flush(struct association *a);
 /* The last fragment; an odd total is padded with one NUL (PS3.8 E.1, quirk 25). */
 bool association_send_data_end(struct association *a);
-/* Whether payload may pass to this association now: everything that it was given has left. What waits to fill a fragment is sent for
- * that. ASSOCIATION_BULK_WAIT: on_sent will tell. */
+/* Whether payload may pass to this association now: everything that it was given has left. ASSOCIATION_BULK_WAIT: then what waits to
+ * fill a fragment is sent, and on_sent will tell. */
 enum association_bulk association_may_pass(struct association *a);
 /* True if the kernel paces what is sent there (bbr): it leaves in small portions, and passing by saves nothing. */
 bool association_is_paced(const struct association *a);

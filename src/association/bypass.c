@@ -535,6 +535,8 @@ size_t association_may_receive(struct association *a)
         return 1;
     if (how == ASSOCIATION_BULK_WAIT) {
         a->waits_to_pass = true;
+        for (unsigned i = 0; i < legs.count; i++) /* of this PDV more follows */
+            association_send_rest(legs.to[i]);
         return 0;
     }
     return begin(a, &legs) ? 0 : SIZE_MAX;

@@ -20,6 +20,9 @@ void association_take_piece(struct association *a, const struct pdu_event *piece
 void association_process(struct association *a);
 bool association_is_amid(const struct association *a);
 
+/* send.c: what waits to fill a fragment, an even number of bytes. Only where more of the data set is sure to come. */
+void association_send_rest(struct association *a);
+
 /* contexts.c: false without memory */
 bool association_map_contexts(struct association *a, const struct pdu_associate *request,
                               const struct pdu_associate *answer);

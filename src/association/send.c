@@ -166,11 +166,13 @@ enum association_bulk association_may_pass(struct association *a)
 {
     if (a->has_ended || !a->is_sending_data || a->leg || a->fragment_max < BYPASS_MIN)
         return ASSOCIATION_BULK_RECEIVE;
-    if (a->data.bytes > 1 && !send_fragment(a, (uint32_t)(a->data.bytes & ~(size_t)1), 0, 0)) {
-        association_abort(a, "out of memory");
-        return ASSOCIATION_BULK_RECEIVE;
-    }
-    if (a->data.bytes > 0)
+    if (a->data.bytes % 2 == 1)
         return ASSOCIATION_BULK_EVEN;
-    return a->stream.sending.count > 0 ? ASSOCIATION_BULK_WAIT : ASSOCIATION_BULK_PASS;
+    return a->data.bytes > 0 || a->stream.sending.count > 0 ? ASSOCIATION_BULK_WAIT : ASSOCIATION_BULK_PASS;
+}
+
+void association_send_rest(struct association *a)
+{
+    if (a->data.bytes > 0 && !send_fragment(a, (uint32_t)a->data.bytes, 0, 0))
+        association_abort(a, "out of memory");
 }
