@@ -101,10 +101,10 @@ class Syscalls:
         ours, its = os.pipe()
         hers, mine = os.pipe()
         pids = ",".join(str(member) for head in self.pids for member in family(head))
-        self.perf = subprocess.Popen([program, "stat", "-x,", "-D", "-1", "--control", f"fd:{hers},{its}", "-o", self.out,
-                                      "-e", "raw_syscalls:sys_enter", "-p", pids], stdin=subprocess.DEVNULL,
-                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=(its, hers),
-                                     start_new_session=True)
+        command = [program, "stat", "-x,", "-D", "-1", "--control", f"fd:{hers},{its}", "-o", self.out,
+                   "-e", "raw_syscalls:sys_enter", "-p", pids]
+        self.perf = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.DEVNULL, pass_fds=(its, hers), start_new_session=True)
         os.close(its)
         os.close(hers)
         self.control, self.answers = mine, ours

@@ -1,7 +1,7 @@
 """A network namespace of the benchmark's own, in which every connection has the congestion control that it asks for.
 
-The machine's settings are not touched: the namespace's own local routes name the congestion control (ip-route(8), congctl), and it
-goes with the namespace. So do all processes in it: it has process ids of its own, whose first is the runner.
+The machine's settings are not touched: the namespace's own local routes name the congestion control (ip-route(8),
+congctl), and go with it. So do all processes in it: it has process ids of its own, whose first is the runner.
 """
 
 import os
@@ -37,8 +37,8 @@ def prepare(congestion, folder):
     run("mount", "-t", "tmpfs", "-o", "mode=755", "hilum-bench", folder)
     for side, used in zip(("connecting", "accepting"), used_congestion()):
         if used != congestion:
-            raise Unusable(f"the {side} side of a connection uses {used} and not {congestion}: this kernel does not take the "
-                           "congestion control from the route")
+            raise Unusable(f"the {side} side of a connection uses {used} and not {congestion}: "
+                           "this kernel does not take the congestion control from the route")
 
 
 def run(*words):

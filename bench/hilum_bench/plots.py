@@ -15,9 +15,9 @@ from .figures import Figures
 
 COLOURS = {  # in the order of the bars
     "direct": "#bdbdbd", "haproxy": "#c0392b", "haproxy-256k": "#e07b6f", "haproxy-splice": "#8e44ad",
-    "haproxy-splice-1m": "#bb8fce", "nginx": "#d68910", "nginx-256k": "#f5b041", "hilum": "#145a32", "hilum-copy": "#27ae60",
-    "hilum-splice": "#82e0aa", "hilum-info": "#7f8c8d", "orthanc": "#1f618d", "orthanc-disk": "#5499c7", "dcmtk": "#6e2c00",
-    "dcmtk-study": "#a04000",
+    "haproxy-splice-1m": "#bb8fce", "nginx": "#d68910", "nginx-256k": "#f5b041", "hilum": "#145a32",
+    "hilum-copy": "#27ae60", "hilum-splice": "#82e0aa", "hilum-info": "#7f8c8d", "orthanc": "#1f618d",
+    "orthanc-disk": "#5499c7", "dcmtk": "#6e2c00", "dcmtk-study": "#a04000",
 }
 ORDER = list(COLOURS)
 
@@ -34,8 +34,8 @@ class Plot:
 
 PLOTS = (
     Plot("cpu", "Processor time of the router", "CPU s/GB",
-         (("16 KiB PDUs", "pdu-16k", "cpu_per_gb"), ("128 KiB", "pdu-128k", "cpu_per_gb"), ("1 MiB", "pdu-1m", "cpu_per_gb"),
-          ("8 associations", "associations-8", "cpu_per_gb")), without=("direct",)),
+         (("16 KiB PDUs", "pdu-16k", "cpu_per_gb"), ("128 KiB", "pdu-128k", "cpu_per_gb"),
+          ("1 MiB", "pdu-1m", "cpu_per_gb"), ("8 associations", "associations-8", "cpu_per_gb")), without=("direct",)),
     Plot("throughput", "Throughput, instances of 32 MiB", "GB/s",
          (("16 KiB PDUs", "pdu-16k", "gb_per_s"), ("128 KiB", "pdu-128k", "gb_per_s"), ("1 MiB", "pdu-1m", "gb_per_s"),
           ("8 associations", "associations-8", "gb_per_s"))),
@@ -62,7 +62,8 @@ def script(plot, congestion, labels, values, path):
     """gnuplot's commands: a histogram with error bars, the data written into it."""
     lines = ["set terminal svg size 960,420 font 'sans-serif,12' background rgb 'white'", f"set output {quoted(path)}",
              f"set title {quoted(f'{plot.title} ({congestion})')}", f"set ylabel {quoted(plot.unit)}",
-             "set style data histograms", "set style histogram errorbars gap 1.5 lw 1", "set style fill solid 0.9 border -1",
+             "set style data histograms", "set style histogram errorbars gap 1.5 lw 1",
+             "set style fill solid 0.9 border -1",
              "set boxwidth 0.9", "set grid ytics lc rgb '#dddddd'", "set key outside right top", "set border 3",
              "set tics nomirror", "set datafile missing '?'",
              "set logscale y" if plot.logarithmic else "set yrange [0:*]"]

@@ -1,4 +1,4 @@
-"""Starts programs on chosen processors, waits for them by what they do and not by time, and ends them by their own id."""
+"""Starts programs on chosen processors, waits for what they do and not for time, and ends them by their own id."""
 
 import os
 import signal

@@ -8,6 +8,12 @@ def clock(seconds):
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
+def described(error):
+    """Where an error happened, as far as that is known, and what it is."""
+    where = [str(error[key]) for key in ("congestion", "row", "entry", "round") if error.get(key) is not None]
+    return f"{' '.join(where)}: {error['why']}"
+
+
 class Progress:
     """The time left: what the table of rows expects, corrected by how long things have really taken so far."""
 
@@ -32,13 +38,13 @@ class Progress:
     def saw(self, event):
         self.expected.pop((event["congestion"], event.get("row"), event.get("entry"), event.get("round")), None)
         if event["event"] == "error":
-            where = " ".join(str(event[key]) for key in ("congestion", "row", "entry", "round") if event.get(key) is not None)
-            self.say(f"ERROR {where}: {event['why']}")
+            self.say(f"ERROR {described(event)}")
         at = event["congestion"], event.get("row"), event.get("round")
         if at != self.at and at[1]:
             self.at = at
             number = f"round {at[2]}" if at[2] else "warm-up"
-            self.say(f"{clock(time.monotonic() - self.begun)} {at[0]:5} {at[1]:17} {number:8} {clock(self.left())} left")
+            took = clock(time.monotonic() - self.begun)
+            self.say(f"{took} {at[0]:5} {at[1]:17} {number:8} {clock(self.left())} left")
 
     def done(self):
         self.say(f"done in {clock(time.monotonic() - self.begun)}")

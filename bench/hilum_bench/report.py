@@ -5,16 +5,21 @@ import os
 
 from . import peers, plots
 from .figures import Figures
+from .progress import described
 from .spread import spread
 from .targets import TARGETS
-from .workloads import rows
+from .workloads import in_units, rows
 
 FAIRNESS = """\
-HAProxy and nginx pass bytes through: they know nothing of DICOM. Hilum parses both legs, maps presentation contexts and message ids, frames
-anew, and answers when the destination has answered. Orthanc and DCMTK answer when they have stored, and send later: their time ends when the
-last instance has arrived at the sink. An instance costs Orthanc the more the more came before it in the same job, so it is started anew for each
-sample, and how many were sent is said; "dcmtk-study" waits for a second after the last instance of a study. HAProxy and nginx write no log; Hilum logs at `warn`, "hilum-info" at `info`. HAProxy, nginx and Hilum have
-one thread on a processor of their own, load generator and sinks share the other; Orthanc and DCMTK may use both."""
+HAProxy and nginx pass bytes through: they know nothing of DICOM. Hilum parses both legs, maps presentation contexts and
+message ids, frames anew, and answers when the destination has answered. HAProxy and nginx write no log; Hilum logs at
+`warn`, "hilum-info" at `info`. HAProxy, nginx and Hilum have one thread on a processor of their own, load generator and
+sinks share the other.
+
+Orthanc and DCMTK answer when they have stored, and send later: their time ends when the last instance has arrived at the
+sink. They may use both processors. An instance costs Orthanc the more the more came before it in the same job, so it is
+started anew for each sample, and how many were sent is said; "dcmtk-study" waits for a second after the last instance of
+a study."""
 
 
 # ---- numbers
@@ -48,7 +53,7 @@ def table(heads, lines):
 
 
 def rate_columns(figures, congestion, row):
-    """[(head, function of an entry)] for the rows that measure rates: by the GB where payload dominates, else by the instance."""
+    """[(head, function of an entry)] of rows that measure rates: by the GB where payload dominates, else by instance."""
     def figure(metric):
         return lambda entry: cell(figures.spread(congestion, row.key, entry, metric))
 
@@ -73,7 +78,8 @@ def rate_columns(figures, congestion, row):
     cpu = "cpu_per_gb" if bulk else "cpu_per_instance_us"
     columns = [("GB/s", figure("gb_per_s"))] if bulk else [("instances/s", figure("instances_per_s"))]
     if row.slow_count:
-        columns.insert(0, ("sent", lambda entry: number(figures.spread(congestion, row.key, entry, "instances").median)))
+        sent = {entry: figures.spread(congestion, row.key, entry, "instances").median for entry in entries}
+        columns.insert(0, ("sent", lambda entry: f"{sent[entry]:,.0f}"))
     if row.size == 512 << 10:
         columns.append(("GB/s", figure("gb_per_s")))
     columns.append(("CPU s/GB" if bulk else "CPU us/instance", figure(cpu)))
@@ -133,8 +139,8 @@ def about(result):
     lines = [f"{result['date']}, Hilum {versions['hilum']} ({result['commit']}), `{result['profile']}` run of "
              f"{result['rounds']} rounds in {result.get('seconds', 0) / 60:.1f} minutes.", "",
              f"{machine['cpus']} x {machine['cpu']}, {machine['memory_gib']} GiB, {machine['hypervisor']}; Linux "
-             f"{machine['kernel']}, {machine['system']}; loopback. Congestion control: in each table; the machine's own is "
-             f"{machine['default_congestion']}.", "",
+             f"{machine['kernel']}, {machine['system']}; loopback. Congestion control: in each table; the "
+             f"machine's own is {machine['default_congestion']}.", "",
              ", ".join(f"{name} {version}" for name, version in versions.items() if version and name != "hilum") + "."]
     for name, why in result["left_out"].items():
         lines += ["", f"Left out: {name} ({why})."]
@@ -167,17 +173,12 @@ def target_table(figures, congestions):
     return table(heads, lines) + (f"\n\nNot measured in this run: {'; '.join(missing)}." if missing else "")
 
 
-def described_error(error):
-    where = " ".join(str(error[key]) for key in ("congestion", "row", "entry", "round") if error.get(key) is not None)
-    return f"{where}: {error['why']}"
-
-
 def page(result):
     figures, congestions = Figures(result), result["congestions"]
     parts = ["# Benchmark of DICOM routers", about(result)]
     if result["errors"]:
         parts.append("**This run has errors; what they hit is not in the tables:**\n\n" +
-                     "\n".join(f"- {described_error(error)}" for error in result["errors"]))
+                     "\n".join(f"- {described(error)}" for error in result["errors"]))
     parts += ["## Targets", "Medians of ratios taken pair by pair in the same round, [least-greatest].",
               target_table(figures, congestions), FAIRNESS]
     for row in rows(result["profile"]):
@@ -187,8 +188,8 @@ def page(result):
                       *[one for one in tables if one]]
     if result.get("peers"):
         parts += [f"## {peers.KEY}: Nagle's algorithm in storescu and storescp",
-                  f"{result['peers']['files']} C-STOREs of {result['peers']['file_bytes'] // 1024} KiB on one association, whole "
-                  "processes, with the machine's own congestion control.",
+                  f"{result['peers']['files']} C-STOREs of {in_units(result['peers']['file_bytes'])} on one association, "
+                  "whole processes, with the machine's own congestion control.",
                   table(["seconds", "median", "least", "greatest", "ms each"], peers.lines(result["peers"]))]
     return "\n\n".join(parts) + "\n"
 

@@ -1,7 +1,8 @@
 """What stands between load and sinks. Each kind knows how to be configured, started, and asked for its processes.
 
-Where a router sends to follows from where it is called: it offers one way a *destination*, a name with one or more sinks behind it
-(docs/bench.md). Ways differ by port, where a router has several; Orthanc and DCMTK have one port and look at the called AE title.
+Where a router sends to follows from where it is called: it offers one way a *destination*, a name with one or more
+sinks behind it (docs/bench.md). Ways differ by port, where a router has several; Orthanc and DCMTK have one port and
+look at the called AE title.
 """
 
 import json
@@ -37,7 +38,9 @@ class Router:
         return len(sinks) == 1
 
     def start(self, folder, disk, ports, destinations, connections=4000):
-        """`folder` is in memory, `disk` is not. `destinations` is {name: [ports of its sinks]}; `connections` the most it will have."""
+        """`folder` is in memory, `disk` is not. `destinations` is {name: [ports of its sinks]}.
+
+        `connections` is the most it will have at a time."""
         self.folder, self.disk = os.path.join(folder, self.name), disk
         os.makedirs(self.folder, exist_ok=True)
         self.ports = self.assign(ports, destinations)
@@ -82,10 +85,11 @@ class HAProxy(Router):
     program = "haproxy"
 
     def command(self, destinations):
-        tune = "".join(f"    tune.{key} {self.variant[key]}\n" for key in ("bufsize", "pipesize") if key in self.variant)
+        tuned = [key for key in ("bufsize", "pipesize") if key in self.variant]
+        tune = "".join(f"    tune.{key} {self.variant[key]}\n" for key in tuned)
         splice = "    option splice-request\n    option splice-response\n" if self.variant.get("splice") else ""
-        sections = "".join(f"listen {name}\n    bind 127.0.0.1:{self.ports[name]}\n    server sink 127.0.0.1:{sinks[0]}\n"
-                           for name, sinks in destinations.items())
+        section = "listen {}\n    bind 127.0.0.1:{}\n    server sink 127.0.0.1:{}\n"
+        sections = "".join(section.format(name, self.ports[name], sinks[0]) for name, sinks in destinations.items())
         config = self.write("haproxy.cfg", f"""global
     nbthread 1
     maxconn {self.connections}
@@ -191,8 +195,8 @@ def title(destination):
     return destination.upper()
 
 
-ORTHANC_LUA = """-- Sends on what comes in, and deletes it when it has been sent: operations of one call are steps of one job, in
--- this order, and a step that fails ends it.
+ORTHANC_LUA = """-- Sends on what comes in, and deletes it when it has been sent: what one call asks for are steps of
+-- a job, in this order, and a step has only what the one before it has let through.
 local DESTINATIONS = {
 %s}
 
@@ -208,11 +212,11 @@ end
 
 
 class Orthanc(Called):
-    """Auto-routing by Lua. All else at its defaults, but no HTTP and no plugins; storage in memory, or (variant disk) on the disk.
+    """Auto-routing by Lua. All else at its defaults, but no HTTP and no plugins. variant: disk (for storage).
 
-    What Lua asks for in one go becomes steps of one job, for as long as more comes within 5 s, up to 1000 steps. It writes the whole
-    job down again at each step, so an instance costs the more the more came before it: from 2 to 18 ms. Started anew, it
-    begins with a new job.
+    What Lua asks for in one go becomes steps of one job, for as long as more comes within 5 s, up to 1000 steps. The
+    whole job is written down again at each step, so an instance costs the more the more came before it: from 2 to
+    18 ms. Started anew, it begins with a new job.
     """
 
     program = "orthanc"
@@ -228,8 +232,9 @@ class Orthanc(Called):
         lua = self.write("route.lua", ORTHANC_LUA % table)
         storage = self.storage = os.path.join(self.disk if self.variant.get("disk") else self.folder, "storage")
         config = self.write("orthanc.json", json.dumps({
-            "Name": "bench", "StorageDirectory": storage, "IndexDirectory": storage, "DicomPort": next(iter(self.ports.values())),
-            "DicomAet": "ORTHANC", "HttpServerEnabled": False, "Plugins": [], "LuaScripts": [lua],
+            "Name": "bench", "StorageDirectory": storage, "IndexDirectory": storage,
+            "DicomPort": next(iter(self.ports.values())), "DicomAet": "ORTHANC", "HttpServerEnabled": False,
+            "Plugins": [], "LuaScripts": [lua],
             "DicomModalities": modalities}, indent=2))
         return [machine.find("Orthanc"), config]
 
@@ -240,7 +245,7 @@ class Orthanc(Called):
 
 
 class Dcmtk(Called):
-    """storescp that executes storescu: for each instance, or (variant study) for each study, which is an association of load."""
+    """storescp that executes storescu for each instance. variant: study (for each study: an association of load)."""
 
     program = "dcmtk"
 

@@ -51,7 +51,8 @@ class Stage:
     def fresh(self, router, connections):
         """Another one like this, to `plain` alone, that holds so many connections."""
         other = type(router)(router.name, **router.variant)
-        other.start(os.path.join(self.folder, "fresh"), self.disk, self.ports, {"plain": [self.sinks["plain"].port]}, connections)
+        way = {"plain": [self.sinks["plain"].port]}
+        other.start(os.path.join(self.folder, "fresh"), self.disk, self.ports, way, connections)
         return other
 
     def most_idle(self, router, wanted):
@@ -75,7 +76,7 @@ def tell(**event):
 
 
 def run(plan):
-    """`plan`: congestion, folder (empty), disk (another), rows (keys), routers (names), rounds, profile. Returns nothing; tells."""
+    """`plan`: congestion, folder (empty), disk (another), rows (keys), routers (names), rounds, profile."""
     network.prepare(plan["congestion"], plan["folder"])
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,7 +1,8 @@
 """One measurement: a router, a row, a round. What it gives is a flat dictionary of numbers; None is "not measured".
 
-Always: instances, bytes (of data sets, acknowledged), seconds, instances_per_s, gb_per_s; for a router also cpu_s, cpu_user_s,
-cpu_system_s, and machine_s, resident_bytes. GB is 10^9 bytes that load sent, however many destinations they go to.
+Rows that measure rates: instances, bytes (of data sets, acknowledged), seconds, instances_per_s, gb_per_s, latencies;
+for a router also cpu_s, cpu_user_s, cpu_system_s, resident_bytes; machine_s. GB is 10^9 bytes that load sent, however many
+destinations they go to.
 """
 
 import time
@@ -107,7 +108,8 @@ def stalled(stage, row, router, _copies, seed):
     finally:
         stuck.stop()
     return meter.stop() | {
-        "instances": sum(report["instances"] for report in reports), "bytes": sum(report["bytes"] for report in reports),
+        "instances": sum(report["instances"] for report in reports),
+        "bytes": sum(report["bytes"] for report in reports),
         "seconds": max(report["seconds"] for report in reports), "gb_per_s": beside, "alone_gb_per_s": alone,
         "kept": beside / alone}
 

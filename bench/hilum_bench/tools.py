@@ -30,7 +30,8 @@ class Speaker(Process):
         ready, _, _ = select.select([self.popen.stdout], [], [], seconds)
         line = self.popen.stdout.readline() if ready else ""
         if not line:
-            raise Failed(f"{self.name} says nothing ({'it is alive' if self.alive() else self.popen.wait()}): {self.said()}")
+            state = "but is alive" if self.alive() else f"and has ended with {self.popen.returncode}"
+            raise Failed(f"{self.name} says nothing {state}: {self.said()}")
         return json.loads(line)
 
 

@@ -97,7 +97,8 @@ class Row:
         text.append("1 association" if self.associations == 1 else f"{self.associations} associations side by side")
         if self.per_association == 1:
             text.append("each for one instance")
-        layout = "everything on one processor" if self.one_cpu else "load and sinks on one processor, the router on another"
+        apart = "load and sinks on one processor, the router on another"
+        layout = "everything on one processor" if self.one_cpu else apart
         return ", ".join(text) + "; " + layout
 
 
@@ -119,8 +120,9 @@ FULL = (
     Row("size-512k", "instance size", "instances of 512 KiB", size=512 * KIB, count=3000, slow_count=100,
         routers=PROXIES + SLOW, cost=1.2, slow_cost=2),
     Row("size-1g", "instance size", "instances of 1 GiB", size=GIB, count=2, cost=1.4),
-    Row("series", "instance size", "a CT series of 500 instances, 512 KiB each", size=512 * KIB, count=500, slow_count=500,
-        routers=("direct", "haproxy", "hilum", "orthanc", "dcmtk"), only=("cubic",), rounds=3, cost=0.2, slow_cost=10),
+    Row("series", "instance size", "a CT series of 500 instances, 512 KiB each", size=512 * KIB, count=500,
+        slow_count=500, routers=("direct", "haproxy", "hilum", "orthanc", "dcmtk"), only=("cubic",), rounds=3,
+        cost=0.2, slow_cost=10),
     Row("series-8k", "instance size", "a series of 500 instances, 8 KiB each", size=8 * KIB, count=500, slow_count=500,
         routers=("direct", "haproxy", "hilum", "orthanc", "dcmtk"), only=("cubic",), rounds=3, cost=0.2, slow_cost=9),
     # By associations.
@@ -139,28 +141,29 @@ FULL = (
     Row("each-32", "an association each", "an association for each instance, 32 side by side", size=8 * KIB, count=9600,
         per_association=1, associations=32, routers=SMALL + ("hilum-info",)),
     # Framing anew.
-    Row("refragmented", "framing anew", "the sink takes PDUs of 16 KiB; HAProxy passes 128 KiB through, to a sink that takes them",
+    Row("refragmented", "framing anew", "the sink takes PDUs of 16 KiB; HAProxy passes 128 KiB through, to one that can",
         to="refragmented", elsewhere={"haproxy": "plain"}, routers=("haproxy",) + OURS),
     # Fan-out.
     Row("copies", "fan-out", "to 1, 2 and 4 destinations", count=32, copies=(1, 2, 4), routers=OURS),
     Row("copies-512k", "fan-out", "instances of 512 KiB to 1, 2 and 4 destinations", size=512 * KIB, count=1600,
         slow_count=50, copies=(1, 2, 4), routers=("hilum", "orthanc"), slow_cost=4),
     # What one takes from another.
-    Row("stalled", "a stalled destination", "3 associations to healthy sinks, without and with a fourth whose sink stalls",
+    Row("stalled", "a stalled destination", "3 associations to healthy sinks, alone and beside one whose sink stalls",
         size=512 * KIB, kind="stalled", seconds=1, routers=("direct", "haproxy", "hilum", "hilum-copy", "hilum-splice"),
         cost=2.6),
-    Row("idle", "idle associations", "resident memory of 10,000 idle associations", size=8 * KIB, kind="idle", count=10000,
-        routers=("haproxy", "nginx", "hilum"), rounds=3, only=("cubic",), cost=5),
+    Row("idle", "idle associations", "resident memory of 10,000 idle associations", size=8 * KIB, kind="idle",
+        count=10000, routers=("haproxy", "nginx", "hilum"), rounds=3, only=("cubic",), cost=5),
     Row("latency", "latency", "instances of 8 KiB, everything on one processor", size=8 * KIB, count=6000, one_cpu=True,
         routers=SMALL),
-    Row("nagle", "Nagle and delayed ACK", "a sink with Nagle's algorithm that delays acknowledgements; instances of 8 KiB",
+    Row("nagle", "Nagle and delayed ACK", "instances of 8 KiB to a sink with Nagle's algorithm and delayed ACKs",
         size=8 * KIB, count=200, to="nagle", routers=("direct", "haproxy", "hilum"), rounds=3, only=("cubic",), cost=6),
 )
 
 # The short run: what the targets need, with fewer bytes and fewer routers.
 SHORT = {
     "pdu-16k": {"routers": ("haproxy", "hilum-copy"), "count": 32},
-    "pdu-128k": {"routers": ("direct", "haproxy", "haproxy-256k", "haproxy-splice", "hilum", "hilum-copy", "hilum-splice")},
+    "pdu-128k": {"routers": ("direct", "haproxy", "haproxy-256k", "haproxy-splice", "hilum", "hilum-copy",
+                             "hilum-splice")},
     "size-8k": {"routers": ("haproxy", "hilum", "orthanc"), "only": ("cubic",), "count": 4000, "slow_count": 100,
                 "slow_cost": 1},
     "size-512k": {"routers": ("haproxy", "hilum", "orthanc"), "only": ("cubic",), "count": 1200, "slow_count": 100,

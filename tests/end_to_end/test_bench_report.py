@@ -144,13 +144,15 @@ class Report(unittest.TestCase):
         self.assertIsNone(self.target(row="pdu-128k", ours=targets.SPLICE).measure(figures, "cubic"))
 
     def test_fan_out_is_by_the_delivered_gb(self):
-        figures = Figures(result_of({("copies", "hilum-copy"): [figures_of(0.4)], ("copies", "hilum-copy x4"): [figures_of(0.8)]}))
+        figures = Figures(result_of({("copies", "hilum-copy"): [figures_of(0.4)],
+                                     ("copies", "hilum-copy x4"): [figures_of(0.8)]}))
         value, _ = self.target(row="copies", ours=targets.COPY).measure(figures, "cubic")
         self.assertAlmostEqual(value.median, 0.5)
 
     def test_added_latency_is_what_lies_above_direct(self):
-        figures = Figures(result_of({("latency", entry): [figures_of(0.1, latency_p50_us=p50) for p50 in series] for entry, series in
-                                     (("direct", (8.0, 10.0)), ("haproxy", (18.0, 30.0)), ("hilum", (20.0, 30.0)))}))
+        p50 = {"direct": (8.0, 10.0), "haproxy": (18.0, 30.0), "hilum": (20.0, 30.0)}
+        figures = Figures(result_of({("latency", entry): [figures_of(0.1, latency_p50_us=one) for one in rounds]
+                                     for entry, rounds in p50.items()}))
         value, _ = self.target(row="latency").measure(figures, "cubic")
         self.assertEqual((value.low, value.high), (1.0, 1.2))
 
