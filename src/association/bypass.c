@@ -35,7 +35,7 @@ struct bypass_leg {
     struct io_pipe *pipe;
     struct io_op poll;     /* until it takes more */
     struct io_task broken; /* found so: told after what has come from there */
-    bool is_broken;
+    bool is_broken, is_heard;
     bool leads;             /* the next fragment begins with the bytes kept of the PDV before */
     uint32_t piece_left;    /* of the piece, not framed yet */
     uint32_t fragment_left; /* of the fragment on its way: from the pipe */
@@ -140,10 +140,15 @@ static void begin_fragment(struct bypass_leg *leg)
     leg->head_left = leg->head_len;
 }
 
+/* Not in the turn in which it was found: what had come by then is only completed in the next. */
 static void on_broken(struct io_task *t)
 {
     struct bypass_leg *leg = t->owner;
-    stream_break(&leg->to->stream, IO_RESET);
+    if (leg->is_heard)
+        stream_break(&leg->to->stream, IO_RESET);
+    else
+        io_defer(leg->bypass->from->io, t);
+    leg->is_heard = true;
 }
 
 /* False if the leg has to wait, or is broken. What the peer said before it went (a refusal, an A-ABORT) waits in the ring: it is
@@ -497,7 +502,7 @@ static bool begin(struct association *a, const struct association_legs *legs)
     for (unsigned i = 0; i < legs->count; i++) {
         struct bypass_leg *leg = &b->legs[i];
         leg->fragment_left = leg->head_len = leg->head_left = 0;
-        leg->is_broken = leg->leads = false;
+        leg->is_broken = leg->is_heard = leg->leads = false;
         leg->to = ok ? legs->to[i] : NULL;
         if (ok)
             leg->to->leg = leg;
