@@ -213,7 +213,8 @@ struct io_pipe {
     struct io_pipe *next;
 };
 
-/* Empty, 1 MiB where the system allows it. NULL: no descriptors, or IO_PIPES_MAX are in use. */
+/* Empty, 1 MiB where the system allows it, 64 KiB at least. NULL: the system has none of that size, half of the descriptors
+ * are used, or IO_PIPES_MAX are. */
 enum { IO_PIPES_MAX = 128 };
 struct io_pipe *io_pipe_take(struct io *io);
 /* Kept for the next one if it is empty. Nulls the pointer. */

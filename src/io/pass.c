@@ -2,13 +2,32 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/assert.h"
 #include "io/engine.h"
 
-enum { PIPE_BYTES = 1 << 20, FREE_PIPES_MAX = 16 };
+enum {
+    PIPE_BYTES = 1 << 20,
+    PIPE_MIN_BYTES = 64 << 10, /* a smaller one is slower than memory */
+    FREE_PIPES_MAX = 16
+};
+
+static void pipe_free(struct io_pipe *p)
+{
+    close(p->read_end);
+    close(p->write_end);
+    free(p);
+}
+
+/* Connections come first: the upper half of the descriptors is theirs. */
+static bool leaves_room(int fd)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)fd < limit.rlim_cur / 2;
+}
 
 static struct io_pipe *pipe_new(void)
 {
@@ -18,20 +37,17 @@ static struct io_pipe *pipe_new(void)
         free(p);
         return NULL;
     }
-    /* Past its share of pages a user without privileges keeps the size of the system. */
+    /* Past its share of pages a user without privileges keeps the size of the system, and then gets less. */
     int capacity = fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES);
     if (capacity < 0)
         capacity = fcntl(ends[1], F_GETPIPE_SZ);
     *p = (struct io_pipe){
-        .read_end = ends[0], .write_end = ends[1], .capacity = capacity > 0 ? (size_t)capacity : 4096};
+        .read_end = ends[0], .write_end = ends[1], .capacity = capacity > 0 ? (size_t)capacity : 0};
+    if (p->capacity < PIPE_MIN_BYTES || !leaves_room(p->read_end) || !leaves_room(p->write_end)) {
+        pipe_free(p);
+        return NULL;
+    }
     return p;
-}
-
-static void pipe_free(struct io_pipe *p)
-{
-    close(p->read_end);
-    close(p->write_end);
-    free(p);
 }
 
 struct io_pipe *io_pipe_take(struct io *io)
