@@ -700,7 +700,7 @@ class DestinationDies(TapCase):
             nonlocal size
             before, size = size, self.queued(used)
             time.sleep(0.1)
-            return size > 0 and size == before and thread.is_alive()
+            return size > 0 and size == before
         wait_until(is_stuck, "it is stuck")
         return gateway, tap, used, sender, one, thread
 
