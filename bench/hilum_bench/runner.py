@@ -112,7 +112,7 @@ def run_row(stage, row, rounds):
 def one(stage, row, number, name, router, copies):
     try:
         if not router.alive():
-            raise Failed(f"{router.name} has ended: {router.process.said()}")
+            raise Failed(f"{router.name} has ended with {router.process.popen.returncode}: {router.process.said()}")
         seed = f"{row.key}-{name}-{number}".replace(" ", "-")
         if number:
             figures = sample.take(stage, row, router, copies, seed)
