@@ -266,6 +266,118 @@ static void a_pdu_can_be_skipped_from_any_byte_of_it(void **state)
     }
 }
 
+/* Whoever reads just as much gets no payload; and so a reader can be led over a stream by headers alone. */
+static void what_is_left_of_headers_is_known_at_every_byte(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[] = {4, 0, 0, 0, 0, 18, 0, 0, 0, 5, 1, 0, 7, 7, 7, /* three bytes, ... */
+                                    0, 0, 0, 5, 1, 2,  8, 8, 8,           /* three more in the same PDU, */
+                                    4, 0, 0, 0, 0, 6,  0, 0, 0, 2, 1, 2}; /* and nothing in the next */
+    static const uint8_t left[] = {12, 11, 10, 9, 8, 7,  6,  5,  4, 3, 2, 1, 0, 0, 0, 6, 5, 4, 3,
+                                   2,  1,  0,  0, 0, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 12};
+    struct pdu_reader r;
+    struct pdu_event e;
+    pdu_reader_init(&r);
+    for (size_t at = 0; at < sizeof bytes; at++) {
+        if (pdu_reader_header_left(&r) != left[at])
+            fail_msg("before byte %zu %zu are left, not %u", at, pdu_reader_header_left(&r), left[at]);
+        size_t used = pdu_reader_next(&r, bytes + at, 1, &e); /* the end of a PDU consumes nothing */
+        while (used == 0)
+            used = pdu_reader_next(&r, bytes + at, 1, &e);
+    }
+    assert_int_equal(pdu_reader_header_left(&r), left[sizeof bytes]);
+    pdu_reader_free(&r);
+}
+
+/* No header is due in the middle of another PDU, of one that is skipped, or after a fault. */
+static void no_header_is_left_elsewhere(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *why, *bytes;
+        size_t len;
+        bool skips;
+    } cases[] = {
+        {"in a release request", BYTES("\5\0\0\0\0\4\0"), false},
+        {"in an association request", BYTES("\1\0\0\0\0\x44\0"), false},
+        {"in a PDU that is skipped", BYTES("\4\0\0\0\0\10\0\0\0\4\1\2"), true},
+        {"after a fault", BYTES("\4\0\0\0\0\1\0"), false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct pdu_reader r;
+        struct pdu_event e = {.kind = PDU_EVENT_HEADER};
+        pdu_reader_init(&r);
+        for (size_t at = 0; at < cases[i].len && e.kind != PDU_EVENT_FAULT;)
+            at += pdu_reader_next(&r, (const uint8_t *)cases[i].bytes + at, cases[i].len - at, &e);
+        if (cases[i].skips)
+            pdu_reader_skip(&r);
+        if (pdu_reader_header_left(&r) != 0)
+            fail_msg("%s %zu bytes are left", cases[i].why, pdu_reader_header_left(&r));
+        pdu_reader_free(&r);
+    }
+}
+
+/* A stream of three PDVs in two PDUs, of whose payload some passes elsewhere, at every place and in every amount: what is reported is
+ * the rest, and the headers are found. */
+static void payload_that_passes_elsewhere_is_counted_and_not_reported(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[] = {4,  0,  0, 0,  0, 20, 0, 0, 0,  6,  1,  0,  10, 11,
+                                    12, 13, 0, 0,  0, 6,  1, 0, 20, 21, 22, 23, 4,  0,
+                                    0,  0,  0, 10, 0, 0,  0, 6, 1,  2,  30, 31, 32, 33};
+    static const size_t payload[] = {12, 22, 38}; /* where it begins */
+    for (unsigned which = 0; which < 3; which++)
+        for (uint32_t before = 0; before < 4; before++)
+            for (uint32_t n = 1; n <= 4 - before; n++) {
+                struct pdu_reader r;
+                struct pdu_event e;
+                unsigned reported = 0, ends = 0, pdus = 0;
+                pdu_reader_init(&r);
+                for (size_t at = 0; at < sizeof bytes || r.at == PDU_AT_DATA_END;) {
+                    if (at == payload[which] + before) {
+                        assert_int_equal(r.pdv_size, 4);
+                        assert_int_equal(r.pdv_left, 4 - before);
+                        pdu_reader_pass(&r, n);
+                        assert_int_equal(r.pdv_left, 4 - before - n);
+                        at += n;
+                        continue;
+                    }
+                    at += pdu_reader_next(&r, bytes + at, at < sizeof bytes, &e);
+                    assert_int_not_equal(e.kind, PDU_EVENT_FAULT);
+                    reported += e.kind == PDU_EVENT_FRAGMENT && e.piece_len == 1;
+                    ends += e.kind == PDU_EVENT_FRAGMENT && e.is_pdv_end;
+                    pdus += e.kind == PDU_EVENT_DATA_END;
+                }
+                assert_int_equal(reported, 12 - n);
+                assert_int_equal(ends, before + n == 4 ? 2 : 3);
+                assert_int_equal(pdus, 2);
+                assert_int_equal(r.at, PDU_AT_HEADER);
+                pdu_reader_free(&r);
+            }
+}
+
+/* The greatest PDU there can be: its lengths fill 32 bits, and what passes is counted in as many. */
+static void a_PDV_of_4_GiB_passes(void **state)
+{
+    (void)state;
+    static const uint8_t header[] = {4, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfb, 1, 2};
+    static const uint8_t last[] = {9};
+    struct pdu_reader r;
+    struct pdu_event e;
+    pdu_reader_init(&r);
+    for (size_t at = 0; at < sizeof header;)
+        at += pdu_reader_next(&r, header + at, sizeof header - at, &e);
+    assert_int_equal(r.pdv_size, 0xfffffff9);
+    pdu_reader_pass(&r, 0x80000000);
+    pdu_reader_pass(&r, 0x7ffffff8);
+    assert_int_equal(r.pdv_left, 1);
+    assert_int_equal(pdu_reader_next(&r, last, 1, &e), 1);
+    assert_true(e.kind == PDU_EVENT_FRAGMENT && e.is_pdv_end && e.control == PDV_LAST);
+    assert_int_equal(pdu_reader_next(&r, NULL, 0, &e), 0);
+    assert_int_equal(e.kind, PDU_EVENT_DATA_END);
+    pdu_reader_free(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +391,10 @@ int main(void)
         cmocka_unit_test(pieces_are_borrowed_from_the_input_and_count_what_follows),
         cmocka_unit_test(a_skipped_pdu_is_passed_over_whatever_it_holds),
         cmocka_unit_test(a_pdu_can_be_skipped_from_any_byte_of_it),
+        cmocka_unit_test(what_is_left_of_headers_is_known_at_every_byte),
+        cmocka_unit_test(no_header_is_left_elsewhere),
+        cmocka_unit_test(payload_that_passes_elsewhere_is_counted_and_not_reported),
+        cmocka_unit_test(a_PDV_of_4_GiB_passes),
     };
     return cmocka_run_group_tests_name("pdu/reader", tests, NULL, NULL);
 }

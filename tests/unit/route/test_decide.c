@@ -51,6 +51,7 @@ struct line {
     const char *to;
     bool is_final, no_stream, back;
     enum config_service service;
+    enum config_zero_copy zero_copy;
 };
 
 /* Room for a configuration made of lines. */
@@ -93,6 +94,7 @@ static void build(struct table *t, const struct line *lines, size_t count)
         r->stream = !lines[i].no_stream;
         r->back_to_sender = lines[i].back;
         r->service = lines[i].service;
+        r->zero_copy = lines[i].zero_copy;
         build_condition(t, i, &lines[i]);
     }
 }
@@ -272,6 +274,39 @@ static void a_node_of_two_routes_keeps_the_first_and_the_stricter_ways(void **st
     assert_null(d.destinations);
 }
 
+/* In whatever order they come: never before auto before always. */
+static void a_node_of_several_routes_is_passed_to_as_the_most_careful_says(void **state)
+{
+    (void)state;
+#define AUTO   CONFIG_ZERO_COPY_AUTO
+#define NEVER  CONFIG_ZERO_COPY_NEVER
+#define ALWAYS CONFIG_ZERO_COPY_ALWAYS
+    static const struct {
+        enum config_zero_copy says[3];
+        enum config_zero_copy expected;
+    } cases[] = {
+        {{ALWAYS, ALWAYS, ALWAYS}, ALWAYS}, {{AUTO, AUTO, AUTO}, AUTO},     {{NEVER, NEVER, NEVER}, NEVER},
+        {{ALWAYS, AUTO, ALWAYS}, AUTO},     {{AUTO, ALWAYS, ALWAYS}, AUTO}, {{ALWAYS, ALWAYS, AUTO}, AUTO},
+        {{NEVER, ALWAYS, AUTO}, NEVER},     {{AUTO, NEVER, ALWAYS}, NEVER}, {{ALWAYS, AUTO, NEVER}, NEVER},
+        {{ALWAYS, NEVER, ALWAYS}, NEVER},   {{AUTO, AUTO, NEVER}, NEVER},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct line lines[] = {{.to = "a", .zero_copy = cases[i].says[0]},
+                                     {.to = "ba", .zero_copy = cases[i].says[1]},
+                                     {.to = "a", .zero_copy = cases[i].says[2]}};
+        struct table t;
+        struct route_decision d = {0};
+        struct route_facts facts = a_ct();
+        char got[16];
+        build(&t, lines, 3);
+        assert_string_equal(decide(&t, &facts, &d, got), "ab");
+        assert_int_equal(d.destinations[0].zero_copy, cases[i].expected);
+        assert_int_equal(d.destinations[1].zero_copy,
+                         cases[i].says[1]); /* what others say of a is not said of it */
+        route_decision_free(&d);
+    }
+}
+
 static void an_unknown_sop_class_before_the_contexts_are_known_may_be_any(void **state)
 {
     (void)state;
@@ -330,6 +365,7 @@ int main(void)
         cmocka_unit_test(every_condition_of_a_route_must_hold),
         cmocka_unit_test(routes_contribute_in_file_order_until_a_final_one),
         cmocka_unit_test(a_node_of_two_routes_keeps_the_first_and_the_stricter_ways),
+        cmocka_unit_test(a_node_of_several_routes_is_passed_to_as_the_most_careful_says),
         cmocka_unit_test(an_unknown_sop_class_before_the_contexts_are_known_may_be_any),
         cmocka_unit_test(a_decision_is_used_again_without_what_was_in_it),
         cmocka_unit_test(many_destinations_fit),

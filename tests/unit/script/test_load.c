@@ -274,6 +274,37 @@ static void a_route_holds_its_nodes_and_conditions(void **state)
     free_loaded(&l);
 }
 
+/* What a route does not say is the gateway's word, wherever that stands. */
+static void zero_copy_is_the_gateways_unless_a_route_says_otherwise(void **state)
+{
+    static const struct {
+        const char *gateway;
+        enum config_zero_copy expected;
+    } cases[] = {
+        {"", CONFIG_ZERO_COPY_AUTO},
+        {"gateway { zero_copy = 'auto' }", CONFIG_ZERO_COPY_AUTO},
+        {"gateway { zero_copy = true }", CONFIG_ZERO_COPY_ALWAYS},
+        {"gateway { zero_copy = false }", CONFIG_ZERO_COPY_NEVER},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[500];
+        snprintf(text, sizeof(text),
+                 "route '1' { to = 'pacs1' }\n"
+                 "route '2' { to = 'pacs1', zero_copy = 'auto' }\n"
+                 "route '3' { to = 'pacs1', zero_copy = true }\n"
+                 "route '4' { to = 'pacs1', zero_copy = false }\n%s\n",
+                 cases[i].gateway);
+        struct loaded l = load_with_rest(*state, text);
+        const struct config_route *r = l.config->routes;
+        assert_int_equal(l.config->zero_copy, cases[i].expected);
+        assert_int_equal(r[0].zero_copy, cases[i].expected);
+        assert_int_equal(r[1].zero_copy, CONFIG_ZERO_COPY_AUTO);
+        assert_int_equal(r[2].zero_copy, CONFIG_ZERO_COPY_ALWAYS);
+        assert_int_equal(r[3].zero_copy, CONFIG_ZERO_COPY_NEVER);
+        free_loaded(&l);
+    }
+}
+
 /* Each is an expression that must be true in the sandbox. */
 static void the_sandbox_has_what_is_promised_and_no_more(void **state)
 {
@@ -472,6 +503,7 @@ int main(void)
         cmocka_unit_test(nodes_beside_our_own_listeners_are_fine),
         cmocka_unit_test(a_node_takes_its_defaults_from_the_gateway_wherever_that_stands),
         cmocka_unit_test(a_route_holds_its_nodes_and_conditions),
+        cmocka_unit_test(zero_copy_is_the_gateways_unless_a_route_says_otherwise),
         cmocka_unit_test(the_sandbox_has_what_is_promised_and_no_more),
         cmocka_unit_test(no_configuration_outruns_its_budgets),
         cmocka_unit_test(modules_are_found_beside_the_configuration_and_run_once),

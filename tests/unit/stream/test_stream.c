@@ -24,6 +24,8 @@ struct side {
     unsigned lost, closed;
     enum io_error lost_error;
     bool drops, closes_at_once;
+    size_t most; /* that a receive may take; 0: none */
+    unsigned asked;
     int peer;
 };
 
@@ -65,8 +67,20 @@ static void on_closed(struct stream *s)
     ((struct side *)s->owner)->closed++;
 }
 
+static size_t may_receive(struct stream *s)
+{
+    struct side *side = s->owner;
+    side->asked++;
+    return side->most;
+}
+
 static const struct stream_user user = {
     .on_bytes = on_bytes, .on_sent = on_sent, .on_lost = on_lost, .on_closed = on_closed};
+static const struct stream_user portioning_user = {.on_bytes = on_bytes,
+                                                   .on_sent = on_sent,
+                                                   .may_receive = may_receive,
+                                                   .on_lost = on_lost,
+                                                   .on_closed = on_closed};
 
 static void make_pair(int *one, int *two)
 {
@@ -86,13 +100,28 @@ static void make_pair(int *one, int *two)
     fcntl(*two, F_SETFL, O_NONBLOCK);
 }
 
-static void side_open(struct side *side, uint64_t memory)
+static void side_open_for(struct side *side, uint64_t memory, const struct stream_user *its_user)
 {
     int fd;
     memset(side, 0, sizeof(*side));
     loop_open(&side->loop, memory);
     make_pair(&fd, &side->peer);
-    assert_true(stream_open(&side->stream, side->loop.io, &side->loop.pool, fd, &user, side));
+    assert_true(stream_open(&side->stream, side->loop.io, &side->loop.pool, fd, its_user, side));
+}
+
+static void side_open(struct side *side, uint64_t memory)
+{
+    side_open_for(side, memory, &user);
+}
+
+/* A side that decides how much each receive may take, at first nothing. */
+static int set_up_portions(void **state)
+{
+    struct side *side = malloc(sizeof(*side));
+    assert_non_null(side);
+    side_open_for(side, 64 << 20, &portioning_user);
+    *state = side;
+    return 0;
 }
 
 static int set_up(void **state)
@@ -392,6 +421,113 @@ static void bytes_are_sent_in_order_whoever_holds_them(void **state)
     assert_int_equal(peer_receive(side, came), 0);
 }
 
+/* --- past the stream --------------------------------------------------------------------------------------- */
+
+static void turn_twice(struct side *side)
+{
+    unsigned wakes = side->loop.wakes;
+    LOOP_UNTIL(&side->loop, side->loop.wakes > wakes + 1);
+}
+
+static void nothing_is_received_before_the_user_is_ready(void **state)
+{
+    struct side *side = *state;
+    assert_int_equal(side->asked, 1); /* by stream_open */
+    assert_int_equal(peer_send(side, 0, 1000), 1000);
+    turn_twice(side);
+    assert_int_equal(side->came, 0);
+    assert_false(side->stream.receive_op.is_pending);
+    stream_look_again(&side->stream); /* and it is still not */
+    turn_twice(side);
+    assert_int_equal(side->asked, 2);
+    assert_false(side->stream.receive_op.is_pending);
+    side->most = SIZE_MAX;
+    stream_look_again(&side->stream);
+    LOOP_UNTIL(&side->loop, side->came == 1000);
+}
+
+/* What is not asked for stays in the socket, for whoever takes it from there. */
+static void a_receive_takes_no_more_than_the_user_allows(void **state)
+{
+    struct side *side = *state;
+    static const size_t portions[] = {1, 12, 14, 4096, 65535, 65536, 65537, 131072, 200000, 1};
+    size_t sent = 0, expected = 0;
+    side->drops = true;
+    for (unsigned i = 0; i < sizeof(portions) / sizeof(portions[0]); i++) {
+        while (sent < expected + portions[i] + 100000)
+            sent += peer_send(side, sent, expected + portions[i] + 100000 - sent);
+        unsigned asked = side->asked;
+        side->most = portions[i];
+        stream_look_again(&side->stream);
+        LOOP_UNTIL(&side->loop, side->asked > asked);
+        side->most = 0;
+        uint64_t before = side->came;
+        LOOP_UNTIL(&side->loop, side->came > before);
+        turn_twice(side);
+        assert_in_range(side->came, before + 1, before + portions[i]);
+        assert_false(side->stream.receive_op.is_pending);
+        expected = side->came;
+    }
+}
+
+/* Bytes that the user moves itself count like others: for time-outs, and in the log. */
+static void what_the_user_moves_itself_is_counted(void **state)
+{
+    struct side *side = *state;
+    uint64_t start = side->stream.received_ms;
+    uint8_t bytes[1000];
+    assert_int_equal(peer_send(side, 0, 1000), 1000);
+    while (io_now(side->loop.io) < start + 20)
+        loop_turn(&side->loop);
+    assert_int_equal(recv(side->stream.fd, bytes, 300, 0), 300);
+    stream_count_received(&side->stream, 300);
+    assert_int_equal(side->stream.received_bytes, 300);
+    assert_int_equal(side->stream.received_ms, io_now(side->loop.io));
+    assert_int_equal(side->stream.sent_ms, start);
+    stream_count_sent(&side->stream, 70);
+    assert_int_equal(side->stream.sent_bytes, 70);
+    assert_int_equal(side->stream.sent_ms, io_now(side->loop.io));
+    side->came = 300; /* where the next byte stands */
+    side->most = SIZE_MAX;
+    stream_look_again(&side->stream);
+    LOOP_UNTIL(&side->loop, side->came == 1000);
+    assert_int_equal(side->stream.received_bytes, 1000);
+}
+
+static void a_break_that_the_user_finds_is_a_loss_like_any_other(void **state)
+{
+    static const enum io_error how[] = {IO_RESET, IO_NONE};
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        void *fresh;
+        set_up_portions(&fresh);
+        struct side *side = fresh;
+        stream_break(&side->stream, how[i]);
+        stream_break(&side->stream, IO_RESET);
+        assert_int_equal(side->lost, 1);
+        assert_int_equal(side->lost_error, how[i]);
+        side->most = SIZE_MAX;
+        stream_look_again(&side->stream); /* it is over: nothing is received, nothing sent */
+        assert_int_equal(peer_send(side, 0, 10), 10);
+        assert_true(stream_send_bytes(&side->stream, "x", 1));
+        turn_twice(side);
+        assert_int_equal(side->came, 0);
+        assert_int_equal(peer_receive(side, 0), 0);
+        tear_down(&fresh);
+    }
+}
+
+static void after_a_close_of_ours_a_break_is_no_news(void **state)
+{
+    struct side *side = *state;
+    stream_close(&side->stream);
+    stream_break(&side->stream, IO_RESET);
+    stream_look_again(&side->stream);
+    LOOP_UNTIL(&side->loop, side->closed);
+    assert_int_equal(side->lost, 0);
+    assert_int_equal(side->asked, 1);
+}
+
 /* --- ends -------------------------------------------------------------------------------------------------- */
 
 static void the_end_of_the_peer_is_told_once_after_its_last_byte(void **state)
@@ -471,7 +607,8 @@ static void a_stream_may_be_closed_from_its_own_callback(void **state)
 
 int main(void)
 {
-#define STREAM_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define STREAM_TEST(test)   cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define PORTIONS_TEST(test) cmocka_unit_test_setup_teardown(test, set_up_portions, tear_down)
     const struct CMUnitTest tests[] = {
         STREAM_TEST(bytes_are_handed_on_as_they_come),
         STREAM_TEST(a_thousand_segments_of_one_byte_pin_few_buffers),
@@ -483,6 +620,11 @@ int main(void)
         STREAM_TEST(who_has_to_wait_for_the_pool_tells_it),
         STREAM_TEST(a_lean_stream_needs_nothing_of_a_pool_that_is_used_up),
         STREAM_TEST(bytes_are_sent_in_order_whoever_holds_them),
+        PORTIONS_TEST(nothing_is_received_before_the_user_is_ready),
+        PORTIONS_TEST(a_receive_takes_no_more_than_the_user_allows),
+        PORTIONS_TEST(what_the_user_moves_itself_is_counted),
+        cmocka_unit_test(a_break_that_the_user_finds_is_a_loss_like_any_other),
+        PORTIONS_TEST(after_a_close_of_ours_a_break_is_no_news),
         STREAM_TEST(the_end_of_the_peer_is_told_once_after_its_last_byte),
         STREAM_TEST(a_reset_is_told_once),
         STREAM_TEST(what_came_before_a_reset_is_handed_on_while_sending),
