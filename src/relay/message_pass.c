@@ -5,18 +5,15 @@
 static bool is_allowed(const struct message *m)
 {
     unsigned live = 0;
-    bool is_auto = false;
     for (unsigned i = 0; i < m->sink_count; i++) {
         const struct sink *s = m->sinks[i];
         if (!s || s->is_done)
             continue;
         if (m->stages[i] || !s->ops->passes_to || s->zero_copy == CONFIG_ZERO_COPY_NEVER)
             return false;
-        is_auto |= s->zero_copy == CONFIG_ZERO_COPY_AUTO;
         live++;
     }
-    /* Copies of a pipe cost more than slices of shared buffers: docs/performance.md. */
-    return live > 0 && live <= (is_auto ? 1 : ASSOCIATION_LEGS_MAX);
+    return live > 0 && live <= ASSOCIATION_LEGS_MAX;
 }
 
 /* So much more comes to memory before it may pass: what is held back at first, and what is kept for a second try. */
