@@ -198,7 +198,7 @@ void io_shutdown_send(int fd);
 /*
  * Between sockets through a pipe, without coming to our memory (splice, tee): direct calls that do not wait, since io_uring
  * would give each to a thread. The sockets must be non-blocking meanwhile (io_set_nonblocking); no operation that
- * is submitted while they are would wait either.
+ * is submitted while they are would wait either. SIGPIPE must be ignored: splice into a broken connection raises it.
  */
 enum io_passing {
     IO_PASSED,     /* *n_out bytes, at least one */
