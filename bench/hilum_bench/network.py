@@ -17,6 +17,17 @@ class Unusable(Exception):
     """The namespace is not what it has to be; measuring in it would mean nothing."""
 
 
+def only_run():
+    """Keeps others from measuring on this machine as long as what it returns is open: two runs would measure each other."""
+    lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        lock.bind("\0hilum-bench")  # a name without a file; it goes with its owner, however that ends
+    except OSError:
+        lock.close()
+        raise Unusable("another run is measuring on this machine") from None
+    return lock
+
+
 def command(*inside):
     """The command line that runs `inside` in a namespace of its own, as root or as anyone who may have namespaces."""
     unshare = machine.find("unshare")

@@ -9,7 +9,7 @@ import harness
 
 sys.path.insert(0, os.path.join(harness.ROOT, "bench"))
 
-from hilum_bench import measure, plots, progress, report, targets, tools, workloads  # noqa: E402
+from hilum_bench import measure, network, plots, progress, report, targets, tools, workloads  # noqa: E402
 from hilum_bench.figures import METRICS, Figures  # noqa: E402
 from hilum_bench.routers import all_routers  # noqa: E402
 from hilum_bench.spread import differences, ratios, rotated, spread  # noqa: E402
@@ -72,6 +72,16 @@ class Statistics(unittest.TestCase):
     def test_what_perf_counted_is_read(self):
         self.assertEqual(measure.counted("# started\n\n127412,,raw_syscalls:sys_enter,9,100.00,,\n"), 127412)
         self.assertIsNone(measure.counted("<not counted>,,raw_syscalls:sys_enter,0,100.00,,\n"))
+
+    def test_one_run_at_a_time(self):
+        # Held by a real run, it refuses as well.
+        try:
+            lock = network.only_run()
+        except network.Unusable:
+            return
+        with lock, self.assertRaises(network.Unusable):
+            network.only_run()
+        network.only_run().close()
 
     def test_options_of_the_tools(self):
         self.assertEqual(tools.options(per_association=1, nagle=True, seconds=None, idle=False),
