@@ -18,7 +18,7 @@ class Unusable(Exception):
 
 
 def only_run():
-    """Keeps others from measuring on this machine as long as what it returns is open: two runs would measure each other."""
+    """Keeps others from measuring on this machine while what it returns is open: two runs would measure each other."""
     lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         lock.bind("\0hilum-bench")  # a name without a file; it goes with its owner, however that ends

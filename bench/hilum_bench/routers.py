@@ -144,7 +144,8 @@ class Hilum(Router):
 
     def command(self, destinations):
         zero_copy = f"\n          zero_copy = {self.variant['zero_copy']}," if "zero_copy" in self.variant else ""
-        lines = [f"""gateway {{ workers = 1, max_associations = {3 * self.connections},{zero_copy}
+        many = f" max_associations = {self.connections + 500}," if self.connections > 4000 else ""  # 4096 by itself
+        lines = [f"""gateway {{ workers = 1,{many}{zero_copy}
           log = {{ level = "{self.variant.get('log', 'warn')}" }} }}"""]
         nodes = {}
         for name, sinks in destinations.items():
