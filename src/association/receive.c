@@ -6,8 +6,28 @@ static void fault(struct association *a, uint8_t reason, const char *text)
     association_fault(a, (struct pdu_fault){reason, text});
 }
 
+static void on_whole_command(struct association *a, const uint8_t *bytes, size_t len)
+{
+    struct dimse_command c;
+    const char *why;
+    if (dimse_parse(bytes, len, &c, &why) != OK) {
+        fault(a, PDU_ABORT_INVALID_PARAMETER, why);
+        return;
+    }
+    uint8_t context_id = a->message_context;
+    a->is_in_data = dimse_has_data_set(&c);
+    if (!a->is_in_data)
+        a->message_context = 0;
+    a->user->on_command(a, context_id, &c);
+}
+
 static void take_command(struct association *a, const struct pdu_event *piece)
 {
+    bool is_end = piece->is_pdv_end && (piece->control & PDV_LAST);
+    if (is_end && a->command.len == 0) { /* mostly: it has come in one piece, and is read where it is */
+        on_whole_command(a, piece->piece, piece->piece_len);
+        return;
+    }
     octets_append(&a->command, piece->piece, piece->piece_len);
     if (a->command.failed) {
         fault(a, PDU_ABORT_UNSPECIFIED, "out of memory");
@@ -17,19 +37,9 @@ static void take_command(struct association *a, const struct pdu_event *piece)
         fault(a, PDU_ABORT_INVALID_PARAMETER, "command set too long");
         return;
     }
-    if (!piece->is_pdv_end || !(piece->control & PDV_LAST))
+    if (!is_end)
         return;
-    struct dimse_command c;
-    const char *why;
-    if (dimse_parse(a->command.data, a->command.len, &c, &why) != OK) {
-        fault(a, PDU_ABORT_INVALID_PARAMETER, why);
-        return;
-    }
-    uint8_t context_id = a->message_context;
-    a->is_in_data = dimse_has_data_set(&c);
-    if (!a->is_in_data)
-        a->message_context = 0;
-    a->user->on_command(a, context_id, &c);
+    on_whole_command(a, a->command.data, a->command.len);
     octets_free(&a->command); /* an association at rest is small */
 }
 

@@ -6,7 +6,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 
-enum { FIRST_CAP = 64 };
+enum { FIRST_CAP = 256 /* a command set, mostly */ };
 
 /* Room for len more bytes, or NULL (and `failed`). The caller fills all of it. */
 static uint8_t *extend(struct octets *o, size_t len)

@@ -12,10 +12,13 @@ static enum result fault(const char **why_out, const char *why)
     return ERR_PROTO;
 }
 
-static const struct dimse_element *find_element(uint16_t number)
+/* *at: where the search begins, and then the element's own place: in a command set they rise. */
+static const struct dimse_element *find_element(uint16_t number, size_t *at)
 {
-    for (size_t i = 0; i < dimse_elements_count; i++) {
+    for (size_t n = 0; n < dimse_elements_count; n++) {
+        size_t i = *at + n < dimse_elements_count ? *at + n : *at + n - dimse_elements_count;
         if (dimse_elements[i].number == number) {
+            *at = i;
             return &dimse_elements[i];
         }
     }
@@ -89,7 +92,7 @@ enum result dimse_parse(const uint8_t *bytes, size_t len, struct dimse_command *
     if (len > DIMSE_COMMAND_MAX_BYTES) {
         return fault(why_out, "command set too long");
     }
-    for (size_t at = 0; at < len;) {
+    for (size_t at = 0, place = 0; at < len;) {
         if (len - at < HEADER_BYTES) {
             return fault(why_out, "command set ends within an element's tag or length");
         }
@@ -103,7 +106,7 @@ enum result dimse_parse(const uint8_t *bytes, size_t len, struct dimse_command *
         if (value_len > len - at) {
             return fault(why_out, "command element reaches past the end of the command set");
         }
-        const struct dimse_element *element = find_element(number);
+        const struct dimse_element *element = find_element(number, &place);
         if (element) {
             enum result r = keep(&c, element, (struct view){bytes + at, value_len}, why_out);
             if (r != OK) {
@@ -158,4 +161,33 @@ void dimse_write(const struct dimse_command *c, struct octets *out)
     if (!out->failed) {
         put_le32(out->data + start + HEADER_BYTES, (uint32_t)(out->len - start - GROUP_LENGTH_BYTES));
     }
+}
+
+static struct view *value_of(struct dimse_command *c, const struct dimse_element *element)
+{
+    bool has_view = element->kind != DIMSE_NUMBER && (c->has & element->has);
+    return has_view ? (struct view *)(void *)((uint8_t *)c + element->member) : NULL;
+}
+
+bool dimse_copy(const struct dimse_command *c, struct octets *values, struct dimse_command *out)
+{
+    size_t at = values->len;
+    *out = *c;
+    for (size_t i = 0; i < dimse_elements_count; i++) {
+        const struct view *v = value_of(out, &dimse_elements[i]);
+        if (v) {
+            octets_append(values, v->at, v->len);
+        }
+    }
+    if (values->failed) {
+        return false;
+    }
+    for (size_t i = 0; i < dimse_elements_count; i++) {
+        struct view *v = value_of(out, &dimse_elements[i]);
+        if (v) {
+            v->at = values->data + at;
+            at += v->len;
+        }
+    }
+    return true;
 }

@@ -119,6 +119,9 @@ MUST_USE enum result dimse_parse(const uint8_t *bytes, size_t len, struct dimse_
  * (UI by NUL, AE and LO by space). */
 void dimse_write(const struct dimse_command *c, struct octets *out);
 
+/* A copy that lasts as long as `values`, which owns what its views show. False without memory. */
+MUST_USE bool dimse_copy(const struct dimse_command *c, struct octets *values, struct dimse_command *out);
+
 /* The response to a request: field, responded id, 0002/1000 (or 0003/1001 turned into them), event and action type
  * echoed as sent, no data set, this status. comment may be NULL; it is cut to 64 characters and borrowed. (PS3.7 C)
  * C-CANCEL-RQ has no response: asking for one is our mistake. The views are the request's. */

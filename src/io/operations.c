@@ -113,6 +113,13 @@ static struct io_uring_sqe *vectored_entry(struct io *io, struct io_op *op, cons
 
 void io_send(struct io *io, struct io_op *op, int fd, const struct slices *queue)
 {
+    if (queue->count == 1) { /* an answer, mostly: no vector to be read by the kernel */
+        const struct slice *s = slices_at(queue, 0);
+        struct io_uring_sqe *plain = io_entry(io, op, IO_KIND_SEND);
+        io_uring_prep_send(plain, fd, s->at, s->len, MSG_NOSIGNAL);
+        io_uring_sqe_set_data(plain, op);
+        return;
+    }
     struct io_uring_sqe *sqe = vectored_entry(io, op, queue);
     struct io_frame *f = op->frame;
     if (!sqe)

@@ -22,7 +22,7 @@ static void preset(struct message *m, uint16_t status, const char *comment)
 
 static void free_parts(struct message *m)
 {
-    octets_free(&m->bytes);
+    octets_free(&m->values);
     free(m->abstract_syntax);
     free(m->transfer_syntax);
     free(m->sinks);
@@ -321,18 +321,31 @@ static void decide(struct message *m)
     }
 }
 
+/* "w0-17/3": the association's id and a number, without printf, which was seen in profiles. */
+static void name_message(char id[MESSAGE_ID_BYTES], const char *association, unsigned number)
+{
+    char digits[10];
+    size_t count = 0, len = strlen(association);
+    do
+        digits[count++] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    hilum_assert(len + 1 + count < MESSAGE_ID_BYTES);
+    memcpy(id, association, len);
+    id[len++] = '/';
+    while (count > 0)
+        id[len++] = digits[--count];
+    id[len] = '\0';
+}
+
 static struct message *message_new(struct session *s, uint8_t context_id, const struct dimse_command *c)
 {
     const struct association_context *context = association_context(&s->a, context_id);
-    const char *why;
     struct message *m = calloc(1, sizeof(*m));
     if (!m)
         return NULL;
-    dimse_write(c, &m->bytes);
     m->abstract_syntax = strdup(context->abstract_syntax);
     m->transfer_syntax = strdup(context->transfer_syntax);
-    if (m->bytes.failed || !m->abstract_syntax || !m->transfer_syntax ||
-        dimse_parse(m->bytes.data, m->bytes.len, &m->command, &why) != OK) {
+    if (!m->abstract_syntax || !m->transfer_syntax || !dimse_copy(c, &m->values, &m->command)) {
         free_parts(m);
         return NULL;
     }
@@ -340,7 +353,7 @@ static struct message *message_new(struct session *s, uint8_t context_id, const 
     TAILQ_INSERT_TAIL(&s->relay->messages, m, relay_link);
     m->session = s;
     m->context_id = context_id;
-    snprintf(m->id, sizeof(m->id), "%s/%u", s->a.id, ++s->next_message);
+    name_message(m->id, s->a.id, ++s->next_message);
     m->settle = (struct io_task){.run = on_settle, .owner = m};
     m->facts = (struct sink_message){.association = s->a.id,
                                      .id = m->id,

@@ -6,7 +6,10 @@
 #include "relay/sink.h"
 #include "relay/stage.h"
 
-enum { MESSAGE_FLOW_BYTES = 64 << 10 }; /* forwarding starts here, or when all of it has come */
+enum {
+    MESSAGE_FLOW_BYTES = 64 << 10, /* forwarding starts here, or when all of it has come */
+    MESSAGE_ID_BYTES = 48
+};
 
 /* How it went with one destination. */
 struct message_outcome {
@@ -16,8 +19,8 @@ struct message_outcome {
 
 struct message {
     struct session *session;
-    char id[40];
-    struct octets bytes;                     /* the command set that `command` views */
+    char id[MESSAGE_ID_BYTES];
+    struct octets values;                    /* that `command` views */
     char *abstract_syntax, *transfer_syntax; /* copies: the association may be gone first */
     struct dimse_command command;
     uint8_t context_id;

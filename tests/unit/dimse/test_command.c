@@ -286,6 +286,27 @@ static void a_refused_command_leaves_out_untouched(void **state)
     assert_int_equal(c.message_id, 99);
 }
 
+static void a_copy_outlives_what_it_was_made_from(void **state)
+{
+    (void)state;
+    struct octets o = {0}, written = {0}, values = {0};
+    struct dimse_command c, copy;
+    add_store(&o, VIEW("1.2.3.4.5\0"), DIMSE_DATA_SET);
+    assert_parses(&o, &c);
+    dimse_write(&c, &written);
+    assert_true(dimse_copy(&c, &values, &copy));
+    memset(o.data, 0xEE, o.len);
+    struct octets again = {0};
+    dimse_write(&copy, &again);
+    assert_int_equal(again.len, written.len);
+    assert_memory_equal(again.data, written.data, written.len);
+    assert_null(copy.move_destination.at); /* what is not there shows nothing */
+    octets_free(&again);
+    octets_free(&values);
+    octets_free(&written);
+    octets_free(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +324,7 @@ int main(void)
         cmocka_unit_test(a_command_set_has_at_most_64_kib),
         cmocka_unit_test(nothing_at_all_is_no_command_set),
         cmocka_unit_test(a_refused_command_leaves_out_untouched),
+        cmocka_unit_test(a_copy_outlives_what_it_was_made_from),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
