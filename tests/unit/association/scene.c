@@ -1,6 +1,7 @@
 #include "scene.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -201,11 +202,21 @@ static void read_sink(struct scene *t, unsigned i)
         octets_append(&w->came, bytes, (size_t)n);
 }
 
+/* Between turns sockets wait by themselves: what is submitted to the ring counts on it. */
+static void expect_blocking(const struct association *a)
+{
+    if (a->stream_open && a->stream.fd >= 0)
+        assert_int_equal(fcntl(a->stream.fd, F_GETFL) & O_NONBLOCK, 0);
+}
+
 void scene_turn(struct scene *t)
 {
     loop_turn(&t->loop);
-    for (unsigned i = 0; i < t->legs; i++)
+    expect_blocking(&t->from.a);
+    for (unsigned i = 0; i < t->legs; i++) {
+        expect_blocking(&t->to[i].a);
         read_sink(t, i);
+    }
 }
 
 void scene_send_to(struct scene *t, size_t until)

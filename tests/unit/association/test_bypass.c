@@ -229,6 +229,10 @@ static void without_pipes_all_goes_through_memory(void **state)
         scene_expect_whole(t, 1, 40000);
         assert_int_equal(t->passed, 0);
         assert_true(t->asked > 0);
+        if (left == 1) { /* it was of no use, and came back */
+            assert_non_null(pipes[0] = io_pipe_take(t->loop.io));
+            io_pipe_return(t->loop.io, &pipes[0]);
+        }
         for (unsigned i = left; i < IO_PIPES_MAX; i++)
             io_pipe_return(t->loop.io, &pipes[i]);
 
