@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "pdu/arena.h"
-
 void pdu_associate_init(struct pdu_associate *a, bool is_ac)
 {
     memset(a, 0, sizeof *a);
@@ -14,13 +12,13 @@ void pdu_associate_init(struct pdu_associate *a, bool is_ac)
 
 void pdu_associate_free(struct pdu_associate *a)
 {
-    pdu_arena_free(&a->store);
+    arena_free(&a->store);
     memset(a, 0, sizeof *a);
 }
 
 void *pdu_associate_alloc(struct pdu_associate *a, size_t bytes)
 {
-    return pdu_arena_alloc(&a->store, bytes);
+    return arena_alloc(&a->store, bytes);
 }
 
 bool pdu_associate_keep(struct pdu_associate *a, struct view bytes, struct view *view_out)

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/bytes.h"
 #include "base/octets.h"
 #include "base/result.h"
@@ -95,7 +96,7 @@ struct pdu_associate {
     bool has_identity_response; /* 59 in an AC */
     struct view identity_response;
 
-    struct pdu_arena *store; /* owned */
+    struct arena store; /* owned */
 };
 
 /* Zero state, version 1; every array NULL. */

@@ -43,7 +43,7 @@ static enum result load(struct script *s, struct config *config)
 
 enum result script_load(const char *path, struct config **config_out, struct problems *problems_out)
 {
-    struct script s = {.path = path, .arena = {.left = SANDBOX_ARENA_MAX}};
+    struct script s = {.path = path, .arena = {.max = SANDBOX_ARENA_MAX}};
     *config_out = NULL;
     *problems_out = (struct problems){0};
     struct config *config = config_new();

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "script/arena.h"
+#include "base/arena.h"
 #include "script/declare.h"
 #include "script/report.h"
 #include "script/source.h"

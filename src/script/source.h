@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
+#include "base/arena.h"
 #include "base/result.h"
-#include "script/arena.h"
 
 struct source {
     struct source *next;

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "script/arena.h"
+#include "base/arena.h"
 
 enum value_kind {
     VALUE_NIL,

@@ -79,7 +79,7 @@ static void a_request_with_every_item_is_read(void **state)
     assert_text(a.identity.secondary, "secret");
     assert_false(a.has_identity_response);
     pdu_associate_free(&a);
-    assert_null(a.store);
+    assert_null(a.store.blocks);
 }
 
 static void an_accept_with_every_item_is_read(void **state)
@@ -115,7 +115,7 @@ static void every_prefix_of_a_body_is_malformed(void **state)
             assert_int_equal(parse(b.bytes, len, is_ac, &a, &fault), ERR_PROTO);
             assert_int_equal(fault.reason, PDU_ABORT_INVALID_PARAMETER);
             assert_non_null(fault.text);
-            assert_null(a.store);
+            assert_null(a.store.blocks);
         }
     }
 }
