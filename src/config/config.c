@@ -42,6 +42,8 @@ struct config *config_new(void)
     c->header_max = 16 * MIB;
     c->replay_max = MIB;
     c->max_associations = 4096;
+    c->rule_instructions = 10 * 1000 * 1000;
+    c->rule_memory = 64 * MIB;
     c->timeouts = default_timeouts;
     c->log_level = LOG_INFO;
     c->log_format = LOG_LOGFMT;
@@ -90,8 +92,24 @@ static void free_route(struct config_route *r)
     free(r->name);
 }
 
+static void free_sources(struct config *c)
+{
+    for (size_t i = 0; i < c->source_count; i++) {
+        free(c->sources[i].module);
+        free(c->sources[i].path);
+        free(c->sources[i].text);
+    }
+    for (size_t i = 0; i < c->environment_count; i++) {
+        free(c->environment[i].name);
+        free(c->environment[i].value);
+    }
+    free(c->sources);
+    free(c->environment);
+}
+
 static void free_config(struct config *c)
 {
+    free_sources(c);
     for (size_t i = 0; i < c->listen_count; i++) {
         free_listen(&c->listens[i]);
     }
@@ -108,6 +126,7 @@ static void free_config(struct config *c)
     free(c->ae_title);
     free(c->tcp_congestion);
     free(c->spool);
+    free(c->uid_key);
     free(c);
 }
 

@@ -93,11 +93,28 @@ struct config_route {
     bool stream;
     bool back_to_sender; /* an instance may go back to the node it came from */
     enum config_zero_copy zero_copy;
+    bool has_when_function; /* its conditions are a Lua function's answer: script/rules.h */
+    bool has_morph;
+    bool trace; /* what the morph did is written into the data set */
     int line;
 };
 
 struct config_timeouts { /* milliseconds */
     uint64_t connect, association, progress, response, idle, linger, lag, drain;
+};
+
+/* What the configuration was made of: its functions are made again from the same text, whatever the files hold by then. */
+struct config_source {
+    char *module; /* as `require` was told; NULL: the configuration itself, which is the first */
+    char *path;
+    char *text;
+    size_t len;
+};
+
+/* What `env` answered. */
+struct config_environment {
+    char *name;
+    char *value; /* NULL: it was not set */
 };
 
 struct config {
@@ -112,6 +129,9 @@ struct config {
     char *tcp_congestion;            /* NULL: the system's */
     enum config_zero_copy zero_copy; /* of routes that do not say */
     char *spool;                     /* checked and kept; used by a later version */
+    char *uid_key;                   /* of uid.map and hash; NULL: there is none */
+    uint64_t rule_instructions;      /* of one call of a rule */
+    uint64_t rule_memory; /* bytes of a worker's rules, beyond what the configuration itself holds */
     struct config_timeouts timeouts;
     enum log_level log_level;
     enum log_format log_format;
@@ -122,6 +142,11 @@ struct config {
     size_t node_count;
     struct config_route *routes;
     size_t route_count;
+
+    struct config_source *sources; /* empty where no Lua file stands behind it */
+    size_t source_count;
+    struct config_environment *environment; /* each name once */
+    size_t environment_count;
 };
 
 /* Both listen on the same address and port. */
