@@ -107,8 +107,17 @@ static void free_sources(struct config *c)
     free(c->environment);
 }
 
+static void free_attributes(struct config *c)
+{
+    for (size_t i = 0; i < c->attribute_count; i++) {
+        free(c->attributes[i].text);
+    }
+    free(c->attributes);
+}
+
 static void free_config(struct config *c)
 {
+    free_attributes(c);
     free_sources(c);
     for (size_t i = 0; i < c->listen_count; i++) {
         free_listen(&c->listens[i]);

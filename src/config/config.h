@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/result.h"
+#include "dicom/path.h"
 
 enum config_service { CONFIG_STORE, CONFIG_ECHO }; /* later issues add the others */
 
@@ -24,6 +25,7 @@ enum config_fact {
     CONFIG_FACT_LISTENER,     /* config_listen.name */
     CONFIG_FACT_SOP_CLASS,    /* UID */
     CONFIG_FACT_SOP_INSTANCE, /* UID; known with the command set, not yet at negotiation */
+    CONFIG_FACT_ATTRIBUTE, /* of the data set: config.attributes[attribute]; known when that much of it is here */
 };
 
 /* An IPv4 or IPv6 block. IPv4 is kept as ::ffff:a.b.c.d, so bits counts from 0 to 128. */
@@ -32,14 +34,23 @@ struct config_network {
     unsigned bits;
 };
 
+/* Compared by value; `real` is the nearest double in any case. */
+struct config_number {
+    bool is_integer;
+    int64_t integer;
+    double real;
+};
+
 struct config_value {
-    char *glob;                    /* all facts but remote: `*` and `?`, owned */
+    char *glob; /* all facts but remote: `*` and `?`, owned; of an attribute "" is: not there, or empty */
     struct config_network network; /* remote */
+    struct config_number number;   /* attribute, where glob is NULL */
 };
 
 /* Holds if any value matches; with `negate`, if none does. */
 struct config_condition {
     enum config_fact fact;
+    size_t attribute; /* CONFIG_FACT_ATTRIBUTE: index in config.attributes */
     bool negate;
     struct config_value *values;
     size_t value_count;
@@ -99,6 +110,12 @@ struct config_route {
     int line;
 };
 
+/* What conditions ask of the data set. */
+struct config_attribute {
+    struct dicom_path path;
+    char *text; /* as it was first written, for people */
+};
+
 struct config_timeouts { /* milliseconds */
     uint64_t connect, association, progress, response, idle, linger, lag, drain;
 };
@@ -142,6 +159,8 @@ struct config {
     size_t node_count;
     struct config_route *routes;
     size_t route_count;
+    struct config_attribute *attributes; /* of all conditions, each path once */
+    size_t attribute_count;
 
     struct config_source *sources; /* empty where no Lua file stands behind it */
     size_t source_count;

@@ -25,6 +25,7 @@ static bool fact_text(enum config_fact fact, const struct route_facts *facts, st
         *text_out = facts->sop_instance;
         return facts->has_instance;
     case CONFIG_FACT_REMOTE:
+    case CONFIG_FACT_ATTRIBUTE:
         break;
     }
     return false;
