@@ -2,8 +2,8 @@
 #
 #   make         build/hilum                        make test    installs what is missing, builds, runs every test
 #   make run     installs, builds, starts it        make asan, make tsan   the tests under sanitizers
-#   make check   every check but the tests          make bench, bench-full, bench-deps
-#   make format, install, deps, fresh-test, clean
+#   make check   every check but the tests          make fuzz      every fuzzer, FUZZ_SECONDS each
+#   make bench, bench-full, bench-deps, format, install, deps, fresh-test, clean
 
 MAKEFLAGS += --no-print-directory
 
@@ -18,7 +18,7 @@ AR       = gcc-ar
 WARN     = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
 DEFINE   = -D_GNU_SOURCE -DHILUM_RULES_DIR='"$(PREFIX)/share/hilum/rules"'
 INCLUDE  = $(DEFINE) -Isrc -I/usr/include/lua5.4
-LIBS     = -luring -llua5.4 -lxxhash -ljansson -pthread
+LIBS     = -luring -llua5.4 -lxxhash -ljansson -lz -lcrypto -pthread
 
 ifeq ($(SAN),)
 HARDEN_x86_64  = -fcf-protection
@@ -42,6 +42,8 @@ TESTS    := $(sort $(wildcard tests/unit/*/test_*.c tests/wire/test_*.c))
 # What test programs share: every other C file beside them.
 SHARED   := $(sort $(filter-out $(TESTS),$(wildcard tests/unit/*.c tests/unit/*/*.c tests/wire/*.c)))
 RULES    := $(sort $(wildcard rules/*.lua))
+# Names of fuzzers: tests/fuzz/fuzz_NAME.c.
+FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
 # Commands are shown by the name of what they make; V=1 shows them whole.
 Q         = $(if $(V),,@echo '  $@'; )
@@ -91,7 +93,8 @@ $(BUILD)/flags $(BUILD)/sources: FORCE
 	@mkdir -p $(@D)
 	@echo $(call quoted,$(HELD)) | cmp -s - $@ || echo $(call quoted,$(HELD)) > $@
 
--include $(patsubst %.o,%.d,$(call object,src/main.c $(SOURCES) $(SHARED) $(TESTS) $(BENCH_C)))
+-include $(patsubst %.o,%.d,$(call object,src/main.c $(SOURCES) $(SHARED) $(TESTS) $(BENCH_C) \
+    $(FUZZERS:%=tests/fuzz/fuzz_%.c)))
 
 # The targets that install packages build in a make of their own: what they build with may only just have come.
 PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -118,6 +121,28 @@ unit: programs
 
 programs: $(PROGRAMS)
 
+# Every fuzzer for FUZZ_SECONDS, one after another; FUZZERS=NAME for one. A corpus stays in build/fuzz/corpus/NAME from run to run;
+# tests/fuzz/seed_NAME.py, where there is one, is given that folder first. What breaks a fuzzer is left in build/fuzz/NAME-*.
+FUZZ_SECONDS ?= 60
+
+fuzz:
+	tools/deps build fuzz
+	$(MAKE) $(PARALLEL) fuzzers BUILD=build/fuzz SAN=address,undefined,fuzzer-no-link CC=clang AR=ar
+	$(MAKE) -k -j1 $(FUZZERS:%=run-fuzz-%) BUILD=build/fuzz
+
+fuzzers: $(FUZZERS:%=$(BUILD)/fuzz_%)
+
+$(FUZZERS:%=$(BUILD)/fuzz_%): $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/libhilum.a
+	$(Q)$(COMPILE) -fsanitize=fuzzer $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# setarch -R: as in run-tests.
+$(FUZZERS:%=run-fuzz-%): run-fuzz-%:
+	@mkdir -p $(BUILD)/corpus/$*
+	@[ ! -e tests/fuzz/seed_$*.py ] || tests/fuzz/seed_$*.py $(BUILD)/corpus/$*
+	@echo 'fuzz $*, $(FUZZ_SECONDS) s'
+	@setarch -R $(BUILD)/fuzz_$* -max_total_time=$(FUZZ_SECONDS) -timeout=10 -artifact_prefix=$(BUILD)/$*- \
+	    $(BUILD)/corpus/$* >$(BUILD)/$*.log 2>&1 && tail -n 1 $(BUILD)/$*.log || { tail -n 60 $(BUILD)/$*.log; exit 1; }
+
 # How fast, on this machine, beside other routers: docs/bench.md. `bench` takes five minutes, `bench-full` half an hour; both
 # write bench/results/. Routers that are not installed are left out: bench-deps brings all of them.
 bench:
@@ -138,7 +163,7 @@ run-tests: $(BUILD)/hilum $(PROGRAMS) bench-programs
 	$(if $(SAN),setarch -R )env HILUM=$(abspath $(BUILD)/hilum) HILUM_SANITIZE=$(SAN) \
 	    tests/run $(PROGRAMS) --end-to-end tests/end_to_end/run
 
-C_FILES = $(SOURCES) $(HEADERS) $(wildcard src/main.c) $(TESTS) $(SHARED) $(wildcard tests/*/*.h tests/unit/*/*.h bench/*.[ch])
+C_FILES = $(SOURCES) $(HEADERS) $(wildcard src/main.c) $(TESTS) $(SHARED) $(wildcard tests/fuzz/*.c tests/*/*.h tests/unit/*/*.h bench/*.[ch])
 
 check:
 	tools/deps build test check
@@ -178,5 +203,6 @@ fresh-test:
 clean:
 	rm -rf build
 
-.PHONY: all bench-programs run test asan tsan unit programs bench bench-full bench-deps run-tests check tidy format deps install fresh-test clean FORCE
+.PHONY: all bench-programs run test asan tsan unit programs fuzz fuzzers bench bench-full bench-deps run-tests check tidy format deps install fresh-test clean \
+    $(FUZZERS:%=run-fuzz-%) FORCE
 .DELETE_ON_ERROR:

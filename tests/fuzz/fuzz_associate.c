@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const bool is_ac = data[0] & 1;
     enum result r = pdu_associate_parse(data + 1, size - 1, is_ac, &first, &fault);
     if (r != OK) {
-        hilum_assert(fault.text && !first.store);
+        hilum_assert(fault.text && !first.store.blocks);
         return 0;
     }
     pdu_associate_write(&first, &written);
