@@ -52,7 +52,7 @@ const char *dicom_number_append(enum dicom_vr vr, bool is_big_endian, const stru
                                 struct octets *to);
 
 /* One value without what PS3.5 6.2 calls padding, and without trailing NULs, which devices write: trailing spaces of every text, leading
- * ones too in AE CS DS IS LO SH. Spaces before a UI go as well. What is no text is returned as it is. */
+ * ones too in AE CS DS IS LO SH. What is no text is returned as it is. */
 struct view dicom_value_trim(enum dicom_vr vr, struct view value);
 /* A whole value, alone in `value`, gets its pad if its length is odd. */
 void dicom_value_pad(enum dicom_vr vr, struct octets *value);
