@@ -53,10 +53,22 @@ const struct dicom_vr_info *dicom_vr_info(enum dicom_vr vr)
     return &infos[vr];
 }
 
+#define PAIR(first, second, vr) [first - 'A'][second - 'A'] = DICOM_VR_##vr
+
+/* By the two letters. It runs for each element of Explicit VR. */
+static const uint8_t by_letters[26][26] = {
+    PAIR('A', 'E', AE), PAIR('A', 'S', AS), PAIR('A', 'T', AT), PAIR('C', 'S', CS), PAIR('D', 'A', DA),
+    PAIR('D', 'S', DS), PAIR('D', 'T', DT), PAIR('F', 'D', FD), PAIR('F', 'L', FL), PAIR('I', 'S', IS),
+    PAIR('L', 'O', LO), PAIR('L', 'T', LT), PAIR('O', 'B', OB), PAIR('O', 'D', OD), PAIR('O', 'F', OF),
+    PAIR('O', 'L', OL), PAIR('O', 'V', OV), PAIR('O', 'W', OW), PAIR('P', 'N', PN), PAIR('S', 'H', SH),
+    PAIR('S', 'L', SL), PAIR('S', 'Q', SQ), PAIR('S', 'S', SS), PAIR('S', 'T', ST), PAIR('S', 'V', SV),
+    PAIR('T', 'M', TM), PAIR('U', 'C', UC), PAIR('U', 'I', UI), PAIR('U', 'L', UL), PAIR('U', 'N', UN),
+    PAIR('U', 'R', UR), PAIR('U', 'S', US), PAIR('U', 'T', UT), PAIR('U', 'V', UV),
+};
+
 enum dicom_vr dicom_vr_parse(const uint8_t letters[2])
 {
-    for (unsigned vr = DICOM_VR_UNKNOWN + 1; vr < DICOM_VR_COUNT; vr++)
-        if (infos[vr].name[0] == (char)letters[0] && infos[vr].name[1] == (char)letters[1])
-            return (enum dicom_vr)vr;
-    return DICOM_VR_UNKNOWN;
+    unsigned first = letters[0] - 'A';
+    unsigned second = letters[1] - 'A';
+    return first < 26 && second < 26 ? (enum dicom_vr)by_letters[first][second] : DICOM_VR_UNKNOWN;
 }

@@ -42,7 +42,7 @@ enum dicom_vr {
     DICOM_VR_UT,
     DICOM_VR_UV,
     DICOM_VR_COUNT
-};
+} __attribute__((packed)); /* a byte: the dictionary holds three for each of its entries */
 
 enum dicom_vr_kind {
     DICOM_TEXT,   /* characters */
