@@ -245,7 +245,8 @@ static void take_value(struct dicom_peek *p, const struct dicom_event *e)
 {
     if (!p->is_catching)
         return;
-    octets_append(&p->caught, e->at, e->len);
+    if (e->len > 0)
+        octets_append(&p->caught, e->at, e->len);
     if (!e->is_last)
         return;
     p->is_catching = false;
@@ -347,7 +348,7 @@ enum result dicom_peek_feed(struct dicom_peek *p, const uint8_t *bytes, size_t l
 enum result dicom_peek_end(struct dicom_peek *p)
 {
     if (p->result == NEED_MORE) {
-        p->tag = p->reader.tag;
+        p->tag = p->reader.now.tag;
         p->result = dicom_reader_end(&p->reader, &p->why);
     }
     return p->result;
