@@ -189,7 +189,7 @@ bool dicom_number_parse(enum dicom_vr vr, struct view text, struct dicom_number 
     }
     memcpy(copy, text.at, text.len);
     copy[text.len] = '\0';
-    if (!is_decimal(copy)) {
+    if (strlen(copy) != text.len || !is_decimal(copy)) { /* a NUL inside ends no number */
         return false;
     }
     int64_t integer;
@@ -271,9 +271,7 @@ static size_t write_ds(double real, char out[64])
     while (precision < DIGITS_MAX && strtod(out, NULL) != real) {
         len = write_decimal(real, ++precision, out);
     }
-    while (
-        len >
-        DS_MAX) { /* three characters of 16 are for sign, point and zero, six for sign, point and exponent */
+    while (len > DS_MAX) { /* sign, point and exponent take at most 7 characters */
         hilum_assert(precision > 1);
         len = write_decimal(real, --precision, out);
     }
