@@ -54,8 +54,8 @@ struct dicom_element {
     /* private from here on */
     uint8_t vr, written_vr; /* vr: once known; see dicom_element_vr */
     uint8_t head_len;       /* of raw */
-    bool has_vr : 1, is_undefined : 1, is_encapsulated : 1, is_sequence : 1;
-    bool is_removed : 1, is_changed : 1, is_made : 1, is_little_endian : 1;
+    bool has_vr : 1, is_undefined : 1, is_encapsulated : 1, is_sequence : 1, is_implicit : 1;
+    bool is_removed : 1, is_changed : 1, is_made : 1;
     bool is_dropped : 1, is_counted : 1;
     uint32_t counted;
     struct dicom_element *next;
@@ -74,7 +74,7 @@ MUST_USE enum result dicom_document_parse(struct dicom_document *d, struct view 
                                           struct dicom_encoding encoding, uint32_t behind, size_t memory_max);
 void dicom_document_free(struct dicom_document *d);
 struct dicom_data_set *dicom_document_root(const struct dicom_document *d);
-/* Whether what would be written differs from what came. */
+/* Whether something was changed. False: what is written is what came. */
 bool dicom_document_is_changed(const struct dicom_document *d);
 /* Appends the data set as it is now. May be called again, after further changes too. */
 MUST_USE enum result dicom_document_write(struct dicom_document *d, struct octets *out);
