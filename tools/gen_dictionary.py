@@ -7,9 +7,10 @@ The table is tab-separated, one element a line, `#` starts a comment (a line "# 
 
     tag vr vm keyword retired note
 
-A tag is 8 hex digits, x any digit in a pattern (in 50xx, 60xx and 7Fxx: even groups only); alternative VRs stand with a
-slash, "-" for none; no keyword is "-". Entries are written by tag, patterns behind all others, and found by two perfect
-hashes, of tags and of keywords: dictionary.c takes the same steps as `tag_hash`, `keyword_hash` and `Index.slot` here.
+A tag is 8 hex digits, x any digit in a pattern (odd groups are private and never asked for); alternative VRs stand with a
+slash, "-" for none; no keyword is "-". An entry's tag is its own or the first that its pattern stands for. Entries are
+written by tag and found by two perfect hashes, of tags and of keywords: dictionary.c takes the same steps as `tag_hash`,
+`keyword_hash` and `Index.slot` here.
 """
 import re
 import sys
@@ -18,6 +19,10 @@ BUCKET_BITS, SLOT_BITS = 11, 13
 BUCKETS, SLOTS, SHIFTS, EMPTY = 1 << BUCKET_BITS, 1 << SLOT_BITS, 256, 0xFFFF
 MULTIPLIER = 0x9E3779B97F4A7C15
 WORD = (1 << 64) - 1
+
+
+def number(digits):
+    return int(digits, 16)
 
 
 class Entry:
@@ -32,11 +37,8 @@ class Entry:
         self.is_retired = retired == "1"
         self.vm = read_vm(vm)
         self.is_pattern = "x" in pattern
-        self.fixed = int(re.sub("[^x]", "F", pattern).replace("x", "0"), 16)
-        self.value = int(pattern.replace("x", "0"), 16)
-        if re.fullmatch("..xx....", pattern):
-            self.fixed |= 0x00010000  # even groups only
-        self.tag = self.value
+        self.tag = self.value = number(pattern.replace("x", "0"))
+        self.fixed = number(re.sub("[^x]", "F", pattern).replace("x", "0"))  # the digits that are not x
 
     def matches(self, tag):
         return tag & self.fixed == self.value
@@ -65,36 +67,49 @@ def read_table(path):
                 edition = line[len("# Edition:"):].strip().split(". ")[0].removesuffix(" (marked)")
             if line and not line.startswith("#"):
                 entries.append(Entry(line.split("\t")))
-    entries.sort(key=lambda entry: (entry.is_pattern, entry.value))
     return entries, edition
 
 
-def families(entries):
-    """What makes the first tag of a pattern of any of its tags: (fixed, value, kept, added) for all patterns of one shape."""
-    found = {}
-    exact = {entry.tag for entry in entries if not entry.is_pattern}
+class Family:
+    """Patterns that begin with the same digits, such as all of 60xx, and have their x at the same places."""
+
+    def __init__(self, prefix, fixed, members):
+        self.covers = number("F" * len(prefix) + "0" * (8 - len(prefix)))
+        self.value = number(prefix.ljust(8, "0"))
+        self.fixed, self.members = fixed, members
+        self.added = 0
+
+    def first(self, tag):
+        """The first tag of the pattern that stands for this one, if any does."""
+        return (tag & self.fixed) + self.added
+
+    def choose_first(self, exact):
+        """The least for which first() of no member is a group length or has an entry of its own: of 002804x0 it is 00280410."""
+        last_x = max(entry.pattern.rindex("x") for entry in self.members)
+        for digit in range(16):
+            self.added = digit << 4 * (7 - last_x)
+            firsts = [self.first(entry.value) for entry in self.members]
+            if all(tag & 0xFFFF and tag not in exact for tag in firsts):
+                break
+        for entry in self.members:
+            entry.tag = self.first(entry.value)
+        taken = [tag for tag in exact if tag & self.covers == self.value and self.first(tag) == tag]
+        assert not taken, f"other tags would be taken for {taken}"
+
+    def written(self):
+        return f"    {{0x{self.covers:08X}, 0x{self.value:08X}, 0x{self.fixed:08X}, 0x{self.added:08X}}},"
+
+
+def families_of(entries):
+    members = {}
     for entry in entries:
         if entry.is_pattern:
-            kept = entry.fixed & ~0x00010000 if re.fullmatch("..xx....", entry.pattern) else entry.fixed
-            shape = int(re.sub("x.*", "", entry.pattern).ljust(8, "0"), 16), kept
-            # the first tag must be no group length and have no entry of its own: of 002804x0 it is 00280410
-            last_x = 4 * (7 - entry.pattern.rindex("x"))
-            steps = [step << last_x for step in range(16)]
-            fits = {step for step in steps if (entry.value + step) & 0xFFFF and entry.value + step not in exact}
-            family = found.setdefault(shape, {"members": [], "fits": set(steps)})
-            family["members"].append(entry)
-            family["fits"] &= fits
-    rows = []
-    for (prefix, kept), family in sorted(found.items()):
-        added = min(family["fits"])
-        digits = family["members"][0].pattern.index("x")
-        fixed = (0xFFFFFFFF << 4 * (8 - digits)) & 0xFFFFFFFF
-        if digits == 2:
-            fixed |= 0x00010000
-        for entry in family["members"]:
-            entry.tag = entry.value + added
-        rows.append((fixed, prefix, kept, added))
-    return rows
+            members.setdefault((entry.pattern[:entry.pattern.index("x")], entry.fixed), []).append(entry)
+    families = [Family(prefix, fixed, found) for (prefix, fixed), found in sorted(members.items())]
+    exact = {entry.tag for entry in entries if not entry.is_pattern}
+    for family in families:
+        family.choose_first(exact)
+    return families
 
 
 def tag_hash(tag):
@@ -116,10 +131,11 @@ class Index:
     """A perfect hash: the keys of a bucket share a shift, chosen so that no two keys of all have the same slot."""
 
     def __init__(self, hashes):
+        """`hashes`: the hash of the key of each entry by its position."""
         self.shifts, self.slots = [0] * BUCKETS, [EMPTY] * SLOTS
         buckets = [[] for _ in range(BUCKETS)]
-        for number, value in hashes:
-            buckets[value >> (64 - BUCKET_BITS)].append((number, value))
+        for position, value in hashes.items():
+            buckets[value >> (64 - BUCKET_BITS)].append((position, value))
         for bucket, keys in sorted(enumerate(buckets), key=lambda pair: -len(pair[1])):
             self.place(bucket, keys)
 
@@ -132,8 +148,8 @@ class Index:
             wanted = {self.slot(value, shift) for _, value in keys}
             if len(wanted) == len(keys) and all(self.slots[slot] == EMPTY for slot in wanted):
                 self.shifts[bucket] = shift
-                for number, value in keys:
-                    self.slots[self.slot(value, shift)] = number
+                for position, value in keys:
+                    self.slots[self.slot(value, shift)] = position
                 return
         sys.exit("no perfect hash: change MULTIPLIER here and in dictionary.c")
 
@@ -161,10 +177,11 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     entries, edition = read_table(sys.argv[1])
-    shapes = families(entries)
+    families = families_of(entries)
     check(entries)
-    by_tag = Index([(i, tag_hash(entry.tag)) for i, entry in enumerate(entries)])
-    by_keyword = Index([(i, keyword_hash(entry.keyword)) for i, entry in enumerate(entries) if entry.keyword])
+    entries.sort(key=lambda entry: entry.tag)
+    by_tag = Index({i: tag_hash(entry.tag) for i, entry in enumerate(entries)})
+    by_keyword = Index({i: keyword_hash(entry.keyword) for i, entry in enumerate(entries) if entry.keyword})
 
     print("/*")
     print(f" * Generated by tools/gen_dictionary.py; not to be edited. Source: PS3.6 and PS3.7 Annex E, {edition}.")
@@ -176,11 +193,9 @@ def main():
     print("\n".join(entry.written() for entry in entries))
     print("};")
     print("const size_t dictionary_count = sizeof(dictionary_table) / sizeof(dictionary_table[0]);")
-    print(f"const size_t dictionary_exact_count = {sum(not entry.is_pattern for entry in entries)};")
     print()
     print("const struct dictionary_family dictionary_families[] = {")
-    for row in shapes:
-        print("    {" + ", ".join(f"0x{number:08X}" for number in row) + "},")
+    print("\n".join(family.written() for family in families))
     print("};")
     print("const size_t dictionary_family_count = sizeof(dictionary_families) / sizeof(dictionary_families[0]);")
     print()

@@ -57,11 +57,8 @@ static const struct dicom_entry *find_pattern(uint32_t tag)
 {
     for (size_t i = 0; i < dictionary_family_count; i++) {
         const struct dictionary_family *family = &dictionary_families[i];
-        if ((tag & family->fixed) == family->value) {
-            const struct dicom_entry *entry = find_first((tag & family->kept) + family->added);
-            /* an exact entry there speaks for its own tag only */
-            return entry && entry >= &dictionary_table[dictionary_exact_count] ? entry : NULL;
-        }
+        if ((tag & family->covers) == family->value)
+            return find_first((tag & family->fixed) + family->added);
     }
     return NULL;
 }

@@ -35,7 +35,7 @@ const struct dicom_entry *dicom_dictionary_find_keyword(const char *keyword, siz
  * UN, also delimiters. Never DICOM_VR_UNKNOWN. */
 enum dicom_vr dicom_dictionary_vr(uint32_t tag);
 
-/* The i-th of all entries, exact ones by tag and then patterns; NULL past the end. */
+/* The i-th of all entries, rising by tag; NULL past the end. */
 const struct dicom_entry *dicom_dictionary_at(size_t i);
 
 /* "0010,0010" or "(0010,0010)", hex digits of either case, nothing around them. False: anything else; *tag_out stays as it is. */

@@ -4,14 +4,14 @@
 
 #include "dicom/dictionary.h"
 
-/* Exact entries, rising by tag; then patterns, rising as well. */
+/* Rising by tag; a pattern stands where the first of its tags does. */
 extern const struct dicom_entry dictionary_table[];
-extern const size_t dictionary_count, dictionary_exact_count;
+extern const size_t dictionary_count;
 
-/* Patterns of one shape, such as all of 60xx: a tag with (tag & fixed) == value is brought to the first of its pattern, which
- * stands in the table, by (tag & kept) + added. */
+/* Patterns of one shape, such as all of 60xx: of a tag with (tag & covers) == value that has no entry of its own,
+ * (tag & fixed) + added is the first of its pattern, if it has one. */
 struct dictionary_family {
-    uint32_t fixed, value, kept, added;
+    uint32_t covers, value, fixed, added;
 };
 extern const struct dictionary_family dictionary_families[];
 extern const size_t dictionary_family_count;

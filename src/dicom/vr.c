@@ -53,7 +53,7 @@ const struct dicom_vr_info *dicom_vr_info(enum dicom_vr vr)
     return &infos[vr];
 }
 
-#define PAIR(first, second, vr) [first - 'A'][second - 'A'] = DICOM_VR_##vr
+#define PAIR(first, second, vr) [(first) - 'A'][(second) - 'A'] = DICOM_VR_##vr
 
 /* By the two letters. It runs for each element of Explicit VR. */
 static const uint8_t by_letters[26][26] = {
