@@ -8,9 +8,12 @@
 /* No header and no checksum, and the largest window, which any stream may need. */
 enum { RAW_WINDOW_BITS = -15, MEMORY_LEVEL = 8 };
 
+enum { GZIP_TRAILER_BYTES = 8 }; /* CRC32 and length (RFC 1952) */
+
 struct dicom_inflate {
     z_stream stream;
     bool is_over;
+    uint8_t behind;     /* bytes behind the end that may be anything, as far as they came */
     enum result failed; /* OK: not */
     const char *why;
 };
@@ -75,14 +78,15 @@ static enum result fail(struct dicom_inflate *z, enum result failed, const char 
     return failed;
 }
 
-/* Behind the stream only its pad byte should stand; files padded to blocks have more of them. */
-static enum result drop_padding(struct dicom_inflate *z, struct view *in)
+/* Behind the stream its pad byte may stand, more NULs in files padded to blocks, and where a writer took the stream out of a gzip file
+ * the last 8 bytes of that: pydicom's image_dfl.dcm has them. */
+static enum result drop_rest(struct dicom_inflate *z, struct view *in)
 {
-    while (in->len > 0) {
-        if (*in->at != 0)
+    for (; in->len > 0; in->at++, in->len--) {
+        if (z->behind < GZIP_TRAILER_BYTES)
+            z->behind++;
+        else if (*in->at != 0)
             return fail(z, ERR_PROTO, "something stands behind the end of the deflate stream");
-        in->at++;
-        in->len--;
     }
     return NEED_MORE;
 }
@@ -105,7 +109,7 @@ static enum result inflate_more(struct dicom_inflate *z, struct view *in, uint8_
         else if (in->len == 0)
             return NEED_MORE;
     }
-    return drop_padding(z, in);
+    return drop_rest(z, in);
 }
 
 enum result dicom_inflate_next(struct dicom_inflate *z, struct view *in, uint8_t *out, size_t room,

@@ -26,8 +26,8 @@ void dicom_inflate_free(struct dicom_inflate **z);
  * Takes from the front of *in and writes at most `room` bytes (there must be room); *len_out says how many, whatever the result.
  *
  * OK         the room is full: call again with more, also when *in is empty
- * NEED_MORE  all of *in is taken and nothing of it is held back. Behind the end of the stream NULs are taken and dropped
- * ERR_PROTO  the stream is broken, or something other than NULs stands behind it; *why_out. What came out before is right
+ * NEED_MORE  all of *in is taken and nothing of it is held back. Behind the end of the stream 8 bytes and any NULs are taken and dropped
+ * ERR_PROTO  the stream is broken, or more than that stands behind it; *why_out. What came out before is right
  * ERR_MEMORY
  *
  * After an error every call gives the same one.
