@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/octets.h"
+#include "dicom/deflate.h"
 #include "dicom/dictionary.h"
 #include "dicom/reader.h"
 #include "dicom/tag.h"
@@ -37,6 +38,7 @@ struct level {
 
 struct dicom_peek {
     struct dicom_reader reader;
+    struct dicom_inflate *inflate; /* NULL: the elements come as they are */
     struct target *targets;
     size_t count, capacity;
     size_t unsettled;
@@ -63,6 +65,7 @@ void dicom_peek_free(struct dicom_peek **p)
     *p = NULL;
     if (peek == NULL)
         return;
+    dicom_inflate_free(&peek->inflate);
     octets_free(&peek->caught);
     free(peek->targets);
     free(peek);
@@ -108,8 +111,10 @@ enum result dicom_peek_begin(struct dicom_peek *p, const struct dicom_path *cons
     p->is_catching = false;
     octets_clear(&p->caught);
     dicom_reader_init(&p->reader, encoding);
-    (void)is_deflated;
-    return OK;
+    dicom_inflate_free(&p->inflate);
+    if (is_deflated && dicom_inflate_new(&p->inflate) != OK)
+        p->result = ERR_MEMORY;
+    return p->result == ERR_MEMORY ? ERR_MEMORY : OK;
 }
 
 static void settle(struct dicom_peek *p, struct target *t, enum dicom_peek_state state)
@@ -245,8 +250,7 @@ static void take_value(struct dicom_peek *p, const struct dicom_event *e)
 {
     if (!p->is_catching)
         return;
-    if (e->len > 0)
-        octets_append(&p->caught, e->at, e->len);
+    octets_append(&p->caught, e->at, e->len);
     if (!e->is_last)
         return;
     p->is_catching = false;
@@ -338,19 +342,41 @@ static void read_elements(struct dicom_peek *p, const uint8_t *bytes, size_t len
     } while (e.kind != DICOM_EVENT_NONE && p->result == NEED_MORE);
 }
 
+static void read_deflated(struct dicom_peek *p, const uint8_t *bytes, size_t len)
+{
+    struct view in = {bytes, len};
+    uint8_t room[4096];
+    enum result r;
+    do {
+        size_t got;
+        const char *why = NULL;
+        r = dicom_inflate_next(p->inflate, &in, room, sizeof(room), &got, &why);
+        read_elements(p, room, got);
+        if (p->result == NEED_MORE && r != OK && r != NEED_MORE) {
+            p->result = r;
+            p->why = why;
+            p->tag = p->reader.now.tag;
+        }
+    } while (r == OK && p->result == NEED_MORE);
+}
+
 enum result dicom_peek_feed(struct dicom_peek *p, const uint8_t *bytes, size_t len)
 {
-    if (p->result == NEED_MORE)
+    if (p->result == NEED_MORE && p->inflate != NULL)
+        read_deflated(p, bytes, len);
+    else if (p->result == NEED_MORE)
         read_elements(p, bytes, len);
     return p->result;
 }
 
 enum result dicom_peek_end(struct dicom_peek *p)
 {
-    if (p->result == NEED_MORE) {
-        p->tag = p->reader.now.tag;
-        p->result = dicom_reader_end(&p->reader, &p->why);
-    }
+    if (p->result != NEED_MORE)
+        return p->result;
+    p->tag = p->reader.now.tag;
+    p->result = dicom_reader_end(&p->reader, &p->why);
+    if (p->result == OK && p->inflate != NULL)
+        p->result = dicom_inflate_end(p->inflate, &p->why);
     return p->result;
 }
 
