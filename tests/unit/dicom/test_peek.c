@@ -390,7 +390,7 @@ static void the_vr_is_the_one_that_counts(void **state)
         {{false, false}, "", 0, 0x00280106, DICOM_VR_US, false},
         {{false, false}, "", 1, 0x00280106, DICOM_VR_SS, false},
         {{false, false}, "", 1, 0x00281050, DICOM_VR_DS, false},
-        {{false, false}, "", 1, 0x00280100, DICOM_VR_US, false}, /* never signed */
+        {{false, false}, "", 1, 0x00286010, DICOM_VR_US, false}, /* never signed */
         {{true, false}, "UN", 1, 0x00280106, DICOM_VR_SS, false},
         {{true, true}, "UN", 0, 0x00280106, DICOM_VR_US, false}, /* UN is little endian inside */
         {{true, false}, "UN", 0, 0x00291010, DICOM_VR_UN, false},
