@@ -145,12 +145,28 @@ static struct view without_padding(struct view value)
     return value;
 }
 
+/* The form of ACR-NEMA, which files of that time still have, to a DA (PS3.5 Table 6.2-1, note on DA). */
+static bool is_old_da(struct view value, uint8_t da_out[8])
+{
+    if (value.len != 10 || value.at[4] != '.' || value.at[7] != '.') {
+        return false;
+    }
+    memcpy(da_out, value.at, 4);
+    memcpy(da_out + 4, value.at + 5, 2);
+    memcpy(da_out + 6, value.at + 8, 2);
+    return true;
+}
+
 const char *dicom_date_shift(struct view value, int64_t days, char out[DICOM_DATE_CAP])
 {
     out[0] = '\0';
     value = without_padding(value);
     if (value.len == 0) {
         return NULL;
+    }
+    uint8_t da[8];
+    if (is_old_da(value, da)) {
+        value = (struct view){da, sizeof(da)};
     }
     const char *why = dicom_dt_check(value); /* a DA is a DT that ends after the day */
     if (why || count_digits(value) < 8) {

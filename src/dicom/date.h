@@ -20,8 +20,8 @@ const char *dicom_tm_check(struct view text);
 const char *dicom_dt_check(struct view text);
 
 /* One DA, or one DT that names a day, padded or not: the date moves by `days`, time and offset stay as they are. An empty value stays
- * empty. NULL, or why not: no such form ("199607" has no day), or the result would leave the years 0001 to 9999; `out` is
- * then empty. */
+ * empty; the "YYYY.MM.DD" of ACR-NEMA becomes a DA. NULL, or why not: no such form ("199607" has no day), or the result would
+ * leave the years 0001 to 9999; `out` is empty then. */
 const char *dicom_date_shift(struct view value, int64_t days, char out[DICOM_DATE_CAP]);
 
 #endif

@@ -110,6 +110,7 @@ struct dicom_number dicom_number_at(enum dicom_vr vr, bool is_big_endian, struct
     hilum_assert(i < dicom_number_count(vr, value));
     const struct dicom_vr_info *info = dicom_vr_info(vr);
     size_t bytes = number_bytes(vr);
+    hilum_assert(bytes > 0);
     const uint8_t *at = value.at + i * bytes;
     if (info->kind == DICOM_TAGS) { /* two numbers, group first, each in this byte order */
         return dicom_number_of_integer(
@@ -122,8 +123,8 @@ struct dicom_number dicom_number_at(enum dicom_vr vr, bool is_big_endian, struct
     if (!info->is_signed) {
         return dicom_number_of_unsigned(bits);
     }
-    unsigned spare = (unsigned)(64 - 8 * bytes);
-    return dicom_number_of_integer((int64_t)(bits << spare) >> spare); /* gcc keeps the sign */
+    uint64_t sign = UINT64_C(1) << (8 * bytes - 1);
+    return dicom_number_of_integer((int64_t)((bits ^ sign) - sign));
 }
 
 /* --- DS and IS --- */
@@ -328,8 +329,8 @@ static const char *append_ds(const struct dicom_number *number, struct octets *t
     if (!isfinite(number->real)) {
         return "a DS is a finite number";
     }
-    if (!number->is_real &&
-        number->big == 0) { /* up to 16 digits exactly; doubles are exact up to 2^53 only */
+    if (!number
+             ->is_real) { /* 16 digits exactly, which a double has up to 2^53 only; `big` has 19 either way */
         len = (size_t)snprintf(text, sizeof(text), "%lld", (long long)number->integer);
     }
     if (len > DS_MAX) {

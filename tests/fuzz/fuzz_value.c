@@ -86,7 +86,9 @@ static void check_shift(struct view value, int64_t days)
     }
     hilum_assert(dicom_text_check(DICOM_VR_DT, view_of(moved)) == NULL);
     hilum_assert(dicom_date_shift(view_of(moved), -days, back) == NULL);
-    hilum_assert(is_same(view_of(back), dicom_value_trim(DICOM_VR_DT, value)));
+    struct view trimmed = dicom_value_trim(DICOM_VR_DT, value);
+    bool is_old = trimmed.len == 10 && trimmed.at[4] == '.'; /* comes back as a DA */
+    hilum_assert(is_old || is_same(view_of(back), trimmed));
 }
 
 static void check_uid(const uint8_t random[16])

@@ -150,6 +150,7 @@ static void a_shift_moves_the_day_and_nothing_else(void **state)
         {"20240229103059.123456+0100", 1, "20240301103059.123456+0100"},
         {"2024022923", 1, "2024030123"},
         {"20240229-0330", -60, "20231231-0330"},
+        {"1997.04.24", 7, "19970501"}, /* ACR-NEMA */
         {"", 5, ""},
         {"  ", 5, ""},
     };
@@ -179,7 +180,11 @@ static void what_has_no_day_or_leaves_the_calendar_is_not_shifted(void **state)
         {"1030", 1, "only a DA"},
         {"103059.12", 1, "only a DA"},
         {"20240101-20240201", 1, "only a DA"},
-        {"2024.01.01", 1, "only a DA"},
+        {"2024.01-01", 1, "only a DA"},
+        {"2024.0a.01", 1, "only a DA"},
+        {"2024.1.1", 1, "only a DA"},
+        {"2024.01.01.01", 1, "only a DA"},
+        {"2023.02.29", 1, "a date is"},
         {"yesterday", 1, "only a DA"},
         {"20230229", 1, "a date is"},
         {"00010101", -1, "a date is"},
