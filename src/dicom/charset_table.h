@@ -1,5 +1,5 @@
 /* Code elements and defined terms of Specific Character Set (PS3.3 C.12.1.1.2). The tables are generated (charset_table.c, by
- * tools/gen_charsets.py). Only charset.c looks at them. */
+ * tools/gen_charsets.py). Only charset_*.c look at them. */
 #ifndef HILUM_DICOM_CHARSET_TABLE_H
 #define HILUM_DICOM_CHARSET_TABLE_H
 
