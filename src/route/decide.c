@@ -61,29 +61,43 @@ static enum result add_destination(struct route_decision *d, const struct config
     return OK;
 }
 
+static enum result add_destinations(struct route_decision *d, const struct config_route *route)
+{
+    for (size_t j = 0; j < route->to_count; j++) {
+        enum result r = add_destination(d, route, route->to[j]);
+        if (r != OK) {
+            return r;
+        }
+    }
+    return OK;
+}
+
 enum result route_decide(const struct config *config, const struct route_facts *facts,
                          struct route_decision *decision)
 {
+    bool is_certain = true;
     decision->count = 0;
     decision->matched = false;
     for (size_t i = 0; i < config->route_count; i++) {
         const struct config_route *route = &config->routes[i];
-        enum match m = match_route(route, facts);
+        enum match m;
+        if (!match_route(route, facts, &m)) {
+            return ERR_USAGE;
+        }
         if (m == MATCH_NO) {
             continue;
         }
         decision->matched = true;
-        for (size_t j = 0; j < route->to_count; j++) {
-            enum result r = add_destination(decision, route, route->to[j]);
-            if (r != OK) {
-                return r;
-            }
+        is_certain = is_certain && m == MATCH_YES;
+        enum result r = add_destinations(decision, route);
+        if (r != OK) {
+            return r;
         }
         if (route->is_final && m == MATCH_YES) {
             break;
         }
     }
-    return OK;
+    return is_certain || !facts->has_instance ? OK : NEED_MORE;
 }
 
 void route_decision_free(struct route_decision *decision)
@@ -92,10 +106,52 @@ void route_decision_free(struct route_decision *decision)
     *decision = (struct route_decision){0};
 }
 
+/* What is not known of a route that may hold. */
+static bool want(const struct config_route *route, const struct route_facts *facts, bool *attributes,
+                 bool *function)
+{
+    bool any = route->has_when_function;
+    *function = *function || route->has_when_function;
+    for (size_t i = 0; i < route->condition_count; i++) {
+        const struct config_condition *c = &route->conditions[i];
+        if (c->fact == CONFIG_FACT_ATTRIBUTE && match_condition(c, facts) == MATCH_MAYBE) {
+            attributes[c->attribute] = true;
+            any = true;
+        }
+    }
+    return any;
+}
+
+bool route_wants(const struct config *config, const struct route_facts *facts, bool *attributes_out,
+                 bool *function_out)
+{
+    struct route_facts known = *facts;
+    known.holds = NULL;
+    bool any = false;
+    *function_out = false;
+    for (size_t i = 0; i < config->attribute_count; i++) {
+        attributes_out[i] = false;
+    }
+    for (size_t i = 0; i < config->route_count; i++) {
+        const struct config_route *route = &config->routes[i];
+        enum match m;
+        if (!match_route(route, &known, &m) || m == MATCH_NO) {
+            continue;
+        }
+        if (m == MATCH_MAYBE) {
+            any = want(route, &known, attributes_out, function_out) || any;
+        } else if (route->is_final) {
+            break;
+        }
+    }
+    return any;
+}
+
 bool route_serves(const struct config *config, const struct route_facts *facts)
 {
     for (size_t i = 0; i < config->route_count; i++) {
-        if (match_route(&config->routes[i], facts) != MATCH_NO) {
+        enum match m;
+        if (!match_route(&config->routes[i], facts, &m) || m != MATCH_NO) {
             return true;
         }
     }

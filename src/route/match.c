@@ -1,9 +1,10 @@
-/* Conditions against facts, in three values: before the command set is here, some facts are not known. */
+/* Conditions against facts, in three values: before command set and data set are here, some facts are not known. */
 #include "route/match.h"
 
 #include <string.h>
 
 #include "base/text.h"
+#include "route/attributes.h"
 
 /* A text fact. False: not known yet. */
 static bool fact_text(enum config_fact fact, const struct route_facts *facts, struct view *text_out)
@@ -51,11 +52,26 @@ static bool any_glob(const struct config_condition *c, struct view text)
     return false;
 }
 
-static enum match match_condition(const struct config_condition *c, const struct route_facts *facts)
+/* False: not known yet. */
+static bool any_attribute(const struct config_condition *c, const struct route_attributes *attributes,
+                          bool *any_out)
+{
+    if (attributes == NULL || c->attribute >= attributes->count || !attributes->of[c->attribute].is_known) {
+        return false;
+    }
+    *any_out = route_attributes_match(attributes, c);
+    return true;
+}
+
+enum match match_condition(const struct config_condition *c, const struct route_facts *facts)
 {
     bool any;
     if (c->fact == CONFIG_FACT_REMOTE) {
         any = any_network(c, facts->remote);
+    } else if (c->fact == CONFIG_FACT_ATTRIBUTE) {
+        if (!any_attribute(c, facts->attributes, &any)) {
+            return MATCH_MAYBE;
+        }
     } else {
         struct view text;
         if (!fact_text(c->fact, facts, &text)) {
@@ -66,15 +82,27 @@ static enum match match_condition(const struct config_condition *c, const struct
     return any != c->negate ? MATCH_YES : MATCH_NO;
 }
 
-enum match match_route(const struct config_route *route, const struct route_facts *facts)
+/* The answer of a route's function, which is its only condition. */
+static bool ask_function(const struct config_route *route, const struct route_facts *facts, enum match *out)
 {
+    *out = MATCH_MAYBE;
+    return facts->holds == NULL || facts->holds(facts->user, route, out);
+}
+
+bool match_route(const struct config_route *route, const struct route_facts *facts, enum match *out)
+{
+    *out = MATCH_NO;
     if (route->service != facts->service) {
-        return MATCH_NO;
+        return true;
+    }
+    if (route->has_when_function) {
+        return ask_function(route, facts, out);
     }
     enum match weakest = MATCH_YES;
     for (size_t i = 0; i < route->condition_count && weakest != MATCH_NO; i++) {
         enum match m = match_condition(&route->conditions[i], facts);
         weakest = m < weakest ? m : weakest;
     }
-    return weakest;
+    *out = weakest;
+    return true;
 }

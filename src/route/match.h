@@ -2,13 +2,14 @@
 #ifndef HILUM_ROUTE_MATCH_H
 #define HILUM_ROUTE_MATCH_H
 
+#include <stdbool.h>
+
 #include "config/config.h"
 #include "route/route.h"
 
-/* In this order: the weakest answer of all conditions is the route's. */
-enum match { MATCH_NO, MATCH_MAYBE, MATCH_YES };
+/* MAYBE only where something that a condition asks for is not known yet. False: the route's function failed. */
+bool match_route(const struct config_route *route, const struct route_facts *facts, enum match *out);
 
-/* MAYBE only where a fact that a condition asks for is not known yet. */
-enum match match_route(const struct config_route *route, const struct route_facts *facts);
+enum match match_condition(const struct config_condition *condition, const struct route_facts *facts);
 
 #endif

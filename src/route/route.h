@@ -10,6 +10,11 @@
 #include "base/result.h"
 #include "config/config.h"
 
+struct route_attributes;
+
+/* In this order: the weakest answer of all conditions is the route's. */
+enum match { MATCH_NO, MATCH_MAYBE, MATCH_YES };
+
 /* What is known about a message (or, with has_instance false, about a presentation context at negotiation). */
 struct route_facts {
     enum config_service service;
@@ -19,6 +24,11 @@ struct route_facts {
     struct view sop_class;    /* trimmed; empty without has_instance: not known yet */
     struct view sop_instance; /* trimmed */
     bool has_instance;
+    const struct route_attributes *attributes; /* route/attributes.h; NULL: none is known yet */
+    /* Asks the function that is a route's `when`, and answers MATCH_MAYBE if that needs what is not here yet. False: it failed.
+     * NULL: functions are not asked, and may hold. */
+    bool (*holds)(void *user, const struct config_route *route, enum match *out);
+    void *user;
 };
 
 struct route_destination {
@@ -38,13 +48,25 @@ struct route_decision {
 
 /*
  * Fills *decision (zeroed or used before; its memory is reused) with the destinations of every route whose conditions hold, in
- * file order, until a final one. With has_instance false: with those of every route that may hold, until a final one
+ * file order, until a final one. Where something is not known yet: with those of every route that may hold, until a final one
  * that certainly holds, i.e. the candidates.
- * OK or ERR_MEMORY. No match is OK with count 0.
+ *
+ * OK          no match is OK with count 0. With has_instance the decision is made; without, these are the candidates
+ * NEED_MORE   has_instance, but attributes or functions that decide are not known: these are the candidates (route_wants)
+ * ERR_USAGE   a function failed; no decision
+ * ERR_MEMORY  no decision
  */
 MUST_USE enum result route_decide(const struct config *config, const struct route_facts *facts,
                                   struct route_decision *decision);
 void route_decision_free(struct route_decision *decision);
+
+/*
+ * What the routes that may hold ask for and is not known yet: nothing of a route that certainly does not, or does, or stands behind a
+ * final one that does. attributes_out has config.attribute_count flags, all of which are written; *function_out tells that functions
+ * are to be asked, which want the whole header. False: nothing is wanted, and route_decide says all there is to say. Calls no function.
+ */
+bool route_wants(const struct config *config, const struct route_facts *facts, bool *attributes_out,
+                 bool *function_out);
 
 /* True if some route names this service and may hold for the association. */
 bool route_serves(const struct config *config, const struct route_facts *facts);
