@@ -1,33 +1,30 @@
-/* `when` as a table: each key a condition. */
-#include <ctype.h>
+/* `when` as a table: each key a condition. Here the facts of association and message; check_when_data.c has the attributes. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/text.h"
+#include "dicom/dictionary.h"
 #include "dicom/uid.h"
 #include "script/check.h"
+#include "script/check_when.h"
 #include "script/suggest.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* A condition under construction. */
-struct making {
-    struct config_route *route;
-    struct config_condition *condition;
-};
-
-static struct config_value *next_value(struct making *m)
+/* The functions that add a value get the condition as their `user`. */
+static struct config_value *next_value(struct config_condition *condition)
 {
-    return &m->condition->values[m->condition->value_count];
+    return &condition->values[condition->value_count];
 }
 
-static void add_glob(const struct item *item, struct making *m, const char *glob)
+static void add_glob(const struct item *item, struct config_condition *condition, const char *glob)
 {
-    struct config_value *v = next_value(m);
+    struct config_value *v = next_value(condition);
     field_set_text(item->check, &v->glob, glob);
-    m->condition->value_count += v->glob != NULL;
+    condition->value_count += v->glob != NULL;
 }
 
 /* A string, or a number as its digits. NULL after an error. */
@@ -89,12 +86,12 @@ static void add_listener(const struct item *item, void *user)
 
 static void add_remote(const struct item *item, void *user)
 {
-    struct making *m = user;
+    struct config_condition *condition = user;
     const char *text = field_text(item, "an address or a CIDR block, as \"10.0.0.0/8\"");
     if (text == NULL) {
         return;
     }
-    if (config_network_parse(text, &next_value(m)->network) != OK) {
+    if (config_network_parse(text, &next_value(condition)->network) != OK) {
         check_error(
             item->check, item->at,
             "remote \"%s\" is neither an address nor a CIDR block; write \"10.1.2.3\", \"10.0.0.0/8\" or "
@@ -102,7 +99,7 @@ static void add_remote(const struct item *item, void *user)
             text);
         return;
     }
-    m->condition->value_count++;
+    condition->value_count++;
 }
 
 static bool is_uid_pattern(const char *text)
@@ -175,20 +172,16 @@ static void add_sop_class(const struct item *item, void *user)
     add_glob(item, user, uid->uid);
 }
 
-static const struct fact {
-    const char *key;
-    enum config_fact fact;
-    void (*add)(const struct item *item, void *user);
-} facts[] = {
-    {"calling", CONFIG_FACT_CALLING, add_title},
-    {"called", CONFIG_FACT_CALLED, add_title},
-    {"remote", CONFIG_FACT_REMOTE, add_remote},
-    {"listener", CONFIG_FACT_LISTENER, add_listener},
-    {"SOPClassUID", CONFIG_FACT_SOP_CLASS, add_sop_class},
-    {"SOPInstanceUID", CONFIG_FACT_SOP_INSTANCE, add_sop_instance},
+static const struct condition_kind facts[] = {
+    {"calling", CONFIG_FACT_CALLING, 0, add_title},
+    {"called", CONFIG_FACT_CALLED, 0, add_title},
+    {"remote", CONFIG_FACT_REMOTE, 0, add_remote},
+    {"listener", CONFIG_FACT_LISTENER, 0, add_listener},
+    {"SOPClassUID", CONFIG_FACT_SOP_CLASS, 0, add_sop_class},
+    {"SOPInstanceUID", CONFIG_FACT_SOP_INSTANCE, 0, add_sop_instance},
 };
 
-static const struct fact *find_fact(const char *key)
+static const struct condition_kind *find_fact(const char *key)
 {
     for (size_t i = 0; i < COUNT(facts); i++) {
         if (strcmp(facts[i].key, key) == 0) {
@@ -210,11 +203,12 @@ static struct item inside_no(const struct item *item, struct place *at, bool *ne
     return (struct item){item->check, at, no};
 }
 
-static void add_condition(const struct item *item, const struct fact *fact, struct config_route *route)
+void check_condition(const struct item *item, const struct condition_kind *kind, struct config_route *route)
 {
     struct place at;
     struct config_condition *condition = &route->conditions[route->condition_count];
-    condition->fact = fact->fact;
+    condition->fact = kind->fact;
+    condition->attribute = kind->attribute;
     struct item values = inside_no(item, &at, &condition->negate);
     condition->values = calloc(field_count(values.value) + 1, sizeof(*condition->values));
     if (condition->values == NULL) {
@@ -226,34 +220,23 @@ static void add_condition(const struct item *item, const struct fact *fact, stru
         check_error(item->check, item->at,
                     "%s is a table with keys other than no; write a value, { value, value } or "
                     "{ no = value }",
-                    fact->key);
+                    kind->key);
         return;
     }
-    struct making m = {route, condition};
     field_each(&values, "a value, a list of values or { no = ... }",
-               "no value can ever match; leave the key out", fact->add, &m);
+               "no value can ever match; leave the key out", kind->add, condition);
 }
 
-/* "0010,0010" */
-static bool is_tag(const char *key)
+/* "modality": the keyword that this is but for upper and lower case, or NULL. */
+static const char *keyword_in_other_case(const char *key)
 {
-    if (strlen(key) != 9 || key[4] != ',') {
-        return false;
-    }
-    return strspn(key, "0123456789abcdefABCDEF") == 4 && strspn(key + 5, "0123456789abcdefABCDEF") == 4;
-}
-
-static bool is_keyword(const char *key)
-{
-    if (!isupper((unsigned char)key[0])) {
-        return false;
-    }
-    for (const char *p = key; *p != '\0'; p++) {
-        if (!isalnum((unsigned char)*p)) {
-            return false;
+    const struct dicom_entry *entry;
+    for (size_t i = 0; (entry = dicom_dictionary_at(i)) != NULL; i++) {
+        if (key[0] != '\0' && strcasecmp(entry->keyword, key) == 0) {
+            return entry->keyword;
         }
     }
-    return true;
+    return NULL;
 }
 
 static void refuse_key(const struct item *item)
@@ -267,24 +250,21 @@ static void refuse_key(const struct item *item)
     for (size_t i = 0; i < COUNT(others); i++) {
         suggest_offer(&nearest, others[i]);
     }
+    if (nearest.name == NULL) {
+        nearest.name = keyword_in_other_case(key);
+    }
     if (strcmp(key, "peer") == 0) {
         check_error(item->check, item->at,
                     "the condition peer is not available in this version; leave it out");
     } else if (nearest.name != NULL) {
         check_error(item->check, item->at, "unknown key \"%s\" in when; did you mean \"%s\"?", key,
                     nearest.name);
-    } else if (is_tag(key) || is_keyword(key)) {
+    } else {
         check_error(
             item->check, item->at,
-            "the data set key \"%s\" in when is not available in this version; there are SOPClassUID and "
-            "SOPInstanceUID",
+            "unknown key \"%s\" in when; the keys are calling, called, remote, listener, service, and "
+            "attributes of the data set, as Modality or \"0008,0060\"",
             key);
-    } else {
-        check_error(item->check, item->at,
-                    "unknown key \"%s\" in when; the keys are calling, called, remote, listener, service, "
-                    "SOPClassUID "
-                    "and SOPInstanceUID",
-                    key);
     }
 }
 
@@ -331,26 +311,50 @@ static void take_service(const struct item *item, struct config_route *route)
 }
 
 /* C-ECHO has no instance and one SOP class, Verification. */
-static void refuse_for_echo(const struct item *when)
+static void refuse_for_echo(const struct item *when, const struct field *fields, size_t count)
 {
-    static const char *const keys[] = {"SOPClassUID", "SOPInstanceUID"};
-    for (size_t i = 0; i < COUNT(keys); i++) {
-        if (value_field(when->value, keys[i]) != NULL) {
-            struct place at = {when->at->declaration, when->at, keys[i], 0};
-            check_error(when->check, &at, "%s says nothing about service = \"echo\"; leave it out", keys[i]);
+    for (size_t i = 0; i < count; i++) {
+        const char *key = fields[i].key;
+        if (check_is_attribute(key)) {
+            struct place at = {when->at->declaration, when->at, key, 0};
+            check_error(when->check, &at, "%s says nothing about service = \"echo\"; leave it out", key);
         }
     }
 }
 
+/* The facts of the command are known sooner than the data set, under whatever name they are asked for. */
+static const struct condition_kind *find_command_fact(const char *key)
+{
+    if (strcmp(key, "0008,0016") == 0) {
+        key = "SOPClassUID";
+    } else if (strcmp(key, "0008,0018") == 0) {
+        key = "SOPInstanceUID";
+    }
+    return find_fact(key);
+}
+
 static void take_condition(const struct item *item, struct config_route *route)
 {
-    const struct fact *fact = find_fact(item->at->key);
-    if (strcmp(item->at->key, "service") == 0) {
+    const char *key = item->at->key;
+    const struct condition_kind *fact = find_command_fact(key);
+    if (strcmp(key, "service") == 0) {
         take_service(item, route);
-    } else if (fact == NULL) {
-        refuse_key(item);
+    } else if (fact != NULL) {
+        check_condition(item, fact, route);
+    } else if (check_is_attribute(key)) {
+        check_attribute(item, route);
     } else {
-        add_condition(item, fact, route);
+        refuse_key(item);
+    }
+}
+
+static void take_conditions(const struct item *when, const struct field *fields, size_t count,
+                            struct config_route *route)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct place at = {when->at->declaration, when->at, fields[i].key, 0};
+        struct item item = {when->check, &at, &fields[i].value};
+        take_condition(&item, route);
     }
 }
 
@@ -370,23 +374,20 @@ void check_when(const struct item *when, struct config_route *route)
     if (v->item_count > 0) {
         check_error(when->check, when->at, "a value without a key in when; write it as key = value");
     }
-    if (v->has_other_keys) {
+    if (v->other_count > 0) {
         check_error(when->check, when->at,
-                    "data set keys by tag number in when are not available in this version; there are "
-                    "SOPClassUID and "
-                    "SOPInstanceUID");
+                    "a key in when is neither a name nor a tag; write it as Modality, [\"0008,0060\"] or "
+                    "[0x00080060]");
     }
-    route->conditions = calloc(v->field_count + 1, sizeof(*route->conditions));
+    route->conditions = calloc(v->field_count + v->tag_count + 1, sizeof(*route->conditions));
     if (route->conditions == NULL) {
         when->check->failed = true;
         return;
     }
-    for (size_t i = 0; i < v->field_count; i++) {
-        struct place at = {when->at->declaration, when->at, v->fields[i].key, 0};
-        struct item item = {when->check, &at, &v->fields[i].value};
-        take_condition(&item, route);
-    }
+    take_conditions(when, v->fields, v->field_count, route);
+    take_conditions(when, v->tags, v->tag_count, route);
     if (route->service == CONFIG_ECHO) {
-        refuse_for_echo(when);
+        refuse_for_echo(when, v->fields, v->field_count);
+        refuse_for_echo(when, v->tags, v->tag_count);
     }
 }

@@ -2,6 +2,8 @@
 
 #include <ctype.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum token_kind { TOKEN_END, TOKEN_WORD, TOKEN_STRING, TOKEN_MARK };
@@ -180,7 +182,7 @@ static void skip_value(struct cursor *c)
     }
 }
 
-/* Reads `key =` or `["key"] =` if that is what stands here; other `[...] =` too, with an empty key. */
+/* Reads `key =`, `["key"] =` or `[0x00100010] =` if that is what stands here; other `[...] =` too, with an empty key. */
 static bool read_key(struct cursor *c, struct token *key_out)
 {
     struct cursor ahead = *c;
@@ -188,7 +190,8 @@ static bool read_key(struct cursor *c, struct token *key_out)
     if (is_mark(&key, '[')) {
         int line = key.line;
         key = next(&ahead);
-        if (key.kind != TOKEN_STRING) {
+        bool is_number = key.kind == TOKEN_WORD && isdigit((unsigned char)*key.text);
+        if (key.kind != TOKEN_STRING && !is_number) {
             key.len = 0;
         }
         key.line = line;
@@ -208,6 +211,23 @@ static bool read_key(struct cursor *c, struct token *key_out)
     return true;
 }
 
+/* A number in brackets stands for the tag that value.h makes of it. */
+static bool is_key(const struct token *token, const char *key)
+{
+    if (token->len == strlen(key) && memcmp(token->text, key, token->len) == 0) {
+        return true;
+    }
+    char number[16] = "", tag[16];
+    if (token->kind != TOKEN_WORD || !isdigit((unsigned char)*token->text) || token->len >= sizeof(number)) {
+        return false;
+    }
+    memcpy(number, token->text, token->len);
+    bool is_hexadecimal = number[1] == 'x' || number[1] == 'X';
+    unsigned long value = strtoul(number, NULL, is_hexadecimal ? 16 : 10);
+    snprintf(tag, sizeof(tag), "%04lX,%04lX", value >> 16 & 0xFFFF, value & 0xFFFF);
+    return strcmp(tag, key) == 0;
+}
+
 /* In a table, behind its `{`: the line of path[0], or deeper. 0 if it is not there. */
 static int find_in_table(struct cursor *c, const struct place *const *path, size_t count)
 {
@@ -224,8 +244,7 @@ static int find_in_table(struct cursor *c, const struct place *const *path, size
         struct token key;
         bool has_key = read_key(c, &key);
         index += !has_key;
-        bool is_it = path[0]->key != NULL ? has_key && key.len == strlen(path[0]->key) &&
-                                                memcmp(key.text, path[0]->key, key.len) == 0
+        bool is_it = path[0]->key != NULL ? has_key && is_key(&key, path[0]->key)
                                           : !has_key && index == path[0]->index;
         if (is_it) {
             struct token value = look(c);

@@ -1,6 +1,7 @@
 #include "script/value.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,34 +56,67 @@ static int compare_fields(const void *left, const void *right)
     return strcmp(a->key, b->key);
 }
 
-static void copy_fields(lua_State *lua, int table, struct arena *arena, int depth, struct value *out)
+enum key_kind { KEY_TEXT, KEY_ITEM, KEY_TAG, KEY_OTHER };
+
+static enum key_kind kind_of_key(lua_State *lua, int key, size_t item_count)
 {
-    size_t count = 0;
-    for (lua_pushnil(lua); lua_next(lua, table) != 0; lua_pop(lua, 1)) {
-        if (lua_type(lua, -2) == LUA_TSTRING) {
-            count++;
-        } else if (!is_item(lua, -2, out->item_count)) {
-            out->has_other_keys = true;
-        }
+    if (lua_type(lua, key) == LUA_TSTRING) {
+        return KEY_TEXT;
     }
+    if (is_item(lua, key, item_count)) {
+        return KEY_ITEM;
+    }
+    if (lua_isinteger(lua, key) && lua_tointeger(lua, key) >= 0 && lua_tointeger(lua, key) <= UINT32_MAX) {
+        return KEY_TAG;
+    }
+    return KEY_OTHER;
+}
+
+static const char *copy_key(lua_State *lua, int key, struct arena *arena, enum key_kind kind)
+{
+    if (kind == KEY_TEXT) {
+        struct value text = {.kind = VALUE_STRING};
+        copy_text(lua, key, arena, &text);
+        return text.text;
+    }
+    unsigned tag = (unsigned)lua_tointeger(lua, key);
+    char *text = take(lua, arena, sizeof("0010,0010"));
+    snprintf(text, sizeof("0010,0010"), "%04X,%04X", tag >> 16, tag & 0xFFFF);
+    return text;
+}
+
+/* The fields whose keys are of this kind, of which there are `count`. */
+static const struct field *copy_kind(lua_State *lua, int table, struct arena *arena, int depth,
+                                     enum key_kind kind, size_t count, size_t item_count)
+{
     if (count == 0) {
-        return;
+        return NULL;
     }
     struct field *fields = take(lua, arena, count * sizeof(*fields));
     struct field *f = fields;
     for (lua_pushnil(lua); lua_next(lua, table) != 0; lua_pop(lua, 1)) {
-        if (lua_type(lua, -2) != LUA_TSTRING) {
-            continue;
+        if (kind_of_key(lua, -2, item_count) == kind) {
+            f->key = copy_key(lua, -2, arena, kind);
+            copy(lua, lua_gettop(lua), arena, depth + 1, &f->value);
+            f++;
         }
-        struct value key = {.kind = VALUE_STRING};
-        copy_text(lua, -2, arena, &key);
-        f->key = key.text;
-        copy(lua, lua_gettop(lua), arena, depth + 1, &f->value);
-        f++;
     }
     qsort(fields, count, sizeof(*fields), compare_fields);
-    out->fields = fields;
-    out->field_count = count;
+    return fields;
+}
+
+static void copy_fields(lua_State *lua, int table, struct arena *arena, int depth, struct value *out)
+{
+    size_t counts[KEY_OTHER + 1] = {0};
+    for (lua_pushnil(lua); lua_next(lua, table) != 0; lua_pop(lua, 1)) {
+        counts[kind_of_key(lua, -2, out->item_count)]++;
+    }
+    out->fields = copy_kind(lua, table, arena, depth, KEY_TEXT, counts[KEY_TEXT], out->item_count);
+    out->field_count = counts[KEY_TEXT];
+    out->tags = copy_kind(lua, table, arena, depth, KEY_TAG, counts[KEY_TAG], out->item_count);
+    out->tag_count = counts[KEY_TAG];
+    out->other_count = counts[KEY_OTHER];
+    out->has_other_keys = counts[KEY_TAG] + counts[KEY_OTHER] > 0;
 }
 
 static void copy_table(lua_State *lua, int index, struct arena *arena, int depth, struct value *out)

@@ -39,6 +39,10 @@ struct value {
         *fields; /* string keys, rising, so that the order of problems is not Lua's hash order */
     size_t field_count;
     bool has_other_keys; /* such as [0x00100010] or [true] */
+    const struct field
+        *tags; /* the whole numbers among them, rising; with keys as tags are written: "0010,0010" */
+    size_t tag_count;
+    size_t other_count; /* the rest of them */
 };
 
 struct field {

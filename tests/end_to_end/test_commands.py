@@ -31,7 +31,7 @@ MISTAKES = [
     ('node "b" { folder = "/x/{SOPInstanceUID" }', ["{"]),
     ('route "r" { }', ["to"]),
     ('route "r" { to = { } }', ["to"]),
-    ('route "r" { to = { "a" }, when = { Modality = "CT" } }', ["Modality", "not available in this version"]),
+    ('route "r" { to = { "a" }, when = { Modalty = "CT" } }', ["Modalty", "Modality"]),
     ('route "r" { to = { "a" }, when = { caling = "CT" } }', ["caling"]),
     ('route "r" { to = { "a" }, when = { remote = "10.0.0.0/99" } }', ["remote"]),
     ('route "r" { to = { "a" }, when = function() return true end }', ["not available in this version"]),
