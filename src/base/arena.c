@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Blocks double from the first size to the last, so that small things stay small and large ones are few calls. */
-enum { ALIGNMENT = _Alignof(max_align_t), FIRST_BYTES = 2048, LAST_BYTES = 65536 };
+/* Blocks double from the first size to the last, so that small things stay small and large ones are few calls. malloc keeps sizes
+ * up to the last at hand: larger ones cost several times as much. */
+enum { ALIGNMENT = _Alignof(max_align_t), FIRST_BYTES = 2048, LAST_BYTES = 16384 };
 
 /* A request larger than a block gets one of its own. */
 struct arena_block {
