@@ -1,6 +1,7 @@
 /* The document, its levels and elements: what is where, and what VR counts. */
 #include "dicom/data_set.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -90,12 +91,21 @@ struct dicom_data_set *dicom_element_data_set(const struct dicom_element *e)
     return e->in;
 }
 
+static int by_tag_and_place(const void *left, const void *right)
+{
+    const struct dicom_element *a = *(struct dicom_element *const *)left;
+    const struct dicom_element *b = *(struct dicom_element *const *)right;
+    if (a->tag != b->tag)
+        return a->tag < b->tag ? -1 : 1;
+    return a->new_len < b->new_len ? -1 : a->new_len > b->new_len;
+}
+
 /* Without one everything is found as well, only slower: no memory is no fault here. */
 static bool has_index(struct dicom_data_set *ds)
 {
     if (ds->index)
         return true;
-    if (ds->is_unsorted || ds->total < INDEX_FROM)
+    if (ds->total < INDEX_FROM)
         return false;
     size_t room = ds->total + INDEX_SPARE;
     ds->index = arena_alloc(&ds->document->arena, room * sizeof(struct dicom_element *));
@@ -103,9 +113,14 @@ static bool has_index(struct dicom_data_set *ds)
         return false;
     ds->index_room = room;
     size_t n = 0;
-    for (struct dicom_element *e = ds->first; e; e = e->next)
+    for (struct dicom_element *e = ds->first; e; e = e->next) {
+        e->new_len =
+            n; /* holds nothing but while the tree is written: its place, so that of duplicates the first is first */
         ds->index[n++] = e;
+    }
     hilum_assert(n == ds->total);
+    if (ds->is_unsorted)
+        qsort(ds->index, n, sizeof(struct dicom_element *), by_tag_and_place);
     return true;
 }
 
@@ -123,34 +138,33 @@ static size_t position(const struct dicom_data_set *ds, uint64_t tag)
     return low;
 }
 
-/* From where elements of at least this tag have to be looked for. */
-static struct dicom_element *start(struct dicom_data_set *ds, uint32_t tag)
+struct dicom_range dicom_range_of(struct dicom_data_set *ds, uint32_t lo, uint32_t hi)
 {
-    if (!has_index(ds))
-        return ds->first;
-    size_t i = position(ds, tag);
-    return i < ds->total ? ds->index[i] : NULL;
+    struct dicom_range range = {.ds = ds, .lo = lo, .hi = hi};
+    range.is_indexed = has_index(ds);
+    if (range.is_indexed)
+        range.i = position(ds, lo);
+    else
+        range.next = ds->first;
+    return range;
 }
 
-struct dicom_element *dicom_level_find(struct dicom_data_set *ds, uint32_t tag, bool with_removed)
+struct dicom_element *dicom_range_next(struct dicom_range *range, bool with_removed)
 {
-    struct dicom_element *removed = NULL;
-    for (struct dicom_element *e = start(ds, tag); e && (ds->is_unsorted || e->tag <= tag); e = e->next) {
-        if (e->tag == tag && !e->is_removed)
+    while (range->is_indexed && range->i < range->ds->total) {
+        struct dicom_element *e = range->ds->index[range->i];
+        if (e->tag > range->hi)
+            return NULL;
+        range->i++;
+        if (with_removed || !e->is_removed)
             return e;
-        if (e->tag == tag && !removed)
-            removed = e;
     }
-    return with_removed ? removed : NULL;
-}
-
-struct dicom_element *dicom_level_range(struct dicom_data_set *ds, const struct dicom_element *e, uint32_t lo,
-                                        uint32_t hi)
-{
-    for (struct dicom_element *n = e ? e->next : start(ds, lo); n && (ds->is_unsorted || n->tag <= hi);
-         n = n->next)
-        if (n->tag >= lo && n->tag <= hi && !n->is_removed)
-            return n;
+    while (range->next) {
+        struct dicom_element *e = range->next;
+        range->next = e->next;
+        if (e->tag >= range->lo && e->tag <= range->hi && (with_removed || !e->is_removed))
+            return e;
+    }
     return NULL;
 }
 
@@ -172,15 +186,14 @@ static void insert_into_index(struct dicom_data_set *ds, size_t i, struct dicom_
     ds->index[i] = e;
 }
 
-/* The last element before the first of a higher tag; NULL: that is the first of all. */
-static struct dicom_element *predecessor(const struct dicom_data_set *ds, uint32_t tag)
+/* The one of the next lower tag, of duplicates the last; NULL: there is none. */
+static struct dicom_element *next_lower(const struct dicom_data_set *ds, uint32_t tag)
 {
-    if (ds->last && !ds->is_unsorted && ds->last->tag <= tag)
-        return ds->last;
-    struct dicom_element *before = NULL;
-    for (struct dicom_element *e = ds->first; e && e->tag <= tag; e = e->next)
-        before = e;
-    return before;
+    struct dicom_element *lower = NULL;
+    for (struct dicom_element *e = ds->first; e; e = e->next)
+        if (e->tag <= tag && (!lower || e->tag >= lower->tag))
+            lower = e;
+    return lower;
 }
 
 void dicom_level_insert(struct dicom_data_set *ds, struct dicom_element *e)
@@ -191,20 +204,19 @@ void dicom_level_insert(struct dicom_data_set *ds, struct dicom_element *e)
         before = i > 0 ? ds->index[i - 1] : NULL;
         insert_into_index(ds, i, e);
     } else {
-        before = predecessor(ds, e->tag);
+        before = next_lower(ds, e->tag);
     }
     struct dicom_element **link = before ? &before->next : &ds->first;
     e->next = *link;
     *link = e;
-    if (!e->next)
-        ds->last = e;
     ds->count++;
     ds->total++;
 }
 
 struct dicom_element *dicom_data_set_find(struct dicom_data_set *ds, uint32_t tag)
 {
-    return dicom_level_find(ds, tag, false);
+    struct dicom_range range = dicom_range_of(ds, tag, tag);
+    return dicom_range_next(&range, false);
 }
 
 struct dicom_element *dicom_data_set_find_outwards(struct dicom_data_set *ds, uint32_t tag)

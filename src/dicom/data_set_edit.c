@@ -55,23 +55,29 @@ void dicom_element_remove(struct dicom_element *e)
 bool dicom_data_set_remove(struct dicom_data_set *ds, uint32_t tag)
 {
     bool has_any = false;
-    for (struct dicom_element *e = NULL; (e = dicom_level_range(ds, e, tag, tag));) {
+    struct dicom_range range = dicom_range_of(ds, tag, tag);
+    for (struct dicom_element *e; (e = dicom_range_next(&range, false));) {
         remove_element(e);
         has_any = true;
     }
     return has_any;
 }
 
-static void remove_duplicates(struct dicom_element *first)
+static void remove_duplicates(struct dicom_element *of)
 {
-    for (struct dicom_element *e = first; (e = dicom_level_range(first->in, e, first->tag, first->tag));)
-        remove_element(e);
+    struct dicom_range range = dicom_range_of(of->in, of->tag, of->tag);
+    for (struct dicom_element *e; (e = dicom_range_next(&range, false));)
+        if (e != of)
+            remove_element(e);
 }
 
 /* The element to be made: the first of this tag, one that was removed, or a new one that hangs nowhere yet. */
 static enum result take_place(struct dicom_data_set *ds, uint32_t tag, struct dicom_element **out)
 {
-    struct dicom_element *e = dicom_level_find(ds, tag, true);
+    struct dicom_element *e = dicom_data_set_find(ds, tag);
+    struct dicom_range range = dicom_range_of(ds, tag, tag);
+    if (!e)
+        e = dicom_range_next(&range, true);
     const char *why = !e || e->is_removed || dicom_is_group_length(tag) ? why_not(ds, tag) : NULL;
     if (why)
         return dicom_fault(ds->document, ERR_USAGE, why, tag);

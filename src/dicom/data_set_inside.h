@@ -18,9 +18,9 @@ struct dicom_data_set {
     bool lacks_vr;     /* new elements are written without VR */
     struct view raw;   /* as it came: of an item with header and delimiter */
     struct view value; /* its elements, as they came */
-    struct dicom_element *first, *last;
+    struct dicom_element *first;
     size_t count, total; /* without and with those that are removed */
-    /* All elements by tag, made when it is first of use; NULL where they are few or out of order. */
+    /* All elements by tag, made when it is first of use; NULL where they are few. */
     struct dicom_element **index;
     size_t index_room;
     size_t new_len; /* of its elements, as they will be written */
@@ -45,12 +45,18 @@ bool dicom_items_insert(struct dicom_document *d, struct dicom_items *items, siz
 /* A level inside e, all else zero. NULL without memory. */
 struct dicom_data_set *dicom_item_new(struct dicom_element *e);
 
-/* The first element with this tag; one that is removed only if there is no other, and only if asked for. */
-struct dicom_element *dicom_level_find(struct dicom_data_set *ds, uint32_t tag, bool with_removed);
-/* The first element from lo to hi behind e (NULL: of all). */
-struct dicom_element *dicom_level_range(struct dicom_data_set *ds, const struct dicom_element *e, uint32_t lo,
-                                        uint32_t hi);
-/* Hangs a new element into its place by tag. */
+/* Elements whose tags are from lo to hi; equal ones in file order. Nothing may be inserted while it is in use. */
+struct dicom_range {
+    struct dicom_data_set *ds;
+    uint32_t lo, hi;
+    bool is_indexed;
+    size_t i;
+    struct dicom_element *next;
+};
+struct dicom_range dicom_range_of(struct dicom_data_set *ds, uint32_t lo, uint32_t hi);
+struct dicom_element *dicom_range_next(struct dicom_range *range, bool with_removed);
+
+/* Hangs a new element behind the one of the next lower tag. */
 void dicom_level_insert(struct dicom_data_set *ds, struct dicom_element *e);
 void dicom_level_changed(struct dicom_data_set *ds);
 

@@ -279,7 +279,6 @@ enum result dicom_parse_level(struct dicom_data_set *ds, const uint8_t **stop_ou
                            last ? last->tag : 0);
     ds->value.len = (size_t)(at - ds->value.at);
     ds->first = first;
-    ds->last = last;
     ds->count = ds->total = count;
     ds->is_unsorted = is_unsorted;
     ds->is_parsed = true;

@@ -18,15 +18,19 @@ static struct view trim(struct view text)
     return text;
 }
 
-/* The next creator element of this name behind e (NULL: the first). */
-static struct dicom_element *next_creator(struct dicom_data_set *ds, struct dicom_element *e, uint16_t group,
-                                          struct view creator)
+/* Goes through the elements that may name creators in this group; an even one has none. */
+static struct dicom_range creators_of(struct dicom_data_set *ds, uint16_t group)
 {
-    creator = trim(creator);
     uint32_t lo = DICOM_TAG(group, FIRST_BLOCK), hi = DICOM_TAG(group, LAST_BLOCK);
-    while (group % 2 == 1 && creator.len > 0 && (e = dicom_level_range(ds, e, lo, hi))) {
-        struct view name = trim(e->value);
-        if (name.len == creator.len && memcmp(name.at, creator.at, name.len) == 0)
+    return group % 2 == 1 ? dicom_range_of(ds, lo, hi) : dicom_range_of(ds, hi, lo);
+}
+
+/* The next of this name, which is trimmed. */
+static struct dicom_element *next_creator(struct dicom_range *creators, struct view name)
+{
+    for (struct dicom_element *e; (e = dicom_range_next(creators, false));) {
+        struct view found = trim(e->value);
+        if (name.len > 0 && found.len == name.len && memcmp(found.at, name.at, name.len) == 0)
             return e;
     }
     return NULL;
@@ -41,7 +45,8 @@ static uint32_t tag_in_block(uint32_t creator_tag, uint8_t low)
 struct dicom_element *dicom_data_set_find_private(struct dicom_data_set *ds, uint16_t group,
                                                   struct view creator, uint8_t low)
 {
-    for (struct dicom_element *c = NULL; (c = next_creator(ds, c, group, creator));) {
+    struct dicom_range creators = creators_of(ds, group);
+    for (const struct dicom_element *c; (c = next_creator(&creators, trim(creator)));) {
         struct dicom_element *e = dicom_data_set_find(ds, tag_in_block(c->tag, low));
         if (e)
             return e;
@@ -54,7 +59,8 @@ static uint32_t free_block(struct dicom_data_set *ds, uint16_t group)
 {
     bool is_taken[LAST_BLOCK + 1] = {false};
     uint32_t lo = DICOM_TAG(group, FIRST_BLOCK), hi = DICOM_TAG(group, 0xFFFF);
-    for (struct dicom_element *e = NULL; (e = dicom_level_range(ds, e, lo, hi));)
+    struct dicom_range range = dicom_range_of(ds, lo, hi);
+    for (const struct dicom_element *e; (e = dicom_range_next(&range, false));)
         is_taken[(e->tag & 0xFFFF) <= LAST_BLOCK ? e->tag & 0xFF : e->tag >> 8 & 0xFF] = true;
     for (uint32_t block = FIRST_BLOCK; block <= LAST_BLOCK; block++)
         if (!is_taken[block])
@@ -65,18 +71,19 @@ static uint32_t free_block(struct dicom_data_set *ds, uint16_t group)
 enum result dicom_data_set_private_tag(struct dicom_data_set *ds, uint16_t group, struct view creator,
                                        uint8_t low, uint32_t *tag_out)
 {
-    const struct dicom_element *c = dicom_data_set_find_private(ds, group, creator, low);
-    if (c) {
-        *tag_out = c->tag;
+    const struct dicom_element *e = dicom_data_set_find_private(ds, group, creator, low);
+    if (e) {
+        *tag_out = e->tag;
         return OK;
     }
-    c = next_creator(ds, NULL, group, creator);
+    creator = trim(creator);
+    struct dicom_range creators = creators_of(ds, group);
+    const struct dicom_element *c = next_creator(&creators, creator);
     if (c) {
         *tag_out = tag_in_block(c->tag, low);
         return OK;
     }
     uint32_t tag = DICOM_TAG(group, FIRST_BLOCK);
-    creator = trim(creator);
     if (group % 2 == 0)
         return dicom_fault(ds->document, ERR_USAGE, "private elements stand in odd groups", tag);
     if (creator.len == 0 || creator.len > 64 || memchr(creator.at, '\\', creator.len))
@@ -94,7 +101,8 @@ enum result dicom_data_set_private_tag(struct dicom_data_set *ds, uint16_t group
 enum result dicom_data_set_put_private(struct dicom_data_set *ds, uint16_t group, struct view creator,
                                        uint8_t low, enum dicom_vr vr, struct view value)
 {
-    bool has_creator = next_creator(ds, NULL, group, creator) != NULL;
+    struct dicom_range creators = creators_of(ds, group);
+    bool has_creator = next_creator(&creators, trim(creator)) != NULL;
     uint32_t tag;
     enum result r = dicom_data_set_private_tag(ds, group, creator, low, &tag);
     if (r != OK)
