@@ -18,7 +18,7 @@ void dicom_uid_of_uuid(const uint8_t uuid[16], char out[DICOM_MADE_UID_CAP])
 {
     enum { WORDS = 4, CHUNKS = 5 /* 45 digits; 2^128 has 39 */, CHUNK_DIGITS = 9, BASE = 1000000000 };
     uint32_t words[WORDS];
-    uint32_t chunks[CHUNKS];
+    char digits[CHUNKS * CHUNK_DIGITS + 1];
     for (size_t i = 0; i < WORDS; i++) {
         words[i] = get_be32(uuid + 4 * i);
     }
@@ -29,12 +29,11 @@ void dicom_uid_of_uuid(const uint8_t uuid[16], char out[DICOM_MADE_UID_CAP])
             words[i] = (uint32_t)(part / BASE);
             rest = part % BASE;
         }
-        chunks[chunk] = (uint32_t)rest;
+        for (size_t i = CHUNK_DIGITS; i-- > 0; rest /= 10) {
+            digits[chunk * CHUNK_DIGITS + i] = (char)('0' + rest % 10);
+        }
     }
-    char digits[CHUNKS * CHUNK_DIGITS + 1];
-    for (size_t i = 0; i < CHUNKS; i++) {
-        snprintf(digits + CHUNK_DIGITS * i, CHUNK_DIGITS + 1, "%09u", chunks[i]);
-    }
+    digits[sizeof(digits) - 1] = '\0';
     size_t zeros = strspn(digits, "0");
     zeros -= digits[zeros] == '\0'; /* nought is one digit */
     int len = snprintf(out, DICOM_MADE_UID_CAP, "2.25.%s", digits + zeros);
@@ -116,8 +115,9 @@ enum result dicom_hash(struct dicom_uid_key *key, struct view text, char out[DIC
     if (!make_hmac(key, text, hmac)) {
         return ERR_MEMORY;
     }
-    for (size_t i = 0; i < (DICOM_HASH_CAP - 1) / 2; i++) {
-        snprintf(out + 2 * i, 3, "%02x", hmac[i]);
+    for (size_t i = 0; i < DICOM_HASH_CAP - 1; i++) {
+        out[i] = "0123456789abcdef"[i % 2 == 0 ? hmac[i / 2] >> 4 : hmac[i / 2] & 0xF];
     }
+    out[DICOM_HASH_CAP - 1] = '\0';
     return OK;
 }
