@@ -52,6 +52,7 @@ struct bypass {
     uint8_t kept_len; /* read, and given to nobody yet */
     size_t moved;     /* in this turn */
     bool is_on, is_running;
+    bool is_readable;  /* the poll says so; nothing has been read since */
     struct io_op poll; /* until the sender has more */
     struct io_task turn;
 };
@@ -230,6 +231,9 @@ static bool move_in(struct bypass *b)
     size_t most = b->piece_left < first->pipe->capacity ? b->piece_left : first->pipe->capacity;
     size_t n;
     enum io_passing how = io_pass_in(first->pipe, a->stream.fd, most, &n);
+    if (how == IO_MUST_WAIT && b->is_readable && b->moved == 0) /* readable, and yet nothing passes */
+        how = io_copy_in(first->pipe, a->stream.fd, most, &n);
+    b->is_readable = false;
     if (how == IO_PASSED) {
         b->piece_left -= (uint32_t)n;
         b->moved += n;
@@ -418,6 +422,7 @@ static void take_turn(struct bypass *b)
         return;
     b->moved = 0;
     b->is_running = true;
+    io_make_room(b->from->io);
     set_all_nonblocking(b, true);
     bool goes_on = true;
     for (unsigned steps = 0; goes_on && b->is_on && b->moved < TURN_BYTES && steps < TURN_STEPS; steps++)
@@ -442,10 +447,12 @@ static void on_poll(struct io_op *op, enum io_error error, int64_t n)
 {
     struct bypass *b = op->owner;
     (void)error, (void)n; /* broken: the calls themselves will say how */
-    if (b->is_on)
-        take_turn(b);
-    else
+    if (!b->is_on) {
         association_tell_gone(b->from);
+        return;
+    }
+    b->is_readable = op == &b->poll;
+    take_turn(b);
 }
 
 /* --- beginning and end ------------------------------------------------------------------------------------- */

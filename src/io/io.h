@@ -221,8 +221,12 @@ struct io_pipe *io_pipe_take(struct io *io);
 void io_pipe_return(struct io *io, struct io_pipe **p);
 
 void io_set_nonblocking(int fd, bool is_nonblocking);
+/* Before sockets are made so: what is submitted from now on has room, and does not have to go while they are. */
+void io_make_room(struct io *io);
 /* From a socket into a pipe, up to max bytes. */
 enum io_passing io_pass_in(struct io_pipe *p, int fd, size_t max, size_t *n_out);
+/* The same for a little, by a copy, into an empty pipe: past a byte of urgent data splice never comes, a receive steps over it. */
+enum io_passing io_copy_in(struct io_pipe *p, int fd, size_t max, size_t *n_out);
 /* From a pipe into a socket; `more` follows at once. */
 enum io_passing io_pass_out(struct io_pipe *p, int fd, size_t max, bool more, size_t *n_out);
 /* What is in `from`, into the empty pipe `to` as well. False if not all of it fits. */

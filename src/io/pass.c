@@ -116,6 +116,20 @@ enum io_passing io_pass_in(struct io_pipe *p, int fd, size_t max, size_t *n_out)
     return how;
 }
 
+enum io_passing io_copy_in(struct io_pipe *p, int fd, size_t max, size_t *n_out)
+{
+    uint8_t bytes[4096];
+    hilum_assert(p->bytes == 0);
+    enum io_passing how =
+        passing(recv(fd, bytes, max < sizeof(bytes) ? max : sizeof(bytes), MSG_DONTWAIT), n_out);
+    if (*n_out == 0)
+        return how;
+    ssize_t written =
+        write(p->write_end, bytes, *n_out); /* a page, into an empty pipe: all of it or an error */
+    p->bytes = written > 0 ? (size_t)written : 0;
+    return p->bytes == *n_out ? IO_PASSED : IO_PASS_ERROR;
+}
+
 enum io_passing io_pass_out(struct io_pipe *p, int fd, size_t max, bool more, size_t *n_out)
 {
     unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK | (more ? SPLICE_F_MORE : 0);

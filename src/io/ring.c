@@ -12,7 +12,7 @@
 /* Newer than liburing 2.3 knows; kernel 6.10. */
 #define FEAT_RECVSEND_BUNDLE (1U << 14)
 
-enum { SUBMISSIONS = 512, COMPLETIONS = 8192, BATCH = 256 };
+enum { SUBMISSIONS = 512, COMPLETIONS = 8192, BATCH = 256, ROOM = 64 };
 
 static bool is_masked(const char *feature)
 {
@@ -86,6 +86,12 @@ enum result io_adopt(struct io *io)
     io_uring_register_ring_fd(&io->ring); /* saves a look-up a call; without it all works the same */
     io_mailbox_arm(io);
     return OK;
+}
+
+void io_make_room(struct io *io)
+{
+    if (io_uring_sq_space_left(&io->ring) < ROOM)
+        io_uring_submit(&io->ring);
 }
 
 struct io_uring_sqe *io_entry(struct io *io, struct io_op *op, enum io_kind kind)

@@ -327,6 +327,24 @@ class Senders(PassCase):
         self.assertEqual(sink.messages[-1].data, one.data)
         self.assert_passed(gateway)
 
+    def test_a_byte_of_urgent_data_is_stepped_over(self):
+        """It stands beside the stream (RFC 6093). splice never comes past it, and poll says readable all the same."""
+        gateway, (sink,) = self.passing(1 << 20)
+        for passes in (True, False):
+            with self.subTest(passes=passes):
+                sender, one = self.sender(gateway), make_instance(4 * MIB)
+                raw = each(cut(one.data, [MIB]))
+                sender.begin(one)
+                at = self.until_it_passes(sender, raw, gateway) if passes else 0
+                for end in (at + 5000, 2 * MIB, 3 * MIB):
+                    sender.wire.send(raw[at:end])
+                    sender.wire.socket.send(b"!", socket.MSG_OOB)
+                    at = end
+                sender.wire.send(raw[at:])
+                self.assert_stored(sender.response())
+                self.assertEqual(sink.messages[-1].data, one.data)
+        self.assert_passed(gateway)
+
     def test_a_header_in_pieces_of_one_byte(self):
         """Also where it begins with the bytes kept of the PDV before."""
         gateway, (sink,) = self.passing(1 << 20)
