@@ -97,6 +97,8 @@ class Row:
         text.append("1 association" if self.associations == 1 else f"{self.associations} associations side by side")
         if self.per_association == 1:
             text.append("each for one instance")
+        if self.rounds:
+            text.append("1 round" if self.rounds == 1 else f"at most {self.rounds} rounds")
         apart = "load and sinks on one processor, the router on another"
         layout = "everything on one processor" if self.one_cpu else apart
         return ", ".join(text) + "; " + layout
@@ -121,10 +123,10 @@ FULL = (
         routers=PROXIES + SLOW, cost=1.2, slow_cost=2),
     Row("size-1g", "instance size", "instances of 1 GiB", size=GIB, count=2, cost=1.4),
     Row("series", "instance size", "a CT series of 500 instances, 512 KiB each", size=512 * KIB, count=500,
-        slow_count=500, routers=("direct", "haproxy", "hilum", "orthanc", "dcmtk"), only=("cubic",), rounds=3,
+        slow_count=500, routers=("direct", "haproxy", "hilum", "orthanc", "dcmtk"), only=("cubic",),
         cost=0.2, slow_cost=10),
     Row("series-8k", "instance size", "a series of 500 instances, 8 KiB each", size=8 * KIB, count=500, slow_count=500,
-        routers=("direct", "haproxy", "hilum", "orthanc", "dcmtk"), only=("cubic",), rounds=3, cost=0.2, slow_cost=9),
+        routers=("direct", "haproxy", "hilum", "orthanc", "dcmtk"), only=("cubic",), cost=0.2, slow_cost=9),
     # By associations.
     Row("associations-2", "associations", "2 associations", associations=2),
     Row("associations-8", "associations", "8 associations", associations=8, routers=BULK),
@@ -152,32 +154,32 @@ FULL = (
         size=512 * KIB, kind="stalled", seconds=1, routers=("direct", "haproxy", "hilum", "hilum-copy", "hilum-splice"),
         cost=2.6),
     Row("idle", "idle associations", "resident memory of 10,000 idle associations", size=8 * KIB, kind="idle",
-        count=10000, routers=("haproxy", "nginx", "hilum"), rounds=3, only=("cubic",), cost=5),
+        count=10000, routers=("haproxy", "nginx", "hilum"), only=("cubic",), cost=5),
     Row("latency", "latency", "instances of 8 KiB, everything on one processor", size=8 * KIB, count=6000, one_cpu=True,
         routers=SMALL),
     Row("nagle", "Nagle and delayed ACK", "instances of 8 KiB to a sink with Nagle's algorithm and delayed ACKs",
-        size=8 * KIB, count=200, to="nagle", routers=("direct", "haproxy", "hilum"), rounds=3, only=("cubic",), cost=6),
+        size=8 * KIB, count=200, to="nagle", routers=("direct", "haproxy", "hilum"), only=("cubic",), cost=6),
 )
 
 # The short run: what the targets need, with fewer bytes and fewer routers.
 SHORT = {
     "pdu-16k": {"routers": ("haproxy", "hilum-copy"), "count": 32},
     "pdu-128k": {"routers": ("direct", "haproxy", "haproxy-256k", "haproxy-splice", "hilum", "hilum-copy",
-                             "hilum-splice")},
+                             "hilum-splice"), "count": 40},
     "size-8k": {"routers": ("haproxy", "hilum", "orthanc"), "only": ("cubic",), "count": 4000, "slow_count": 100,
                 "slow_cost": 1},
     "size-512k": {"routers": ("haproxy", "hilum", "orthanc"), "only": ("cubic",), "count": 1200, "slow_count": 100,
                   "slow_cost": 0.5},
     "associations-8": {"routers": ("haproxy", "hilum-copy", "hilum-splice"), "count": 32},
-    "small-16": {"routers": ("haproxy", "hilum", "orthanc"), "count": 16000, "slow_count": 96, "slow_cost": 1.5},
-    "medium-16": {"routers": ("haproxy", "hilum", "orthanc"), "only": ("cubic",), "count": 1600, "slow_count": 96,
+    "small-16": {"routers": ("haproxy", "hilum", "orthanc"), "count": 12000, "slow_count": 96, "slow_cost": 1.5},
+    "medium-16": {"routers": ("haproxy", "hilum", "orthanc"), "only": ("cubic",), "count": 1200, "slow_count": 96,
                   "slow_cost": 1},
-    "each-32": {"routers": ("haproxy", "hilum"), "count": 6400},
+    "each-32": {"routers": ("haproxy", "hilum"), "count": 4800},
     "refragmented": {"routers": ("haproxy", "hilum-copy", "hilum-splice"), "count": 32},
     "copies": {"routers": ("hilum-copy", "hilum-splice"), "copies": (1, 4), "count": 16},
     "stalled": {"routers": ("haproxy", "hilum"), "only": ("cubic",), "seconds": 0.7, "cost": 2.2},
     "idle": {"routers": ("haproxy", "hilum"), "rounds": 1},
-    "latency": {"routers": ("direct", "haproxy", "hilum"), "count": 4000},
+    "latency": {"routers": ("direct", "haproxy", "hilum"), "count": 3000},
 }
 
 

@@ -1,6 +1,7 @@
 """The benchmark's arithmetic and its report, on results that are made up: nothing is measured here."""
 
 import os
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -82,6 +83,15 @@ class Statistics(unittest.TestCase):
         with lock, self.assertRaises(network.Unusable):
             network.only_run()
         network.only_run().close()
+
+    def test_a_row_that_there_is_not_is_an_error_and_writes_nothing(self):
+        bench = os.path.join(harness.ROOT, "bench")
+        results = os.path.join(bench, "results")
+        before = set(os.listdir(results)) if os.path.isdir(results) else set()
+        done = subprocess.run([os.path.join(bench, "run"), "--only", "nosuch"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("no row of this run is called nosuch", done.stderr)
+        self.assertEqual(set(os.listdir(results)) if os.path.isdir(results) else set(), before)
 
     def test_options_of_the_tools(self):
         self.assertEqual(tools.options(per_association=1, nagle=True, seconds=None, idle=False),
