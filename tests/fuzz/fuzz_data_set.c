@@ -18,13 +18,20 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+#define NO_END UINT64_MAX
+
 struct run {
     struct dicom_reader reader;
     struct view data_set;
     struct octets log; /* all events; of values only where they end */
     uint64_t seen;     /* all before belongs to events */
     uint64_t events;
-    unsigned open; /* sequences and items */
+    uint64_t value_end; /* NO_END: by delimiter */
+    unsigned open;      /* sequences and items */
+    struct {
+        uint64_t end;                  /* NO_END: by delimiter */
+        uint64_t limit;                /* of what is inside */
+    } levels[1 + 2 * DICOM_DEPTH_MAX]; /* [open] is the innermost */
     bool skips, passes, is_in_value, is_over;
 };
 
@@ -60,35 +67,44 @@ static void check_value(struct run *run, const struct dicom_event *e)
     hilum_assert(run->reader.offset == e->offset + e->len);
     hilum_assert(e->len == 0 || memcmp(e->at, run->data_set.at + e->offset, e->len) == 0);
     run->is_in_value = !e->is_last;
+    hilum_assert(run->value_end == NO_END || (run->reader.offset == run->value_end) == e->is_last);
+}
+
+static void open_level(struct run *run, uint64_t end)
+{
+    const uint64_t limit = run->levels[run->open].limit;
+    run->open++;
+    hilum_assert(run->open <= 2 * DICOM_DEPTH_MAX);
+    run->levels[run->open].end = end;
+    run->levels[run->open].limit = end != NO_END ? end : limit;
 }
 
 static void check_header(struct run *run, const struct dicom_event *e)
 {
     hilum_assert(run->reader.offset - e->offset == e->header_len);
     const uint32_t tag = tag_at(run, e->offset, e->encoding.is_big_endian);
-    if (e->kind == DICOM_EVENT_ITEM) {
-        hilum_assert(tag == DICOM_ITEM && run->open % 2 == 1 && e->depth == (run->open - 1) / 2);
-        run->is_in_value = e->is_fragment;
-        run->open += !e->is_fragment;
-    } else {
-        hilum_assert(tag == e->tag && run->open % 2 == 0 && e->depth == run->open / 2);
-        run->is_in_value = !e->enters;
-        run->open += e->enters;
-    }
-    hilum_assert(run->open <= 2 * DICOM_DEPTH_MAX);
+    const uint64_t end = e->length == DICOM_UNDEFINED_LENGTH ? NO_END : run->reader.offset + e->length;
+    const bool is_item = e->kind == DICOM_EVENT_ITEM;
+    const bool opens = is_item ? !e->is_fragment : e->enters;
+    hilum_assert(tag == (is_item ? DICOM_ITEM : e->tag));
+    hilum_assert(run->open % 2 == is_item && e->depth == run->open / 2);
+    hilum_assert(opens || end != NO_END);
+    hilum_assert(end == NO_END || end <= run->levels[run->open].limit);
     /* Any rule that looks only at what is the same in both runs. */
-    if (run->skips && ((e->tag ^ e->length) & 3) == 0) {
+    const bool skips = run->skips && ((e->tag ^ e->length) & 3) == 0;
+    if (skips)
         dicom_reader_skip(&run->reader);
-        if (!run->is_in_value)
-            run->open--;
-        run->is_in_value = true;
-    }
+    run->is_in_value = skips || !opens;
+    run->value_end = end;
+    if (!run->is_in_value)
+        open_level(run, end);
 }
 
 static void check_end(struct run *run, const struct dicom_event *e)
 {
     const bool is_item = e->kind == DICOM_EVENT_ITEM_END;
     hilum_assert(run->open > 0 && run->open % 2 == !is_item);
+    hilum_assert(run->levels[run->open].end == (e->header_len > 0 ? NO_END : e->offset));
     run->open--;
     hilum_assert(e->depth == run->open / 2);
     hilum_assert(run->reader.offset - e->offset == e->header_len);
@@ -110,6 +126,7 @@ static void check(struct run *run, const struct dicom_event *e)
     }
     hilum_assert(e->offset == run->seen && run->reader.offset >= e->offset);
     run->seen = run->reader.offset;
+    hilum_assert(run->seen <= run->levels[run->open].limit);
     hilum_assert(run->is_in_value == (e->kind == DICOM_EVENT_VALUE));
     if (e->kind == DICOM_EVENT_VALUE)
         check_value(run, e);
@@ -172,6 +189,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     const struct octets logs[] = {whole.log, cut.log}; /* their memory is used again */
     whole = (struct run){.data_set = {data + 4, size - 4}, .skips = data[0] >> 2 & 1, .log = logs[0]};
+    whole.levels[0].end = whole.levels[0].limit = NO_END;
     cut = whole;
     cut.log = logs[1];
     cut.passes = data[0] >> 3 & 1;
