@@ -144,6 +144,7 @@ static const struct {
     {"ISO 2022 IR 100\\ISO 2022 IR 203", DICOM_VR_LO, "1 \x1b-b\xa4\x1b-A", "1 €"},
     /* from G0 kanji to G1 and back: G0 first, G1 named again for readers with one active set */
     {"ISO 2022 IR 100\\ISO 2022 IR 87", DICOM_VR_LO, "\xe9\x1b$B;3\x1b(B\x1b-A\xe9 a\x1b$B;3\x1b(B", "é山é a山"},
+    {"ISO 2022 IR 100\\ISO 2022 IR 87", DICOM_VR_LO, "\x1b$B;3\x1b(Ba\\a\xe9", "山a\\aé"}, /* nothing is left of escapes */
     {"ISO 2022 IR 13\\ISO 2022 IR 87", DICOM_VR_LO, "\x1b$B;3\x1b(J a\x1b)I\xd4", "山 aﾔ"},
     {"ISO 2022 IR 13\\ISO 2022 IR 149", DICOM_VR_LO, "\x1b$)C\xb1\xe6\x1b)I\xd4", "길ﾔ"},
     {"ISO 2022 IR 13\\ISO 2022 IR 149", DICOM_VR_LO, "\xd4\x1b$)C\xb1\xe6\x1b)I", "ﾔ길"},
