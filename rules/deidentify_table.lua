@@ -1,3 +1,4 @@
+-- luacheck: no max line length
 -- What becomes of each attribute when a data set is de-identified: PS3.15 Table E.1-1, and E.3.10-1.
 -- Made by tools/gen_deidentify.py; do not edit.
 -- Edition: 2026d. Derived: 2025e table read from DocBook, plus the 2 rows that 2026d adds (DisplayURI, DoseCalculationModelName).
@@ -6,7 +7,6 @@
 -- Keyword, then the action of the basic profile; an option's own replaces it where that option is on.
 -- D a dummy, Z empty or a dummy, X removed, K kept, C cleaned, U a new UID; of several rules/deidentify.lua chooses.
 
--- luacheck: no max line length
 return {
   actions = {
     [0x00001000] = { "AffectedSOPInstanceUID", "X", retain_uids = "K" },

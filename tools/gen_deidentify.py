@@ -53,7 +53,8 @@ def main():
         else:
             exact.append((tag, text))
     assert private and len({t for t, _ in exact}) == len(exact)
-    print(f"""-- What becomes of each attribute when a data set is de-identified: PS3.15 Table E.1-1, and E.3.10-1.
+    print(f"""-- luacheck: no max line length
+-- What becomes of each attribute when a data set is de-identified: PS3.15 Table E.1-1, and E.3.10-1.
 -- Made by tools/gen_deidentify.py; do not edit.
 -- Edition: {edition}
 -- Safe private: {safe_edition}
@@ -61,7 +62,6 @@ def main():
 -- Keyword, then the action of the basic profile; an option's own replaces it where that option is on.
 -- D a dummy, Z empty or a dummy, X removed, K kept, C cleaned, U a new UID; of several rules/deidentify.lua chooses.
 
--- luacheck: no max line length
 return {{
   actions = {{""")
     for tag, text in sorted(exact):

@@ -1,0 +1,580 @@
+-- Takes out of a data set what could tell who the patient is: the Basic Application Level Confidentiality
+-- Profile of DICOM PS3.15 Annex E with its ten options, at every depth.
+--
+--   local deidentify = require "deidentify"
+--
+--   gateway { uid_key = env "HILUM_UID_KEY" }    -- new UIDs are keyed: the same in, the same out
+--   route "research" { to = "research", morph = deidentify { modify_dates = true } }
+--
+-- deidentify { options } gives a function (ds), which is a morph, or a step of one:
+--
+--   local anonymous = deidentify { retain_dates = true }
+--   morph = function (ds, assoc) anonymous(ds) ds.PatientName = ds.PatientID end
+--
+-- Options; each is off unless it is true. F: it may be a function as well.
+--
+--   retain_safe_private              private elements that PS3.15 E.3.10 lists, by creator
+--   retain_uids                      UIDs of instances, series, studies
+--   retain_device                 F  identity of the device
+--   retain_institution               identity of the institution
+--   retain_patient_characteristics F age, sex, size, weight, allergies
+--   retain_dates                     dates and times as they are
+--   modify_dates                  F  dates moved by so many days (-30). true: by days that follow from
+--                                    uid_key and the patient's ID, one day to five years back. A function
+--                                    (ds) returns days
+--   clean_descriptors             F  descriptions and comments
+--   clean_structured              F  structured reports, acquisition context, specimens
+--   clean_graphics                F  overlays, curves, graphic annotations
+--
+-- What an option cleans needs a person's judgement. With `true` it is cleaned by taking all of it out, as the
+-- profile does. A function (item, tag, value) says what stands there instead; nil: what the profile does. Of
+-- a sequence it may change the items in place and return `value`.
+--
+--   clean_descriptors = function (item, tag, value) return known_protocols[value] end
+--
+-- And besides, not of the standard, values instead of the profile's action, wherever the attribute stands and
+-- is not empty: by keyword, of attributes that the profile knows, or by tag, "0010,0020". Functions see the
+-- root of the data set as it came. See rules/anonymous_id.lua.
+--
+--   replace = { PatientID = function (item, tag, value) return new end, PatientName = "TEST" }
+--
+-- What the profile leaves open is chosen so that objects stay conformant whatever their kind: where the table
+-- allows a dummy it is one, else an empty value where that is allowed, else the attribute goes. What is empty
+-- stays as it is. Of a sequence the dummy is one item that names nobody: the old items with dummies inside
+-- would still show what was there, and a dummy of a CodeValue or ValueType has no meaning. References to
+-- images stay, with new UIDs inside. Overlays and curves go as whole groups.
+--
+-- All patients get the same dummy for an ID, "ANONYMOUS", unless `replace` says otherwise.
+--
+-- Pixel data is not looked at: what is burned into it stays, and BurnedInAnnotation says what it said. An
+-- encapsulated document (PDF and the like) is replaced by two zero bytes, since nobody has read it.
+
+local tables = require "deidentify_table"
+
+-- Code of CID 7050, its meaning, and what the option may be.
+local OPTIONS = {
+  retain_safe_private = { "113111", "Retain Safe Private Option" },
+  retain_uids = { "113110", "Retain UIDs Option" },
+  retain_device = { "113109", "Retain Device Identity Option", ["function"] = true },
+  retain_institution = { "113112", "Retain Institution Identity Option" },
+  retain_patient_characteristics = { "113108", "Retain Patient Characteristics Option", ["function"] = true },
+  retain_dates = { "113106", "Retain Longitudinal Temporal Information Full Dates Option" },
+  modify_dates = {
+    "113107", "Retain Longitudinal Temporal Information Modified Dates Option",
+    ["function"] = true, number = true,
+  },
+  clean_descriptors = { "113105", "Clean Descriptors Option", ["function"] = true },
+  clean_structured = { "113104", "Clean Structured Content Option", ["function"] = true },
+  clean_graphics = { "113103", "Clean Graphics Option", ["function"] = true },
+}
+
+local BASIC = { "113100", "Basic Application Confidentiality Profile" }
+local METHOD = "Hilum: PS3.15 Annex E"
+local FARTHEST_DAY = 1826
+
+-- Of the call that runs; a worker runs one at a time.
+local days
+
+----------------------------------------------------------------------------------------------------
+-- Dummies
+
+local function code(value, meaning, scheme)
+  return { { CodeValue = value, CodingSchemeDesignator = scheme or "DCM", CodeMeaning = meaning } }
+end
+
+local NOBODY = code("ANONYMOUS", "Anonymous", "99HILUM")
+
+local DUMMIES = {
+  AE = "ANONYMOUS", AS = "000D", CS = "ANONYMOUS", DA = "19000101", DT = "19000101000000", TM = "000000",
+  LO = "ANONYMOUS", LT = "ANONYMOUS", PN = "ANONYMOUS", SH = "ANONYMOUS", ST = "ANONYMOUS", UC = "ANONYMOUS",
+  UT = "ANONYMOUS", UR = "urn:anonymous",
+  DS = 0, IS = 0, FL = 0, FD = 0, SL = 0, SS = 0, SV = 0, UL = 0, US = 0, UV = 0,
+  OB = "\0\0", OW = "\0\0", OF = "\0\0\0\0", OL = "\0\0\0\0", OD = "\0\0\0\0\0\0\0\0",
+  OV = "\0\0\0\0\0\0\0\0",
+  UN = "\0\0", SQ = {},
+}
+
+-- What a dummy of the VR alone would make an object that cannot be read: VR, and the dummy or a function
+-- (item, old).
+local DUMMIES_OF = {
+  [0x04000565] = { "CS", "CORRECT" }, -- ReasonForTheAttributeModification
+  [0x00340002] = { "OB", ("\0"):rep(16) }, -- FlowIdentifier: a UUID
+  [0x00420011] = { "OB", function (item) -- EncapsulatedDocument
+    if item[0x00420015] then
+      item[0x00420015] = 2 -- its length
+    end
+    return "\0\0"
+  end },
+  [0x00080082] = { "SQ", NOBODY }, -- InstitutionCodeSequence
+  [0x00401101] = { "SQ", NOBODY }, -- PersonIdentificationCodeSequence
+  [0x00081072] = { "SQ", { { -- OperatorIdentificationSequence
+    PersonIdentificationCodeSequence = NOBODY,
+    InstitutionName = "ANONYMOUS",
+  } } },
+  [0x0040A073] = { "SQ", { { -- VerifyingObserverSequence
+    VerifyingObserverName = "ANONYMOUS",
+    VerifyingObserverIdentificationCodeSequence = {},
+    VerifyingOrganization = "ANONYMOUS",
+    VerificationDateTime = "19000101000000",
+  } } },
+  [0x00340001] = { "SQ", { { FlowIdentifier = ("\0"):rep(16) } } }, -- FlowIdentifierSequence
+  [0x0040A730] = { "SQ", { { -- ContentSequence
+    RelationshipType = "CONTAINS",
+    ValueType = "CONTAINER",
+    ContinuityOfContent = "SEPARATE",
+    ConceptNameCodeSequence = code("121070", "Findings"),
+  } } },
+  [0x0040B020] = { "SQ", { { -- WaveformAnnotationSequence
+    ReferencedWaveformChannels = { 1, 0 },
+    ConceptNameCodeSequence = NOBODY,
+  } } },
+  [0x00700001] = { "SQ", function (_, old) -- GraphicAnnotationSequence: its layers are described elsewhere
+    local layer = old[1].GraphicLayer
+    return { {
+      GraphicLayer = type(layer) == "string" and layer:find("^[%u%d _]+$") and layer or "ANONYMOUS",
+      GraphicObjectSequence = { {
+        GraphicAnnotationUnits = "DISPLAY",
+        GraphicDimensions = 2,
+        NumberOfGraphicPoints = 1,
+        GraphicData = { 0, 0 },
+        GraphicType = "POINT",
+      } },
+    } }
+  end },
+}
+
+----------------------------------------------------------------------------------------------------
+-- Actions: function (item, tag, vr). Where it is nil the element stays, and a sequence is gone through.
+
+local function remove(item, tag)
+  item[tag] = nil
+end
+
+local function is_empty(value)
+  return value == "" or type(value) == "userdata" and #value == 0
+end
+
+local function empty(item, tag, vr)
+  item[tag] = vr == "SQ" and {} or ""
+end
+
+-- By the VR that the element has, whatever the dictionary says: a value must fit it. A VR that nobody knows
+-- has none.
+local function dummy(item, tag, vr)
+  local old = item[tag]
+  if is_empty(old) then
+    return
+  end
+  local special = DUMMIES_OF[tag]
+  local new = DUMMIES[vr]
+  if special and special[1] == vr then
+    new = special[2]
+  end
+  if type(new) == "function" then
+    new = new(item, old)
+  end
+  item[tag] = new
+end
+
+-- Those of the standard are no identities: SOP classes, transfer syntaxes, well-known frames of reference.
+local function map_one(value)
+  if value == "" or #value <= 64 and value:find("^1%.2%.840%.10008%.[%d.]+$") then
+    return value
+  end
+  return uid.map(value)
+end
+
+local function map_uid(item, tag)
+  local value = item[tag]
+  if type(value) == "table" then
+    local mapped = {}
+    for i = 1, #value do
+      mapped[i] = map_one(tostring(value[i]))
+    end
+    item[tag] = mapped
+  elseif type(value) == "string" then
+    local mapped = map_one(value)
+    if mapped ~= value then
+      item[tag] = mapped
+    end
+  else
+    item[tag] = nil -- a number, or a sequence
+  end
+end
+
+-- nil where there is no day in it that could be moved.
+local function shift_one(value)
+  if value == "" then
+    return value
+  end
+  if type(value) == "string" and value:find("^%d%d%d%d%.?%d%d%.?%d%d") then
+    local is_moved, moved = pcall(date.shift, value, days)
+    return is_moved and moved or nil
+  end
+end
+
+local function shift(value)
+  if type(value) ~= "table" then
+    return shift_one(value)
+  end
+  local moved = {}
+  for i = 1, #value do
+    moved[i] = shift_one(value[i])
+    if moved[i] == nil then
+      return nil
+    end
+  end
+  return moved
+end
+
+-- Days are moved, times of day stay; what has no day, and a time zone, becomes what the profile makes of it.
+local function move_dates(otherwise)
+  return function (item, tag, vr)
+    if vr == "TM" then
+      return
+    end
+    local moved
+    if vr == "DA" or vr == "DT" then
+      moved = shift(item[tag])
+    end
+    if moved then
+      item[tag] = moved
+    else
+      otherwise(item, tag, vr)
+    end
+  end
+end
+
+-- By a function of the configuration. An action that is nil keeps.
+local function clean_by(make, otherwise)
+  return function (item, tag, vr)
+    local value = item[tag]
+    if is_empty(value) then
+      return
+    end
+    local new = make(item, tag, value)
+    if type(new) == "userdata" then
+      return -- a sequence whose items it changed in place
+    elseif new ~= nil then
+      item[tag] = new
+    elseif otherwise then
+      otherwise(item, tag, vr)
+    end
+  end
+end
+
+-- Private elements are safe by creator, group and low byte; a creator is, that has such elements here.
+local function is_safe(item, tag)
+  local group, element = tag & 0xFFFF0000, tag & 0xFFFF
+  local block = element < 0x1000 and element or element >> 8
+  local creator = block >= 0x10 and block <= 0xFF and item[group | block]
+  local safe = type(creator) == "string" and tables.safe_private[creator]
+  if not safe then
+    return false
+  end
+  if element >= 0x1000 then
+    return safe[group | element & 0xFF]
+  end
+  for known in pairs(safe) do
+    if known & 0xFFFF0000 == group and item[group | block << 8 | known & 0xFF] ~= nil then
+      return true
+    end
+  end
+  return false
+end
+
+local function keep_safe(item, tag)
+  if not is_safe(item, tag) then
+    item[tag] = nil
+  end
+end
+
+----------------------------------------------------------------------------------------------------
+-- The table of actions: made once for each set of options, when the configuration is read.
+
+local BY_LETTERS = {
+  ["X"] = remove, ["Z"] = empty, ["D"] = dummy, ["U"] = map_uid,
+  ["X/Z"] = empty, ["X/D"] = dummy, ["Z/D"] = dummy, ["X/Z/D"] = dummy,
+  -- "X/Z/U*", sequences of references: they stay, and the UIDs inside are new
+}
+
+-- A reference with a new UID inside is the best dummy of a reference.
+local REFERENCES = { [0x00081111] = true } -- ReferencedPerformedProcedureStepSequence
+
+local function basic_action(tag, row)
+  if REFERENCES[tag] then
+    return nil
+  end
+  return BY_LETTERS[row[2]]
+end
+
+-- What options that clean make of it; they go before those that keep. Second: whether one does.
+local function cleaned(row, options, basic)
+  local is_cleaned = false
+  for name in pairs(row) do
+    local chosen = row[name] == "C" and options[name]
+    if chosen and name == "modify_dates" then
+      return move_dates(basic), true
+    elseif type(chosen) == "function" then
+      return clean_by(chosen, basic), true
+    end
+    is_cleaned = is_cleaned or chosen
+  end
+  return basic, is_cleaned
+end
+
+local function is_kept(row, options)
+  for name, letter in pairs(row) do
+    if letter == "K" and options[name] then
+      return true
+    end
+  end
+  return false
+end
+
+local function action_of(tag, row, options)
+  local basic = basic_action(tag, row)
+  local action, is_cleaned = cleaned(row, options, basic)
+  if is_cleaned then
+    return action
+  end
+  return not is_kept(row, options) and basic or nil
+end
+
+-- Even groups 5000 to 50FE and 6000 to 60FE: more than there are today, as ACR-NEMA had them.
+local function add_graphics(actions, options)
+  local clean = type(options.clean_graphics) == "function" and clean_by(options.clean_graphics, remove)
+  for low = 0, 0xFE, 2 do
+    if clean then
+      actions[0x5000 + low] = clean
+      actions[0x6000 + low << 16 | 0x3000] = clean
+      actions[0x6000 + low << 16 | 0x4000] = clean
+    else
+      actions[0x5000 + low] = remove
+      actions[0x6000 + low] = remove
+    end
+  end
+end
+
+local function compile(options)
+  local actions = {}
+  for tag, row in pairs(tables.actions) do
+    if tag >= 0x00080000 then
+      actions[tag] = action_of(tag, row, options)
+    end
+  end
+  actions[0x0004] = remove -- of a DICOMDIR
+  actions[0x4FFE0001] = remove -- MACParametersSequence, of signatures
+  add_graphics(actions, options)
+  if options.retain_safe_private then
+    actions.private = keep_safe
+  end
+  return actions
+end
+
+----------------------------------------------------------------------------------------------------
+-- What the attributes say that record it
+
+local function longitudinal(options)
+  return options.retain_dates and "UNMODIFIED" or options.modify_dates and "MODIFIED" or "REMOVED"
+end
+
+local function codes_of(options)
+  local codes = { BASIC }
+  for name, option in pairs(OPTIONS) do
+    if options[name] then
+      codes[#codes + 1] = option
+    end
+  end
+  table.sort(codes, function (a, b) return a[1] < b[1] end)
+  local items = {}
+  for i, named in ipairs(codes) do
+    items[i] = code(named[1], named[2])[1]
+  end
+  return items
+end
+
+local function set_methods(ds, methods)
+  ds.DeidentificationMethod = methods
+end
+
+-- What was done to it before stays recorded, if it can: others write values that are too long for an LO.
+local function record_method(ds)
+  local before = ds.DeidentificationMethod
+  if before == nil or before == "" or before == METHOD then
+    ds.DeidentificationMethod = METHOD
+    return
+  end
+  local methods = type(before) == "table" and before or { before }
+  for _, method in ipairs(methods) do
+    if method == METHOD then
+      return
+    end
+  end
+  methods[#methods + 1] = METHOD
+  if not pcall(set_methods, ds, methods) then
+    ds.DeidentificationMethod = METHOD
+  end
+end
+
+local function record_codes(ds, codes)
+  local before = ds.DeidentificationMethodCodeSequence
+  if before == nil or #before == 0 then
+    ds.DeidentificationMethodCodeSequence = codes
+    return
+  end
+  local is_there = {}
+  for i = 1, #before do
+    is_there[before[i].CodeValue or ""] = true
+  end
+  for _, item in ipairs(codes) do
+    if not is_there[item.CodeValue] then
+      before[#before + 1] = item
+    end
+  end
+end
+
+----------------------------------------------------------------------------------------------------
+-- Checks of the configuration
+
+local function names_of(t)
+  local names = {}
+  for name in pairs(t) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  return table.concat(names, ", ")
+end
+
+local function refuse(...)
+  error("deidentify: " .. string.format(...), 4) -- at the line of the configuration
+end
+
+local function check(options)
+  if type(options) ~= "table" then
+    refuse("it is called with a table of options, deidentify { retain_dates = true }")
+  end
+  for name, value in pairs(options) do
+    local option = OPTIONS[name]
+    if name == "replace" then
+      if type(value) ~= "table" then
+        refuse("replace is a table, { PatientID = ... }")
+      end
+    elseif not option then
+      refuse("'%s' is no option; there are %s, replace", tostring(name), names_of(OPTIONS))
+    elseif type(value) ~= "boolean" and not option[type(value)] then
+      refuse("%s cannot be a %s", name, type(value))
+    end
+  end
+  if options.retain_dates and options.modify_dates then
+    refuse("retain_dates and modify_dates exclude one another")
+  end
+  if math.type(options.modify_dates) == "float" then
+    refuse("modify_dates is a whole number of days")
+  end
+end
+
+local function tag_of(name)
+  if math.type(name) == "integer" then
+    return name
+  end
+  local group, element = tostring(name):match("^(%x%x%x%x),(%x%x%x%x)$")
+  if group then
+    return tonumber(group .. element, 16)
+  end
+  for tag, row in pairs(tables.actions) do
+    if row[1] == name then
+      return tag
+    end
+  end
+end
+
+local function check_replacements(options)
+  local by_tag = {}
+  for name, new in pairs(options.replace or {}) do
+    local tag = tag_of(name)
+    if not tag then
+      refuse("replace: the profile knows no '%s'; write its tag, \"0010,0020\"", tostring(name))
+    end
+    by_tag[tag] = type(new) == "function" and new or function () return new end
+  end
+  return by_tag
+end
+
+----------------------------------------------------------------------------------------------------
+-- A call
+
+-- By uid_key, so that a patient's studies stay as far apart as they were, whichever worker has them.
+local function keyed_days(ds)
+  local patient = ds.PatientID
+  if patient == nil or patient == "" then
+    patient = ds.StudyInstanceUID or ""
+  end
+  return -1 - tonumber(hash("days:" .. tostring(patient)):sub(1, 12), 16) % FARTHEST_DAY
+end
+
+local function days_of(options, ds)
+  local given = options.modify_dates
+  if given == true then
+    return keyed_days(ds)
+  elseif type(given) == "function" then
+    given = given(ds)
+    if math.type(given) ~= "integer" then
+      error("deidentify: modify_dates returns " .. tostring(given) .. ", which is no whole number of days", 0)
+    end
+  end
+  return given
+end
+
+-- At the root replacements are made before anything is changed, so that they may look at other attributes.
+-- Meanwhile the walk does not meet what they replace.
+local function take_replaced(ds, replacements)
+  local made = {}
+  for tag, make in pairs(replacements) do
+    local value = ds[tag]
+    if value ~= nil and type(value) ~= "userdata" and value ~= "" then
+      made[tag] = make(ds, tag, value)
+    end
+  end
+  for tag in pairs(made) do
+    ds[tag] = nil
+  end
+  return made
+end
+
+local function put_replaced(ds, made)
+  for tag, new in pairs(made) do
+    ds[tag] = new
+  end
+end
+
+local function without_identity(options)
+  check(options)
+  local actions = compile(options)
+  local replacements = check_replacements(options)
+  for tag, make in pairs(replacements) do
+    actions[tag] = clean_by(make, actions[tag])
+  end
+  local codes = codes_of(options)
+  local temporal = longitudinal(options)
+
+  return function (ds)
+    days = days_of(options, ds)
+    local made = take_replaced(ds, replacements)
+    if not options.retain_safe_private then
+      ds:remove_private()
+    end
+    for item, tag, vr, action in ds:walk(actions) do
+      action(item, tag, vr)
+    end
+    put_replaced(ds, made)
+    ds[0xFFFAFFFA] = nil -- also behind pixel data, where no walk leads: DigitalSignaturesSequence
+    ds[0xFFFCFFFC] = nil -- DataSetTrailingPadding
+    ds.PatientIdentityRemoved = "YES"
+    ds.LongitudinalTemporalInformationModified = temporal
+    record_method(ds)
+    record_codes(ds, codes)
+  end
+end
+
+return without_identity
