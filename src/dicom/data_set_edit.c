@@ -158,12 +158,14 @@ enum result dicom_data_set_put(struct dicom_data_set *ds, uint32_t tag, enum dic
         memcpy(copy, value.at, value.len);
     if (len > value.len)
         copy[value.len] = (uint8_t)info->pad;
+    bool is_implicit = e->is_implicit && (!ds->encoding.is_explicit || !dicom_length_is_letters(len));
     enum dicom_vr written = vr;
-    if (vr == DICOM_VR_UNKNOWN || (!e->is_implicit && !info->is_long && len > LENGTH_16_MAX)) {
+    if (vr == DICOM_VR_UNKNOWN || (!is_implicit && !info->is_long && len > LENGTH_16_MAX)) {
         written = DICOM_VR_UN;
         if (ds->encoding.is_big_endian)
             swap(copy, len, info->unit);
     }
+    e->is_implicit = is_implicit;
     make(ds, e, vr, written, (struct view){copy, len}, NULL);
     return OK;
 }

@@ -56,6 +56,9 @@ struct dicom_range {
 struct dicom_range dicom_range_of(struct dicom_data_set *ds, uint32_t lo, uint32_t hi);
 struct dicom_element *dicom_range_next(struct dicom_range *range, bool with_removed);
 
+/* Whether a length would be read as letters where an explicit data set has an element without VR. */
+bool dicom_length_is_letters(size_t len);
+
 /* Hangs a new element behind the one of the next lower tag. */
 void dicom_level_insert(struct dicom_data_set *ds, struct dicom_element *e);
 void dicom_level_changed(struct dicom_data_set *ds);

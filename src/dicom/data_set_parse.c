@@ -56,6 +56,12 @@ static void read_odd_letters(const uint8_t *letters, bool is_big_endian, struct 
         h->is_implicit = !is_big_endian && !is_text && (letters[0] != 0 || letters[1] != 0);
 }
 
+bool dicom_length_is_letters(size_t len)
+{
+    uint8_t low = (uint8_t)len, high = (uint8_t)(len >> 8);
+    return (is_printable(low) && is_printable(high)) || (low == 0 && high == 0 && len > 0);
+}
+
 /* False: it does not fit into what is left. */
 static bool read_head(struct dicom_encoding encoding, const uint8_t *at, size_t left, struct head *h)
 {

@@ -58,6 +58,9 @@ static enum result measure_element(struct dicom_element *e)
             return dicom_fault(e->in->document, ERR_LIMIT, "the sequence is too long for its length field",
                                e->tag);
     }
+    if (e->is_implicit && e->in->encoding.is_explicit && !e->is_undefined && dicom_length_is_letters(len))
+        return dicom_fault(e->in->document, ERR_LIMIT, "its new length would read as a VR, as it has none",
+                           e->tag);
     e->new_len = (e->is_made ? made_head_len(e) : e->head_len) + len + (e->is_undefined ? DELIMITER : 0);
     return OK;
 }
