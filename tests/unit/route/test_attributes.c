@@ -227,6 +227,27 @@ static void numbers_match_by_value(void **state)
     }
 }
 
+static void numbers_of_big_endian_are_read_as_such(void **state)
+{
+    (void)state;
+    static const uint8_t rows[] = {0x00, 0x28, 0x00, 0x10, 'U', 'S', 0, 2, 0x02, 0x00};
+    static const bool wanted[1] = {true};
+    const struct dicom_path *paths[1];
+    struct route_attributes a = {0};
+    struct dicom_peek *peek = dicom_peek_new();
+    struct site s;
+    build(&s, 0x00280010);
+    want_integer(&s, 512);
+    assert_int_equal(route_attributes_reset(&a, &s.config), OK);
+    assert_int_equal(route_attributes_paths(&s.config, wanted, paths), 1);
+    assert_int_equal(dicom_peek_begin(peek, paths, 1, (struct dicom_encoding){true, true}, false), OK);
+    assert_int_equal(dicom_peek_feed(peek, rows, sizeof(rows)), OK);
+    assert_int_equal(route_attributes_take(&a, wanted, peek, NULL), OK);
+    assert_int_equal(match(&s, &a), MATCH_YES);
+    dicom_peek_free(&peek);
+    route_attributes_free(&a);
+}
+
 /* An int64 that no double is: all digits count. */
 static void whole_numbers_are_compared_to_the_last_digit(void **state)
 {
@@ -552,6 +573,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_matches_by_its_characters),
         cmocka_unit_test(numbers_match_by_value),
+        cmocka_unit_test(numbers_of_big_endian_are_read_as_such),
         cmocka_unit_test(whole_numbers_are_compared_to_the_last_digit),
         cmocka_unit_test(what_is_absent_or_empty_matches_the_empty_text_alone),
         cmocka_unit_test(what_cannot_be_compared_matches_nothing),
