@@ -378,9 +378,9 @@ static void is_wanted(const struct plan *p, const struct route_facts *facts, con
     bool wanted[3] = {true, true, true}, asks_function = true;
     bool any = route_wants(&p->config, facts, wanted, &asks_function);
     char got[4] = "";
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0, len = 0; i < 3; i++)
         if (wanted[i])
-            strncat(got, &"MPS"[i], 1);
+            got[len++] = "MPS"[i];
     assert_string_equal(got, expected);
     assert_int_equal(asks_function, function);
     assert_int_equal(any, *expected != '\0' || function);
