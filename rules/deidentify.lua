@@ -42,7 +42,7 @@
 -- allows a dummy it is one, else an empty value where that is allowed, else the attribute goes. What is empty
 -- stays as it is. Of a sequence the dummy is one item that names nobody: the old items with dummies inside
 -- would still show what was there, and a dummy of a CodeValue or ValueType has no meaning. References to
--- images stay, with new UIDs inside. Overlays and curves go as whole groups.
+-- instances stay, with new UIDs inside. Overlays and curves go as whole groups.
 --
 -- All patients get the same dummy for an ID, "ANONYMOUS", unless `replace` says otherwise.
 --
@@ -298,8 +298,11 @@ local BY_LETTERS = {
   -- "X/Z/U*", sequences of references: they stay, and the UIDs inside are new
 }
 
--- A reference with a new UID inside is the best dummy of a reference.
-local REFERENCES = { [0x00081111] = true } -- ReferencedPerformedProcedureStepSequence
+-- A reference with a new UID inside is the best dummy of a reference; an empty one is wrong in most objects.
+local REFERENCES = {
+  [0x00081110] = true, -- ReferencedStudySequence
+  [0x00081111] = true, -- ReferencedPerformedProcedureStepSequence
+}
 
 local function basic_action(tag, row)
   if REFERENCES[tag] then
@@ -561,14 +564,17 @@ local function without_identity(options)
   return function (ds)
     days = days_of(options, ds)
     local made = take_replaced(ds, replacements)
-    if not options.retain_safe_private then
+    if options.retain_safe_private then
+      ds:remove_private("behind") -- what passes behind pixel data is not seen: nobody knows if it is safe
+    else
       ds:remove_private()
     end
     for item, tag, vr, action in ds:walk(actions) do
       action(item, tag, vr)
     end
     put_replaced(ds, made)
-    ds[0xFFFAFFFA] = nil -- also behind pixel data, where no walk leads: DigitalSignaturesSequence
+    -- Also behind pixel data, where no walk leads:
+    ds[0xFFFAFFFA] = nil -- DigitalSignaturesSequence
     ds[0xFFFCFFFC] = nil -- DataSetTrailingPadding
     ds.PatientIdentityRemoved = "YES"
     ds.LongitudinalTemporalInformationModified = temporal
