@@ -125,7 +125,7 @@ static bool has_index(struct dicom_data_set *ds)
 }
 
 /* Where the first element of at least this tag stands. */
-static size_t position(const struct dicom_data_set *ds, uint64_t tag)
+static size_t position(const struct dicom_data_set *ds, uint32_t tag)
 {
     size_t low = 0, high = ds->total;
     while (low < high) {
@@ -186,7 +186,7 @@ static void insert_into_index(struct dicom_data_set *ds, size_t i, struct dicom_
     ds->index[i] = e;
 }
 
-/* The one of the next lower tag, of duplicates the last; NULL: there is none. */
+/* The one of the next lower tag, of several the last; NULL: there is none. */
 static struct dicom_element *next_lower(const struct dicom_data_set *ds, uint32_t tag)
 {
     struct dicom_element *lower = NULL;
@@ -200,7 +200,7 @@ void dicom_level_insert(struct dicom_data_set *ds, struct dicom_element *e)
 {
     struct dicom_element *before;
     if (has_index(ds)) {
-        size_t i = position(ds, (uint64_t)e->tag + 1);
+        size_t i = position(ds, e->tag); /* no other has its tag */
         before = i > 0 ? ds->index[i - 1] : NULL;
         insert_into_index(ds, i, e);
     } else {

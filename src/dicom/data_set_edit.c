@@ -71,25 +71,28 @@ static void remove_duplicates(struct dicom_element *of)
             remove_element(e);
 }
 
-/* The element to be made: the first of this tag, one that was removed, or a new one that hangs nowhere yet. */
-static enum result take_place(struct dicom_data_set *ds, uint32_t tag, struct dicom_element **out)
+/* The element to be made: the first of this tag, one that was removed, or a new one that hangs nowhere yet. NULL: *r_out says why. */
+static struct dicom_element *take_place(struct dicom_data_set *ds, uint32_t tag, enum result *r_out)
 {
     struct dicom_element *e = dicom_data_set_find(ds, tag);
     struct dicom_range range = dicom_range_of(ds, tag, tag);
     if (!e)
         e = dicom_range_next(&range, true);
     const char *why = !e || e->is_removed || dicom_is_group_length(tag) ? why_not(ds, tag) : NULL;
-    if (why)
-        return dicom_fault(ds->document, ERR_USAGE, why, tag);
+    if (why) {
+        *r_out = dicom_fault(ds->document, ERR_USAGE, why, tag);
+        return NULL;
+    }
     if (!e) {
         e = arena_alloc(&ds->document->arena, sizeof *e);
-        if (!e)
-            return no_memory(ds->document, tag);
+        if (!e) {
+            *r_out = no_memory(ds->document, tag);
+            return NULL;
+        }
         e->tag = tag;
         e->is_implicit = ds->lacks_vr;
     }
-    *out = e;
-    return OK;
+    return e;
 }
 
 /* Gives an element its new content; a new one gets its place. */
@@ -141,9 +144,9 @@ enum result dicom_data_set_put(struct dicom_data_set *ds, uint32_t tag, enum dic
         return dicom_fault(d, ERR_USAGE, "a sequence has items, no value", tag);
     if (value.len > DICOM_UNDEFINED_LENGTH - 2)
         return dicom_fault(d, ERR_LIMIT, "the value is too long for its length field", tag);
-    struct dicom_element *e;
-    enum result r = take_place(ds, tag, &e);
-    if (r != OK)
+    enum result r = OK;
+    struct dicom_element *e = take_place(ds, tag, &r);
+    if (!e)
         return r;
     const struct dicom_vr_info *info = dicom_vr_info(vr);
     if (has_value(e, vr, value, info->pad)) {
@@ -180,9 +183,9 @@ static bool is_empty_sequence(struct dicom_element *e)
 enum result dicom_data_set_put_sequence(struct dicom_data_set *ds, uint32_t tag, struct dicom_element **out)
 {
     *out = NULL;
-    struct dicom_element *e;
-    enum result r = take_place(ds, tag, &e);
-    if (r != OK)
+    enum result r = OK;
+    struct dicom_element *e = take_place(ds, tag, &r);
+    if (!e)
         return r;
     if (is_empty_sequence(e)) {
         remove_duplicates(e);

@@ -71,6 +71,7 @@ static uint32_t free_block(struct dicom_data_set *ds, uint16_t group)
 enum result dicom_data_set_private_tag(struct dicom_data_set *ds, uint16_t group, struct view creator,
                                        uint8_t low, uint32_t *tag_out)
 {
+    *tag_out = 0;
     const struct dicom_element *e = dicom_data_set_find_private(ds, group, creator, low);
     if (e) {
         *tag_out = e->tag;

@@ -15,6 +15,7 @@ enum {
     MODALITY = DICOM_TAG(0x0008, 0x0060),
     REFERENCED = DICOM_TAG(0x0008, 0x1140), /* SQ */
     PATIENT_ID = DICOM_TAG(0x0010, 0x0020),
+    EXTENDED_OFFSETS = DICOM_TAG(0x7FE0, 0x0001), /* stands before pixel data */
     MEMORY_MAX = 1 << 24
 };
 #define UNDEFINED DICOM_UNDEFINED_LENGTH
@@ -101,6 +102,25 @@ static void group_lengths_are_made_right_where_they_were(void **state)
     }
 }
 
+static void a_group_length_follows_each_change(void **state)
+{
+    (void)state;
+    struct octets o = {0}, expected = {0};
+    struct dicom_document d;
+    group_length(&o, tree_explicit, 0x0008, 10);
+    tree_text(&o, tree_explicit, MODALITY, "CS", "CT");
+    octets_append(&expected, o.data, o.len);
+    expected.data[8] = 18;
+    tree_text(&expected, tree_explicit, DICOM_TAG(0x0008, 0x0070), "LO", "");
+    struct dicom_data_set *root = parse_before(&d, &o, tree_explicit, 0);
+    put(root, DICOM_TAG(0x0008, 0x0070), DICOM_VR_LO, "");
+    assert_writes(&d, &expected);
+    assert_true(dicom_data_set_remove(root, DICOM_TAG(0x0008, 0x0070)));
+    octets_free(&expected);
+    octets_append(&expected, o.data, o.len);
+    finish(&d, &o, &expected);
+}
+
 static void lengths_over_what_is_not_here_are_dropped(void **state)
 {
     (void)state;
@@ -112,11 +132,15 @@ static void lengths_over_what_is_not_here_are_dropped(void **state)
         tree_element(&o, tree_explicit, LENGTH_TO_END, "UL", "\1\2\3\4", 4);
         tree_text(&o, tree_explicit, MODALITY, "CS", "CT");
         group_length(&o, tree_explicit, 0x7FE0, 100000);
+        tree_text(&o, tree_explicit, EXTENDED_OFFSETS, "OV", "");
         struct dicom_data_set *root = parse_before(&d, &o, tree_explicit, behind[i]);
         assert_writes(&d, &o); /* unchanged all is kept */
         put(root, MODALITY, DICOM_VR_CS, "MR");
         group_length(&expected, tree_explicit, 0x0008, 10);
         tree_text(&expected, tree_explicit, MODALITY, "CS", "MR");
+        if (!behind[i]) /* all of it is here */
+            group_length(&expected, tree_explicit, 0x7FE0, 12);
+        tree_text(&expected, tree_explicit, EXTENDED_OFFSETS, "OV", "");
         finish(&d, &o, &expected);
     }
 }
@@ -253,6 +277,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(group_lengths_are_made_right_where_they_were),
+        cmocka_unit_test(a_group_length_follows_each_change),
         cmocka_unit_test(lengths_over_what_is_not_here_are_dropped),
         cmocka_unit_test(signatures_over_what_changed_are_dropped),
         cmocka_unit_test(no_memory_to_write_into_is_said),
