@@ -169,7 +169,7 @@ static void warn_of_unreachable(struct check *c)
                 "it is never reached: route \"%s\" on line %d is final and takes everything; move it above "
                 "that one, or give that one a when",
                 final->name, final->line);
-        } else if (r->is_final && r->condition_count == 0) {
+        } else if (r->is_final && r->condition_count == 0 && !r->has_when_function) {
             end[r->service] = r;
         }
     }

@@ -18,6 +18,15 @@ static void take_memory(const struct item *item, void *member)
     field_size(item, 1 << 20, member);
 }
 
+/* Fewer than what a look at a few attributes takes is a mistake; more than a worker can do in a minute as well. */
+static void take_instructions(const struct item *item, void *member)
+{
+    int64_t n;
+    if (field_integer(item, 10000, INT64_C(1000000000), &n)) {
+        *(uint64_t *)member = (uint64_t)n;
+    }
+}
+
 static void take_window(const struct item *item, void *member)
 {
     field_size(item, 4 << 10, member);
@@ -123,7 +132,9 @@ static const struct key gateway_keys[] = {
     KEY("zero_copy", take_zero_copy, config, zero_copy),
     KEY("timeouts", take_timeouts, config, timeouts),
     {"log", take_log, 0},
-    {"uid_key", take_later, 0},
+    KEY("uid_key", take_text, config, uid_key),
+    KEY("rule_instructions", take_instructions, config, rule_instructions),
+    KEY("rule_memory", take_memory, config, rule_memory),
     {"journal", take_later, 0},
 };
 

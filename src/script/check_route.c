@@ -25,7 +25,21 @@ static void take_on_failure(const struct item *item, void *member)
 
 static void take_when(const struct item *item, void *route)
 {
-    check_when(item, route);
+    struct config_route *r = route;
+    if (item->value->kind == VALUE_FUNCTION) {
+        r->has_when_function = true;
+    } else {
+        check_when(item, r);
+    }
+}
+
+static void take_morph(const struct item *item, void *member)
+{
+    if (item->value->kind != VALUE_FUNCTION) {
+        field_wrong_type(item, "a function, function (ds, assoc) ... end");
+        return;
+    }
+    *(bool *)member = true;
 }
 
 static struct config_node *find_node(const struct config *config, const char *name)
@@ -118,13 +132,14 @@ static const struct key route_keys[] = {
     {"on_failure", take_on_failure, 0},
     KEY("zero_copy", take_zero_copy, config_route, zero_copy),
     KEY("back_to_sender", take_boolean, config_route, back_to_sender),
+    KEY("morph", take_morph, config_route, has_morph),
+    KEY("trace", take_boolean, config_route, trace),
     {"copy", take_later, 0},
-    {"morph", take_later, 0},
     {"transfer", take_later, 0},
     {"journal", take_later, 0},
 };
 
-/* A folder cannot answer C-ECHO. */
+/* A folder cannot answer C-ECHO, and there is no data set to change. */
 static void check_echo(struct check *c, const struct declaration *d, const struct place *root,
                        const struct config_route *r)
 {
@@ -135,6 +150,11 @@ static void check_echo(struct check *c, const struct declaration *d, const struc
                         "\"%s\" is a folder, which cannot answer service = \"echo\"; name remote AEs only",
                         r->to[i]->name);
         }
+    }
+    if (r->has_morph) {
+        struct place at = {d, root, "morph", 0};
+        check_error(c, &at,
+                    "morph changes nothing of service = \"echo\", which has no data set; leave it out");
     }
 }
 
@@ -151,6 +171,10 @@ void check_route(struct check *c, const struct declaration *d, struct config_rou
     }
     if (value_field(&d->value, "to") == NULL && value_field(&d->value, "copy") == NULL) {
         check_error(c, &at, "there is neither to nor copy, so that it leads nowhere; add to = { \"NODE\" }");
+    }
+    if (out->trace && !out->has_morph) {
+        struct place trace = {d, &at, "trace", 0};
+        check_warning(c, &trace, "trace records what morph changes, and there is no morph");
     }
     if (out->service == CONFIG_ECHO) {
         check_echo(c, d, &at, out);

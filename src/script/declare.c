@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 
+#include "script/rules_inside.h"
 #include "script/sandbox.h"
 #include "script/script.h"
 
@@ -40,6 +41,10 @@ static void note_place(lua_State *lua, const struct script *s, struct declaratio
 static struct declaration *append(lua_State *lua, enum declaration_kind kind)
 {
     struct script *s = sandbox_script(lua);
+    if (s->is_over) {
+        luaL_error(lua, "%s is declared while a rule runs; declare it where the file is evaluated",
+                   words[kind]);
+    }
     if (s->declarations.count >= DECLARATIONS_MAX) {
         luaL_error(lua, "more than %d declarations; the loop that makes them must end", DECLARATIONS_MAX);
     }
@@ -50,6 +55,7 @@ static struct declaration *append(lua_State *lua, enum declaration_kind kind)
         __builtin_unreachable(); /* what Lua does not tell the compiler */
     }
     d->kind = kind;
+    d->ordinal = s->declarations.counts[kind]++;
     note_place(lua, s, d);
     if (s->declarations.end == NULL) {
         s->declarations.end = &s->declarations.first;
@@ -61,7 +67,12 @@ static struct declaration *append(lua_State *lua, enum declaration_kind kind)
 
 static void complete(lua_State *lua, struct declaration *d, int index)
 {
-    value_copy(lua, index, &sandbox_script(lua)->arena, &d->value);
+    struct script *s = sandbox_script(lua);
+    if (s->rules != NULL) {
+        rules_keep_functions(lua, d, index);
+    } else {
+        value_copy(lua, index, &s->arena, &d->value);
+    }
     d->is_complete = true;
 }
 

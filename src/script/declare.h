@@ -15,6 +15,7 @@ enum declaration_kind { DECLARE_GATEWAY, DECLARE_LISTEN, DECLARE_NODE, DECLARE_P
 struct declaration {
     struct declaration *next;
     enum declaration_kind kind;
+    size_t ordinal;     /* among those of its kind, from 0 */
     struct value name;  /* of node, pool, route; NIL if there was none */
     struct value value; /* what follows the name */
     bool is_complete;   /* false: `node "x"` without its table */
@@ -28,6 +29,7 @@ struct declaration {
 struct declaration_list {
     struct declaration *first;
     size_t count;
+    size_t counts[DECLARATION_KINDS];
     struct declaration **end; /* NULL while empty */
 };
 

@@ -1,22 +1,15 @@
 /* What a configuration can call besides its declarations. */
-#include <ctype.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
+#include "script/freeze.h"
+#include "script/modules.h"
+#include "script/rules_inside.h"
 #include "script/sandbox.h"
 
-/* Where `make install` puts the modules that ship. */
-#ifndef HILUM_RULES_DIR
-#define HILUM_RULES_DIR "/usr/local/share/hilum/rules"
-#endif
-
-#define MODULES "hilum.modules" /* registry: what require has returned, by name */
-
 #define CAUGHT_ERROR 10000 /* instructions that one is counted as: unwinding a deep stack takes as long */
+#define PRINTED_LINE 1000  /* a line of log takes as long, and there are only so many in a budget */
 
 /* After a protected call: a spent budget goes on up, whatever stands in its way. */
 static void pass_on_spent(lua_State *lua, int status)
@@ -81,8 +74,24 @@ static int guarded_setmetatable(lua_State *lua)
     return 1;
 }
 
-static int print_to_stderr(lua_State *lua)
+/* Tables that are read-only stay so. */
+static int guarded_rawset(lua_State *lua)
 {
+    luaL_checktype(lua, 1, LUA_TTABLE);
+    luaL_checkany(lua, 2);
+    luaL_checkany(lua, 3);
+    if (freeze_is_frozen(lua, 1)) {
+        return luaL_error(lua, "this table is read-only in rules");
+    }
+    lua_settop(lua, 3);
+    lua_rawset(lua, 1);
+    return 1;
+}
+
+/* Goes to stderr the first time, to the log from a rule, and nowhere from what is evaluated again. */
+static int print(lua_State *lua)
+{
+    struct script *s = sandbox_script(lua);
     int count = lua_gettop(lua);
     luaL_Buffer line;
     luaL_buffinit(lua, &line);
@@ -93,105 +102,19 @@ static int print_to_stderr(lua_State *lua)
         luaL_tolstring(lua, i, NULL);
         luaL_addvalue(&line);
     }
-    luaL_addchar(&line, '\n');
+    if (s->rules == NULL) {
+        luaL_addchar(&line, '\n');
+    }
     luaL_pushresult(&line);
     size_t len;
     const char *text = lua_tolstring(lua, -1, &len);
-    fwrite(text, 1, len, stderr);
+    if (s->rules == NULL) {
+        fwrite(text, 1, len, stderr);
+    } else if (s->is_over) {
+        sandbox_charge(lua, PRINTED_LINE);
+        rules_print(s->rules, text, len);
+    }
     return 0;
-}
-
-/* env "NAME", env("NAME", default) */
-static int read_environment(lua_State *lua)
-{
-    const char *value = getenv(luaL_checkstring(lua, 1));
-    lua_settop(lua, 2);
-    if (value != NULL) {
-        lua_pushstring(lua, value);
-    }
-    return 1;
-}
-
-/* Letters, digits, `_` and `-`; a dot between them is a folder. So no name leads out of the folders searched. */
-static bool is_module_name(const char *name)
-{
-    if (name[0] == '\0' || name[0] == '.') {
-        return false;
-    }
-    for (const char *p = name; *p != '\0'; p++) {
-        bool is_dot = *p == '.' && p[1] != '.' && p[1] != '\0';
-        if (!is_dot && !isalnum((unsigned char)*p) && *p != '_' && *p != '-') {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Pushes the paths to try, in order. */
-static int push_candidates(lua_State *lua, const char *name)
-{
-    struct script *s = sandbox_script(lua);
-    const char *slash = strrchr(s->path, '/');
-    lua_pushlstring(lua, s->path, slash == NULL ? 0 : (size_t)(slash - s->path) + 1);
-    const char *beside = lua_tostring(lua, -1);
-    const char *file = luaL_gsub(lua, name, ".", "/");
-    lua_pushfstring(lua, "%srules/%s.lua", beside, file);
-    lua_pushfstring(lua, "%s%s.lua", beside, file);
-    lua_pushfstring(lua, "%s/%s.lua", HILUM_RULES_DIR, file);
-    return 3;
-}
-
-static const struct source *find_module(lua_State *lua, const char *name)
-{
-    struct script *s = sandbox_script(lua);
-    int count = push_candidates(lua, name);
-    for (int i = -count; i < 0; i++) {
-        const char *path = lua_tostring(lua, i);
-        struct source *source;
-        const char *why = "";
-        if (access(path, F_OK) != 0) {
-            continue;
-        }
-        enum result r = source_read(&s->arena, &s->sources, path, &source, &why);
-        if (r == OK) {
-            return source;
-        }
-        luaL_error(lua, "module '%s' cannot be read from %s (%s)", name, path,
-                   r == ERR_MEMORY ? "no memory" : why);
-    }
-    luaL_error(lua, "module '%s' is not found; looked for %s, %s and %s", name, lua_tostring(lua, -3),
-               lua_tostring(lua, -2), lua_tostring(lua, -1));
-    return NULL;
-}
-
-/* A module is run once; while it runs, its entry is false. */
-static int require(lua_State *lua)
-{
-    const char *name = luaL_checkstring(lua, 1);
-    if (!is_module_name(name)) {
-        return luaL_error(
-            lua, "'%s' is no module name; write letters, digits, '_', '-', and '.' for a folder", name);
-    }
-    lua_settop(lua, 1);
-    luaL_getsubtable(lua, LUA_REGISTRYINDEX, MODULES);
-    if (lua_getfield(lua, 2, name) == LUA_TBOOLEAN && !lua_toboolean(lua, -1)) {
-        return luaL_error(lua, "module '%s' requires itself", name);
-    }
-    if (!lua_isnil(lua, -1)) {
-        return 1;
-    }
-    lua_pushboolean(lua, 0);
-    lua_setfield(lua, 2, name);
-    sandbox_load(lua, find_module(lua, name));
-    lua_pushvalue(lua, 1);
-    lua_call(lua, 1, 1);
-    if (lua_isnil(lua, -1)) {
-        lua_pushboolean(lua, 1);
-        lua_replace(lua, -2);
-    }
-    lua_pushvalue(lua, -1);
-    lua_setfield(lua, 2, name);
-    return 1;
 }
 
 static const luaL_Reg libraries[] = {
@@ -208,9 +131,10 @@ static const luaL_Reg ours[] = {
     {"pcall", guarded_pcall},
     {"xpcall", guarded_xpcall},
     {"setmetatable", guarded_setmetatable},
-    {"print", print_to_stderr},
-    {"env", read_environment},
-    {"require", require},
+    {"rawset", guarded_rawset},
+    {"print", print},
+    {"env", modules_env},
+    {"require", modules_require},
 };
 
 void sandbox_open_libraries(lua_State *lua)
@@ -231,4 +155,16 @@ void sandbox_open_libraries(lua_State *lua)
     lua_pushnil(lua);
     lua_setfield(lua, -2, "dump");
     lua_pop(lua, 1);
+    sandbox_seed(lua, 0, 0); /* what is evaluated again must come out the same */
+}
+
+void sandbox_seed(lua_State *lua, lua_Integer a, lua_Integer b)
+{
+    luaL_getsubtable(lua, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_getfield(lua, -1, LUA_MATHLIBNAME);
+    lua_getfield(lua, -1, "randomseed");
+    lua_pushinteger(lua, a);
+    lua_pushinteger(lua, b);
+    lua_call(lua, 2, 0);
+    lua_pop(lua, 2);
 }

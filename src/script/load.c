@@ -1,6 +1,7 @@
 /* One evaluation from file to configuration. */
 #include "script/load.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "script/check.h"
@@ -30,6 +31,54 @@ static enum result check_script(struct script *s, struct config *config)
     return c.failed ? ERR_MEMORY : OK;
 }
 
+/* What the functions are made from again, in every worker. */
+static enum result keep_sources(const struct script *s, struct config *config)
+{
+    size_t count = 0;
+    for (const struct source *source = s->sources.first; source != NULL; source = source->next) {
+        count++;
+    }
+    config->sources = calloc(count + 1, sizeof(*config->sources));
+    if (config->sources == NULL) {
+        return ERR_MEMORY;
+    }
+    for (const struct source *source = s->sources.first; source != NULL; source = source->next) {
+        struct config_source *kept = &config->sources[config->source_count++];
+        *kept = (struct config_source){
+            .module = source->module == NULL ? NULL : strdup(source->module),
+            .path = strdup(source->name),
+            .text = malloc(source->len + 1),
+            .len = source->len,
+        };
+        if (kept->path == NULL || kept->text == NULL || (source->module != NULL && kept->module == NULL)) {
+            return ERR_MEMORY;
+        }
+        memcpy(kept->text, source->text, source->len + 1);
+    }
+    return OK;
+}
+
+static enum result keep_environment(const struct script *s, struct config *config)
+{
+    size_t count = 0;
+    for (const struct environment *e = s->environment; e != NULL; e = e->next) {
+        count++;
+    }
+    config->environment = calloc(count + 1, sizeof(*config->environment));
+    if (config->environment == NULL) {
+        return ERR_MEMORY;
+    }
+    for (const struct environment *e = s->environment; e != NULL; e = e->next) {
+        struct config_environment *kept = &config->environment[config->environment_count++];
+        kept->name = strdup(e->name);
+        kept->value = e->value == NULL ? NULL : strdup(e->value);
+        if (kept->name == NULL || (e->value != NULL && kept->value == NULL)) {
+            return ERR_MEMORY;
+        }
+    }
+    return OK;
+}
+
 static enum result load(struct script *s, struct config *config)
 {
     bool is_read;
@@ -38,7 +87,9 @@ static enum result load(struct script *s, struct config *config)
         return r;
     }
     r = sandbox_evaluate(s);
-    return r == OK ? check_script(s, config) : r;
+    r = r == OK ? check_script(s, config) : r;
+    r = r == OK ? keep_sources(s, config) : r;
+    return r == OK ? keep_environment(s, config) : r;
 }
 
 enum result script_load(const char *path, struct config **config_out, struct problems *problems_out)

@@ -6,15 +6,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "script/rules_inside.h"
 #include "script/suggest.h"
 
-#define HOOK_EVERY 1000 /* instructions */
+#define HOOK_EVERY           1000 /* instructions */
+#define BYTES_AN_INSTRUCTION 64   /* that are allocated */
 
 struct script *sandbox_script(lua_State *lua)
 {
     struct script *s;
     memcpy(&s, lua_getextraspace(lua), sizeof(s));
     return s;
+}
+
+/*
+ * What fills memory, or copies into it, takes time that no instruction counts: a text of megabytes with one character more is
+ * one instruction. Spent here, the budget's error is the one of this memory.
+ */
+static void charge_bytes(struct script *s, size_t bytes)
+{
+    uint64_t instructions = bytes / BYTES_AN_INSTRUCTION;
+    if (s->instructions_left <= instructions) {
+        s->spent = SPENT_INSTRUCTIONS;
+        return;
+    }
+    s->instructions_left -= instructions;
 }
 
 static void *allocate(void *user, void *old, size_t old_size, size_t size)
@@ -28,14 +44,19 @@ static void *allocate(void *user, void *old, size_t old_size, size_t size)
         s->memory_used -= old_size;
         return NULL;
     }
+    if (size > old_size && s->spent == SPENT_NOTHING) {
+        charge_bytes(s, size - old_size);
+    }
     bool fits = size <= old_size || size - old_size <= s->memory_max - s->memory_used;
     if (!fits || (s->spent != SPENT_NOTHING && size > old_size)) {
         return NULL;
     }
     void *moved = realloc(old, size);
-    if (moved != NULL) {
-        s->memory_used += size - old_size; /* wraps where it shrinks, as it should */
+    if (moved == NULL) {
+        s->system_has_none = true;
+        return NULL;
     }
+    s->memory_used += size - old_size; /* wraps where it shrinks, as it should */
     return moved;
 }
 
@@ -53,12 +74,14 @@ static void note_line(lua_State *lua, struct script *s, lua_Debug *at)
 }
 
 /*
- * The error of a spent budget is raised as one of memory, which the allocator grants no more: Lua calls no message handler for
- * that, and a handler would run inside the hook, where no hook ends it.
+ * The error of a spent budget is raised as one of memory, which is what Lua makes of its own message for that: it calls no
+ * message handler then, and a handler would run inside the hook, where no hook ends it. Asking for memory would do as
+ * well, but for the full collection that comes before each refusal.
  */
 static void raise_spent(lua_State *lua)
 {
-    lua_newuserdatauv(lua, 1, 0); /* does not return */
+    lua_pushliteral(lua, "not enough memory");
+    lua_error(lua); /* does not return */
 }
 
 void sandbox_charge(lua_State *lua, uint64_t instructions)
@@ -75,11 +98,34 @@ void sandbox_charge(lua_State *lua, uint64_t instructions)
 
 static void hook(lua_State *lua, lua_Debug *at)
 {
-    if (at->event == LUA_HOOKLINE) {
-        note_line(lua, sandbox_script(lua), at);
-    } else {
+    note_line(lua, sandbox_script(lua), at);
+    if (at->event != LUA_HOOKLINE) {
         sandbox_charge(lua, HOOK_EVERY);
     }
+}
+
+int sandbox_note_error(lua_State *lua)
+{
+    struct script *s = sandbox_script(lua);
+    lua_Debug at;
+    for (int level = 1; lua_getstack(lua, level, &at) != 0; level++) {
+        lua_getinfo(lua, "Sl", &at);
+        if (at.currentline > 0 && source_find(&s->sources, at.source) != NULL) {
+            note_line(lua, s, &at);
+            break;
+        }
+    }
+    return 1;
+}
+
+void sandbox_renew(lua_State *lua, uint64_t instructions, size_t memory)
+{
+    struct script *s = sandbox_script(lua);
+    s->spent = SPENT_NOTHING;
+    s->system_has_none = false;
+    s->instructions_left = instructions;
+    s->memory_max = memory;
+    lua_sethook(lua, hook, LUA_MASKCOUNT, HOOK_EVERY);
 }
 
 void sandbox_load(lua_State *lua, const struct source *source)
@@ -107,6 +153,7 @@ static int run(lua_State *lua)
     struct script *s = sandbox_script(lua);
     sandbox_open_libraries(lua);
     declare_install(lua);
+    rules_install_helpers(lua);
     sandbox_load(lua, s->sources.first);
     lua_sethook(lua, hook, LUA_MASKLINE | LUA_MASKCOUNT, HOOK_EVERY);
     lua_call(lua, 0, 0);
@@ -176,17 +223,21 @@ static void report_error(struct script *s, const char *message)
                   is_ours ? "" : "; ", advice);
 }
 
-enum result sandbox_evaluate(struct script *s)
+lua_State *sandbox_new(struct script *s)
 {
     s->last_source = s->sources.first;
     s->last_line = 1;
     s->instructions_left = SANDBOX_INSTRUCTIONS_MAX;
     s->memory_max = SANDBOX_MEMORY_MAX;
     lua_State *lua = lua_newstate(allocate, s);
-    if (lua == NULL) {
-        return ERR_MEMORY;
+    if (lua != NULL) {
+        memcpy(lua_getextraspace(lua), &s, sizeof(s));
     }
-    memcpy(lua_getextraspace(lua), &s, sizeof(s));
+    return lua;
+}
+
+bool sandbox_run(struct script *s, lua_State *lua)
+{
     lua_pushcfunction(lua, run);
     int status = lua_pcall(lua, 0, 0, 0);
     if (status != LUA_OK) {
@@ -197,6 +248,17 @@ enum result sandbox_evaluate(struct script *s)
         const char *message = lua_type(lua, -1) == LUA_TSTRING ? lua_tostring(lua, -1) : NULL;
         report_error(s, message != NULL ? message : "an error was raised that is not a string");
     }
+    lua_settop(lua, 0);
+    return status == LUA_OK;
+}
+
+enum result sandbox_evaluate(struct script *s)
+{
+    lua_State *lua = sandbox_new(s);
+    if (lua == NULL) {
+        return ERR_MEMORY;
+    }
+    sandbox_run(s, lua);
     lua_close(lua);
     return OK;
 }

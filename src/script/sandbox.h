@@ -25,6 +25,19 @@
  */
 MUST_USE enum result sandbox_evaluate(struct script *s);
 
+/* The same in two steps, for a state that is kept and called: NULL without memory; then false with an error in the report. */
+lua_State *sandbox_new(struct script *s);
+bool sandbox_run(struct script *s, lua_State *lua);
+
+/* Before a call into a state that was run: a new budget of instructions, and of memory in bytes that Lua may have in all. */
+void sandbox_renew(lua_State *lua, uint64_t instructions, size_t memory);
+
+/* For lua_pcall: notes the line that an error came from, which its message may not say. */
+int sandbox_note_error(lua_State *lua);
+
+/* Seeds math.random. */
+void sandbox_seed(lua_State *lua, lua_Integer a, lua_Integer b);
+
 /* The script that a state belongs to. */
 struct script *sandbox_script(lua_State *lua);
 

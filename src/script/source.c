@@ -52,27 +52,25 @@ static enum result read_file(const char *path, char **text_out, size_t *len_out,
     return r;
 }
 
-static enum result append(struct arena *a, struct source_list *list, const char *path, const char *text,
-                          size_t len, struct source **out)
+struct source *source_borrow(struct arena *a, struct source_list *list, const char *path, const char *text,
+                             size_t len)
 {
     struct source *s = arena_alloc(a, sizeof(*s));
     size_t name_len = strlen(path);
     char *chunk = arena_alloc(a, name_len + 2);
-    char *kept = arena_copy(a, text, len);
-    if (s == NULL || chunk == NULL || kept == NULL) {
-        return ERR_MEMORY;
+    if (s == NULL || chunk == NULL) {
+        return NULL;
     }
     chunk[0] = '@';
     memcpy(chunk + 1, path, name_len);
-    *s = (struct source){.name = chunk + 1, .chunk = chunk, .text = kept, .len = len};
+    *s = (struct source){.name = chunk + 1, .chunk = chunk, .text = text, .len = len};
     struct source **end = &list->first;
     while (*end != NULL) {
         s->order++;
         end = &(*end)->next;
     }
     *end = s;
-    *out = s;
-    return OK;
+    return s;
 }
 
 enum result source_read(struct arena *a, struct source_list *list, const char *path, struct source **out,
@@ -82,7 +80,9 @@ enum result source_read(struct arena *a, struct source_list *list, const char *p
     size_t len = 0;
     enum result r = read_file(path, &text, &len, why_out);
     if (r == OK) {
-        r = append(a, list, path, text, len, out);
+        char *kept = arena_copy(a, text, len);
+        *out = kept == NULL ? NULL : source_borrow(a, list, path, kept, len);
+        r = *out == NULL ? ERR_MEMORY : OK;
     }
     free(text);
     return r;

@@ -9,9 +9,10 @@
 
 struct source {
     struct source *next;
-    size_t order;      /* 0: the configuration; modules in the order they were read */
-    const char *name;  /* as given, or as found by require */
-    const char *chunk; /* "@" and the name: how Lua is told */
+    size_t order;       /* 0: the configuration; modules in the order they were read */
+    const char *module; /* as require was told; NULL: the configuration */
+    const char *name;   /* as given, or as found by require */
+    const char *chunk;  /* "@" and the name: how Lua is told */
     const char *text;
     size_t len;
 };
@@ -26,6 +27,10 @@ struct source_list {
  */
 MUST_USE enum result source_read(struct arena *a, struct source_list *list, const char *path,
                                  struct source **out, const char **why_out);
+
+/* Appends text that stays where it is for as long as the list lives. NULL without memory. */
+struct source *source_borrow(struct arena *a, struct source_list *list, const char *path, const char *text,
+                             size_t len);
 
 /* By the chunk name Lua gives back. NULL: none of ours. */
 const struct source *source_find(const struct source_list *list, const char *chunk);

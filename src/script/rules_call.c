@@ -1,0 +1,194 @@
+/* One call of a rule: its budget, its error, and what it leaves behind. */
+#include <lauxlib.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "script/rules_inside.h"
+#include "script/sandbox.h"
+
+#define SLOW_US       UINT64_C(1000000)
+#define COLLECTED_MIN ((size_t)64 << 10)
+
+struct running {
+    struct rules *rules;
+    int function;
+    bool holds;
+};
+
+static int run(lua_State *lua)
+{
+    struct running *now = lua_touserdata(lua, 1);
+    const struct rules_call *call = now->rules->call;
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, now->function);
+    if (call->push != NULL) {
+        call->push(lua, call->arg);
+    } else {
+        lua_pushnil(lua);
+    }
+    rules_push_assoc(lua, now->rules);
+    lua_call(lua, 2, 1);
+    now->holds = lua_toboolean(lua, -1) != 0;
+    return 0;
+}
+
+/* The error's text: a message comes from a configuration, and may hold anything. */
+static __attribute__((format(printf, 4, 5))) void say(struct rules *r, const struct source *source, int line,
+                                                      const char *format, ...)
+{
+    size_t len = (size_t)snprintf(r->error, sizeof(r->error), "%s:%d: route \"%s\": ", source->name, line,
+                                  r->call->route->name);
+    if (len < sizeof(r->error)) {
+        va_list arguments;
+        va_start(arguments, format);
+        vsnprintf(r->error + len, sizeof(r->error) - len, format, arguments);
+        va_end(arguments);
+    }
+    for (char *p = r->error; *p != '\0'; p++) {
+        if ((unsigned char)*p < 0x20 || *p == 0x7f) {
+            *p = '?';
+        }
+    }
+}
+
+static size_t mib(size_t bytes)
+{
+    return bytes >> 20;
+}
+
+/* What rules hold besides the configuration itself, once their waste is collected. */
+static size_t collect(struct rules *r)
+{
+    size_t before;
+    r->script.spent = SPENT_NOTHING;
+    do { /* of what a deep recursion has left, each collection gives half back */
+        before = r->script.memory_used;
+        lua_gc(r->lua, LUA_GCCOLLECT);
+    } while (r->script.memory_used + COLLECTED_MIN < before);
+    size_t used = r->script.memory_used;
+    size_t max = r->held_at_first + r->config->rule_memory;
+    r->look_at = used < max ? used + (max - used) / 2 : max;
+    return used > r->held_at_first ? used - r->held_at_first : 0;
+}
+
+static enum result say_memory(struct rules *r, const char *word)
+{
+    const struct script *s = &r->script;
+    if (s->system_has_none) {
+        collect(r);
+        say(r, s->last_source, s->last_line, "%s: the system has no memory for it", word);
+        return ERR_MEMORY;
+    }
+    size_t held = collect(r);
+    size_t max = r->config->rule_memory;
+    if (held > max / 2) {
+        say(r, s->last_source, s->last_line,
+            "%s ran past the %zu MiB of rule_memory, and %zu MiB are held from call to call; rules must not "
+            "gather "
+            "in variables that outlive a call",
+            word, mib(max), mib(held));
+    } else {
+        say(r, s->last_source, s->last_line,
+            "%s ran past the %zu MiB of rule_memory; it must do with less, or be given more", word, mib(max));
+    }
+    return ERR_LIMIT;
+}
+
+/* The error lies on Lua's stack. */
+static enum result say_error(struct rules *r, int status, const char *word)
+{
+    const struct script *s = &r->script;
+    if (s->spent == SPENT_INSTRUCTIONS) {
+        say(r, s->last_source, s->last_line,
+            "%s ran past the %llu instructions of rule_instructions; it must end by itself", word,
+            (unsigned long long)r->config->rule_instructions);
+        lua_settop(r->lua, 0);
+        collect(r);
+        return ERR_LIMIT;
+    }
+    if (s->spent == SPENT_MEMORY || status == LUA_ERRMEM) {
+        lua_settop(r->lua, 0);
+        return say_memory(r, word);
+    }
+    const char *message = lua_type(r->lua, -1) == LUA_TSTRING ? lua_tostring(r->lua, -1)
+                                                              : "an error was raised that is not a string";
+    const char *what = message;
+    int line = s->last_line;
+    const struct source *source = source_of_message(&s->sources, message, &line, &what);
+    say(r, source != NULL ? source : s->last_source, line, "%s: %s", word, what);
+    return ERR_USAGE;
+}
+
+static void warn_if_slow(const struct rules *r, const char *word, uint64_t us)
+{
+    if (us < SLOW_US) {
+        return;
+    }
+    LOG(LOG_WARN, "a rule held its worker up", LOG_STR("route", r->call->route->name), LOG_STR("rule", word),
+        LOG_INT("ms", us / 1000));
+}
+
+/* Hoards grow slowly: they are told of when half of the memory is theirs, before calls fail. */
+static void look_for_hoard(struct rules *r, const char *word)
+{
+    if (r->script.memory_used <= r->look_at) {
+        return;
+    }
+    size_t held = collect(r);
+    bool is_hoard = held > r->config->rule_memory / 2;
+    if (is_hoard && !r->has_told_of_hoard) {
+        LOG(LOG_WARN, "rules hold much memory from call to call", LOG_STR("route", r->call->route->name),
+            LOG_STR("rule", word), LOG_INT("bytes", held), LOG_INT("rule_memory", r->config->rule_memory));
+    }
+    r->has_told_of_hoard = is_hoard;
+}
+
+static enum result call_rule(struct rules *r, const struct rules_call *call, enum rule_kind kind,
+                             bool *holds_out)
+{
+    struct script *s = &r->script;
+    size_t route = (size_t)(call->route - r->config->routes);
+    hilum_assert(r->call == NULL && route < r->config->route_count);
+    const struct rule *rule = &r->of[route][kind];
+    hilum_assert(rule->function != LUA_NOREF);
+
+    struct running now = {.rules = r, .function = rule->function};
+    r->call = call;
+    r->calls++;
+    s->last_source = rule->source;
+    s->last_line = rule->line;
+    sandbox_renew(r->lua, r->config->rule_instructions, r->held_at_first + r->config->rule_memory);
+    uint64_t begin = clock_us();
+    lua_pushcfunction(r->lua, sandbox_note_error);
+    lua_pushcfunction(r->lua, run);
+    lua_pushlightuserdata(r->lua, &now);
+    int status = lua_pcall(r->lua, 1, 0, 1);
+    uint64_t us = clock_us() - begin;
+
+    enum result result = status == LUA_OK ? OK : say_error(r, status, rule_words[kind]);
+    lua_settop(r->lua, 0);
+    warn_if_slow(r, rule_words[kind], us);
+    look_for_hoard(r, rule_words[kind]);
+    r->call = NULL;
+    if (result == OK && holds_out != NULL) {
+        *holds_out = now.holds;
+    }
+    return result;
+}
+
+enum result rules_when(struct rules *r, const struct rules_call *call, bool *holds_out)
+{
+    return call_rule(r, call, RULE_WHEN, holds_out);
+}
+
+enum result rules_morph(struct rules *r, const struct rules_call *call)
+{
+    return call_rule(r, call, RULE_MORPH, NULL);
+}
+
+void rules_print(const struct rules *r, const char *text, size_t len)
+{
+    LOG(LOG_INFO, "a rule prints", LOG_STR("route", r->call->route->name), LOG_TEXT("text", text, len));
+}

@@ -1,0 +1,51 @@
+/* What the parts of the rules share, and what they give to the sandbox that they run in. */
+#ifndef HILUM_SCRIPT_RULES_INSIDE_H
+#define HILUM_SCRIPT_RULES_INSIDE_H
+
+#include <lua.h>
+
+#include "script/rules.h"
+#include "script/script.h"
+
+struct dicom_uid_key;
+
+enum rule_kind { RULE_WHEN, RULE_MORPH };
+#define RULE_KINDS 2
+
+/* The key of a route, by kind. */
+extern const char *const rule_words[RULE_KINDS];
+
+struct rule {
+    int function; /* a reference of the registry; LUA_NOREF: there is none */
+    const struct source *source;
+    int line; /* where the function begins */
+};
+
+struct rules {
+    struct script script;
+    struct config *config;
+    lua_State *lua;                /* NULL: there are no functions */
+    struct rule (*of)[RULE_KINDS]; /* of config's routes, in their order */
+    struct dicom_uid_key *uid_key; /* NULL: the configuration has none */
+    uint64_t calls;
+    const struct rules_call *call; /* that is running; NULL: none */
+    size_t held_at_first;          /* bytes of Lua's, by the configuration itself */
+    size_t look_at;                /* bytes: past them, see what rules hold from call to call */
+    bool has_told_of_hoard;
+    char error[1024];
+};
+
+/* Keeps the functions of a route's table, which is at the index. Lua errors without memory (rules.c). */
+void rules_keep_functions(lua_State *lua, const struct declaration *d, int index);
+
+/* uid, hash and date as globals; they work in rules only (rules_helpers.c). Lua errors without memory. */
+void rules_install_helpers(lua_State *lua);
+
+/* The metatable of `assoc`; then one for the call that is running (rules_assoc.c). Lua errors without memory. */
+void rules_install_assoc(lua_State *lua);
+void rules_push_assoc(lua_State *lua, const struct rules *r);
+
+/* A line of print, without its newline (rules_call.c). */
+void rules_print(const struct rules *r, const char *text, size_t len);
+
+#endif
