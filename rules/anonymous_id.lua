@@ -1,6 +1,6 @@
--- Other names for patients and examinations: PatientID and AccessionNumber become codes that follow from the old
--- value and gateway { uid_key }. The same patient gets the same code in every study, on every worker and after
--- years; without the key nobody can find the old value, nor try out likely ones.
+-- Other names for patients and examinations: PatientID and AccessionNumber become codes that follow from the
+-- old value and gateway { uid_key }. The same patient gets the same code in every study, on every worker and
+-- after years; without the key nobody can find the old value, nor try out likely ones.
 --
 --   local anonymous_id = require "anonymous_id"
 --   local deidentify = require "deidentify"
@@ -9,7 +9,7 @@
 --     to = "research",
 --     morph = deidentify { replace = anonymous_id.values { prefix = "R7-" } },
 --   }
---   route "students" { to = "students", morph = anonymous_id.morph() } -- these two attributes, nothing else
+--   route "students" { to = "students", morph = anonymous_id.morph() } -- these two alone
 --
 -- anonymous_id.values { options } gives functions by keyword, as `replace` of rules/deidentify.lua takes them;
 -- anonymous_id.morph { options } a morph, which changes the two at every depth. Options:

@@ -1,0 +1,650 @@
+/* rules/deidentify.lua, anonymous_id.lua and the examples, on data sets of every kind of element at depth 0 and 2. */
+#include <ctype.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../dicom/tree.h"
+#include "dicom/charset.h"
+#include "dicom/tag.h"
+#include "loading.h"
+#include "script/bind.h"
+#include "script/rules.h"
+
+#define COUNT(array)     (sizeof(array) / sizeof((array)[0]))
+#define MEMORY_MAX       ((size_t)64 << 20)
+#define CODE_OF_12345678 "GSATPPJMBS3E1EBB5NMV"
+
+static const struct dicom_encoding *const encodings[] = {&tree_explicit, &tree_implicit, &tree_big_endian};
+
+/* Where configurations find the modules: the folder `rules` beside them. Tests run at the project's root. */
+static int make_folder_with_rules(void **state)
+{
+    char root[1024], target[1100], path[300];
+    if (make_folder(state) != 0 || getcwd(root, sizeof(root)) == NULL) {
+        return -1;
+    }
+    snprintf(target, sizeof(target), "%s/rules", root);
+    snprintf(path, sizeof(path), "%s/rules", (char *)*state);
+    return symlink(target, path);
+}
+
+struct morphing {
+    struct loaded loaded;
+    struct rules *rules;
+    struct dicom_charsets *charsets;
+    struct dicom_text text;
+    /* of the last run */
+    struct octets out;
+    struct dicom_document after;
+    bool tail_drops_private;
+    uint32_t tail[BIND_TAIL_MAX];
+    size_t tail_count;
+};
+
+#define HEAD                                                                                                 \
+    "local deidentify = require 'deidentify'\nlocal anonymous_id = require 'anonymous_id'\n"                 \
+    "gateway { uid_key = 'secret' }\nlisten { port = 11112, name = 'main' }\n"                               \
+    "node 'pacs' { host = '10.1.0.5', ae_title = 'PACS' }\n"
+
+/* One route with this morph, which stands on line 6. */
+static struct morphing open_morph(const char *folder, const char *morph)
+{
+    static char text[8000];
+    snprintf(text, sizeof(text), HEAD "route 'x' { to = 'pacs', morph = %s }\n", morph);
+    struct morphing m = {.loaded = load_text(folder, text)};
+    assert_fine(&m.loaded);
+    struct problems problems;
+    assert_int_equal(script_rules_open(m.loaded.config, &m.rules, &problems), OK);
+    problems_free(&problems);
+    m.charsets = dicom_charsets_new();
+    assert_non_null(m.charsets);
+    dicom_text_init(&m.text, m.charsets);
+    return m;
+}
+
+static void forget_run(struct morphing *m)
+{
+    dicom_document_free(&m->after);
+    m->after = (struct dicom_document){0};
+    octets_clear(&m->out);
+}
+
+static void close_morph(struct morphing *m)
+{
+    forget_run(m);
+    octets_free(&m->out);
+    dicom_text_free(&m->text);
+    dicom_charsets_free(&m->charsets);
+    script_rules_close(&m->rules);
+    free_loaded(&m->loaded);
+}
+
+/* Morphs, writes, reads again. */
+static enum result run_on(struct morphing *m, const struct octets *in, struct dicom_encoding encoding,
+                          uint32_t behind)
+{
+    struct dicom_document d;
+    struct bind b;
+    struct rules_assoc assoc = {.calling = view_of("CT1"),
+                                .called = view_of("HILUM"),
+                                .remote = view_of("10.1.2.3"),
+                                .listener = view_of("main")};
+    forget_run(m);
+    struct view bytes = {in->data, in->len};
+    assert_int_equal(dicom_document_parse(&d, bytes, encoding, behind, MEMORY_MAX), OK);
+    bind_init(&b, &d, &m->text);
+    b.behind = behind;
+    struct rules_call call = {
+        .route = &m->loaded.config->routes[0], .assoc = &assoc, .push = bind_push, .arg = &b};
+    enum result r = rules_morph(m->rules, &call);
+    if (r == OK) {
+        assert_int_equal(dicom_document_write(&d, &m->out), OK);
+        struct view written = {m->out.data, m->out.len};
+        assert_int_equal(dicom_document_parse(&m->after, written, encoding, behind, MEMORY_MAX), OK);
+    }
+    m->tail_drops_private = b.tail_drops_private;
+    m->tail_count = b.tail_count;
+    memcpy(m->tail, b.tail, sizeof(b.tail));
+    bind_free(&b);
+    dicom_document_free(&d);
+    return r;
+}
+
+static void run(struct morphing *m, const struct octets *in, struct dicom_encoding encoding)
+{
+    enum result r = run_on(m, in, encoding, 0x7FE00010);
+    if (r != OK) {
+        print_error("%s\n", rules_error(m->rules));
+    }
+    assert_int_equal(r, OK);
+}
+
+static struct dicom_data_set *root_of(struct morphing *m)
+{
+    return dicom_document_root(&m->after);
+}
+
+static struct dicom_data_set *item_of(struct dicom_data_set *ds, uint32_t tag, size_t i)
+{
+    struct dicom_data_set *item;
+    struct dicom_element *e = dicom_data_set_find(ds, tag);
+    assert_non_null(e);
+    assert_int_equal(dicom_element_item(e, i, &item), OK);
+    return item;
+}
+
+/* The value in short: "-" there is none, "#2" a sequence of two items, "new" a UID that we made, else its text. */
+static const char *shown(struct dicom_data_set *ds, uint32_t tag)
+{
+    static char text[300];
+    struct dicom_element *e = dicom_data_set_find(ds, tag);
+    size_t count;
+    if (e == NULL) {
+        return "-";
+    }
+    if (dicom_element_vr(e) == DICOM_VR_SQ) {
+        assert_int_equal(dicom_element_items(e, &count), OK);
+        snprintf(text, sizeof(text), "#%zu", count);
+        return text;
+    }
+    size_t len = e->value.len;
+    while (len > 0 && (e->value.at[len - 1] == ' ' || e->value.at[len - 1] == '\0')) {
+        len--;
+    }
+    snprintf(text, sizeof(text), "%.*s", (int)len, len == 0 ? "" : (const char *)e->value.at);
+    return strncmp(text, "2.25.", 5) == 0 ? "new" : text;
+}
+
+static void assert_shows(struct dicom_data_set *ds, uint32_t tag, const char *expected)
+{
+    const char *found = shown(ds, tag);
+    if (strcmp(found, expected) != 0) {
+        fail_msg("(%04X,%04X) at depth %u is '%s', not '%s'", tag >> 16, tag & 0xFFFF,
+                 dicom_data_set_depth(ds), found, expected);
+    }
+}
+
+/* A sequence of one item that holds these bytes. */
+static void put_item(struct octets *o, struct dicom_encoding encoding, uint32_t tag,
+                     const struct octets *content)
+{
+    tree_head(o, encoding, tag, "SQ", (uint32_t)content->len + 8);
+    tree_head(o, encoding, 0xFFFEE000, "", (uint32_t)content->len);
+    octets_append(o, content->data, content->len);
+}
+
+#define SERIES 0x00081115U /* ReferencedSeriesSequence: not in the table */
+#define IMAGES 0x00081140U /* ReferencedImageSequence: stays, X/Z/U* */
+
+/* What there is of each kind of element, in order. A sequence has no value: it gets an item with a CodeValue. */
+static const struct {
+    uint32_t tag;
+    const char *vr, *value;
+} kinds[] = {
+    {0x00080012, "DA", "20240228"},                    /* InstanceCreationDate */
+    {0x00080016, "UI", "1.2.840.10008.5.1.4.1.1.2\0"}, /* SOPClassUID */
+    {0x00080020, "DA", "20240229"},                    /* StudyDate */
+    {0x00080022, "DA", "199607"},                      /* AcquisitionDate, without a day */
+    {0x0008002A, "DT", "20240229101112.5+0100 "},      /* AcquisitionDateTime */
+    {0x00080031, "TM", "101112"},                      /* SeriesTime */
+    {0x00080050, "SH", "ACC1"},                        /* AccessionNumber */
+    {0x00080080, "LO", "St. Elsewhere "},              /* InstitutionName */
+    {0x00080201, "SH", "+0100 "},                      /* TimezoneOffsetFromUTC */
+    {0x00081030, "LO", "CT of Jane Doe"},              /* StudyDescription */
+    {0x00081050, "PN", "Doctor^Who"},                  /* PerformingPhysicianName */
+    {0x00081070, "PN", "Op^A\\Op^B "},                 /* OperatorsName */
+    {0x00081072, "SQ", NULL},                          /* OperatorIdentificationSequence */
+    {0x00081110, "SQ", NULL},                          /* ReferencedStudySequence */
+    {0x00081155, "UI", "1.2.3\0"},                     /* ReferencedSOPInstanceUID */
+    {0x00100010, "PN", "Doe^Jane"},                    /* PatientName */
+    {0x00100020, "LO", "12345 "},                      /* PatientID */
+    {0x00101002, "SQ", NULL},                          /* OtherPatientIDsSequence */
+    {0x00101010, "AS", "042Y"},                        /* PatientAge */
+    {0x00181000, "LO", "SN 17 "},                      /* DeviceSerialNumber */
+    {0x00189371, "UC", "detector"},                    /* XRayDetectorID */
+    {0x00190010, "LO", "SIEMENS MR HEADER "},          /* safe, with an element that is */
+    {0x00190011, "LO", "ACME 1"},                      /* nobody knows it */
+    {0x0019100C, "IS", "1000"},
+    {0x001910FE, "LO", "secret"},
+    {0x0019110C, "LO", "secret"},
+    {0x0020000D, "UI", "1.2.4\0"},                 /* StudyInstanceUID */
+    {0x00200052, "UI", "1.2.840.10008.1.4.1.1\0"}, /* FrameOfReferenceUID: a well-known one */
+    {0x00290010, "LO", "SIEMENS MR HEADER "},      /* without anything that is safe */
+    {0x0040A730, "SQ", NULL},                      /* ContentSequence */
+    {0x04000561, "SQ", NULL},                      /* OriginalAttributesSequence */
+    {0x50000005, "LO", "curve "},
+    {0x60000022, "LO", "overlay "}, /* OverlayDescription */
+    {0x60023000, "OW", "bits"},     /* OverlayData */
+};
+
+static void put_kinds(struct octets *o, struct dicom_encoding encoding, const struct octets *series)
+{
+    struct octets coded = {0};
+    tree_text(&coded, encoding, 0x00080100, "SH", "CODE");
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        if (series != NULL && kinds[i].tag > SERIES && kinds[i - 1].tag < SERIES) {
+            octets_append(o, series->data, series->len);
+        }
+        if (kinds[i].value == NULL) {
+            put_item(o, encoding, kinds[i].tag, &coded);
+        } else {
+            size_t len = strlen(kinds[i].value);
+            tree_element(o, encoding, kinds[i].tag, kinds[i].vr, kinds[i].value, len + len % 2);
+        }
+    }
+    octets_free(&coded);
+}
+
+/* All kinds at the root, and again two levels down. Freed by the caller. */
+static struct octets example(struct dicom_encoding encoding)
+{
+    struct octets deepest = {0}, images = {0}, series = {0}, o = {0};
+    put_kinds(&deepest, encoding, NULL);
+    put_item(&images, encoding, IMAGES, &deepest);
+    put_item(&series, encoding, SERIES, &images);
+    put_kinds(&o, encoding, &series);
+    octets_free(&deepest);
+    octets_free(&images);
+    octets_free(&series);
+    return o;
+}
+
+static struct dicom_data_set *deepest_of(struct morphing *m)
+{
+    return item_of(item_of(root_of(m), SERIES, 0), IMAGES, 0);
+}
+
+/* Elements that an option does not name are as the profile makes them. */
+static const struct {
+    uint32_t tag;
+    const char *expected;
+} basic[] = {
+    {0x00080012, "19000101"},
+    {0x00080016, "1.2.840.10008.5.1.4.1.1.2"},
+    {0x00080020, ""},
+    {0x00080022, ""},
+    {0x0008002A, "19000101000000"},
+    {0x00080031, "000000"},
+    {0x00080050, ""},
+    {0x00080080, "ANONYMOUS"},
+    {0x00080201, "-"},
+    {0x00081030, "-"},
+    {0x00081050, "-"},
+    {0x00081070, "ANONYMOUS"},
+    {0x00081072, "#1"},
+    {0x00081110, "#1"},
+    {0x00081155, "new"},
+    {0x00100010, ""},
+    {0x00100020, "ANONYMOUS"},
+    {0x00101002, "-"},
+    {0x00101010, "-"},
+    {0x00181000, "ANONYMOUS"},
+    {0x00189371, "ANONYMOUS"},
+    {0x00190010, "-"},
+    {0x00190011, "-"},
+    {0x0019100C, "-"},
+    {0x001910FE, "-"},
+    {0x0019110C, "-"},
+    {0x0020000D, "new"},
+    {0x00200052, "1.2.840.10008.1.4.1.1"},
+    {0x00290010, "-"},
+    {0x0040A730, "#1"},
+    {0x04000561, "-"},
+    {0x50000005, "-"},
+    {0x60000022, "-"},
+    {0x60023000, "-"},
+};
+
+struct other {
+    uint32_t tag;
+    const char *expected;
+};
+
+static const char *expected_of(size_t i, const struct other *others)
+{
+    for (; others->tag != 0; others++) {
+        if (others->tag == basic[i].tag) {
+            return others->expected;
+        }
+    }
+    return basic[i].expected;
+}
+
+static void assert_level(struct dicom_data_set *ds, const struct other *others)
+{
+    for (size_t i = 0; i < COUNT(basic); i++) {
+        assert_shows(ds, basic[i].tag, expected_of(i, others));
+    }
+}
+
+static void assert_codes(struct morphing *m, const char *codes)
+{
+    char found[200] = "";
+    struct dicom_element *e = dicom_data_set_find(root_of(m), 0x00120064);
+    size_t count;
+    assert_non_null(e);
+    assert_int_equal(dicom_element_items(e, &count), OK);
+    for (size_t i = 0; i < count; i++) {
+        struct dicom_data_set *item = item_of(root_of(m), 0x00120064, i);
+        assert_shows(item, 0x00080102, "DCM");
+        strcat(found, i == 0 ? "" : " ");
+        strcat(found, shown(item, 0x00080100));
+    }
+    assert_string_equal(found, codes);
+}
+
+#define CLEAN(result) "function (item, tag, value) return " result " end"
+
+static const struct {
+    const char *options, *codes, *temporal;
+    struct other others[12];
+} profiles[] = {
+    {"", "113100", "REMOVED", {{0}}},
+    {"retain_dates = false", "113100", "REMOVED", {{0}}},
+    {"retain_safe_private = true",
+     "113100 113111",
+     "REMOVED",
+     {{0x00190010, "SIEMENS MR HEADER"}, {0x0019100C, "1000"}, {0}}},
+    {"retain_uids = true",
+     "113100 113110",
+     "REMOVED",
+     {{0x00081155, "1.2.3"}, {0x0020000D, "1.2.4"}, {0x00081110, "#1"}, {0}}},
+    {"retain_device = true",
+     "113100 113109",
+     "REMOVED",
+     {{0x00181000, "SN 17"}, {0x00189371, "detector"}, {0}}},
+    {"retain_institution = true", "113100 113112", "REMOVED", {{0x00080080, "St. Elsewhere"}, {0}}},
+    {"retain_patient_characteristics = true", "113100 113108", "REMOVED", {{0x00101010, "042Y"}, {0}}},
+    {"retain_dates = true",
+     "113100 113106",
+     "UNMODIFIED",
+     {{0x00080012, "20240228"},
+      {0x00080020, "20240229"},
+      {0x00080022, "199607"},
+      {0x0008002A, "20240229101112.5+0100"},
+      {0x00080031, "101112"},
+      {0x00080201, "+0100"},
+      {0}}},
+    {"modify_dates = 2", /* what cannot be moved is as in the profile */
+     "113100 113107",
+     "MODIFIED",
+     {{0x00080012, "20240301"},
+      {0x00080020, "20240302"},
+      {0x0008002A, "20240302101112.5+0100"},
+      {0x00080031, "101112"},
+      {0}}},
+    {"modify_dates = function (ds) return -#ds.PatientName end",
+     "113100 113107",
+     "MODIFIED",
+     {{0x00080012, "20240220"},
+      {0x00080020, "20240221"},
+      {0x0008002A, "20240221101112.5+0100"},
+      {0x00080031, "101112"},
+      {0}}},
+    {"clean_descriptors = true", "113100 113105", "REMOVED", {{0}}},
+    {"clean_descriptors = " CLEAN("tag == 0x00081030 and value:sub(1, 2) or nil"),
+     "113100 113105",
+     "REMOVED",
+     {{0x00081030, "CT"}, {0}}},
+    {"clean_descriptors = " CLEAN("nil"), "113100 113105", "REMOVED", {{0}}},
+    {"clean_structured = true", "113100 113104", "REMOVED", {{0}}},
+    {"clean_structured = " CLEAN("{}"), "113100 113104", "REMOVED", {{0x0040A730, "#0"}, {0}}},
+    {"clean_graphics = true", "113100 113103", "REMOVED", {{0}}},
+    {"clean_graphics = " CLEAN("tag == 0x60023000 and 'BITS' or nil"),
+     "113100 113103",
+     "REMOVED",
+     {{0x60023000, "BITS"}, {0x60000022, "overlay"}, {0}}},
+    {"replace = { PatientID = 'P', ['0010,0010'] = " CLEAN("value .. item.PatientAge") " }",
+     "113100",
+     "REMOVED",
+     {{0x00100020, "P"}, {0x00100010, "Doe^Jane042Y"}, {0}}},
+    {"replace = { PatientID = " CLEAN("nil") " }", "113100", "REMOVED", {{0}}},
+};
+
+static void each_option_changes_what_it_names_and_nothing_else(void **state)
+{
+    for (size_t i = 0; i < COUNT(profiles); i++) {
+        char morph[300];
+        snprintf(morph, sizeof(morph), "deidentify { %s }", profiles[i].options);
+        struct morphing m = open_morph(*state, morph);
+        for (size_t k = 0; k < COUNT(encodings); k++) {
+            struct octets in = example(*encodings[k]);
+            run(&m, &in, *encodings[k]);
+            assert_level(root_of(&m), profiles[i].others);
+            assert_level(deepest_of(&m), profiles[i].others);
+            assert_codes(&m, profiles[i].codes);
+            assert_shows(root_of(&m), 0x00280303, profiles[i].temporal);
+            assert_shows(root_of(&m), 0x00120062, "YES");
+            assert_shows(root_of(&m), 0x00120063, "Hilum: PS3.15 Annex E");
+            octets_free(&in);
+        }
+        close_morph(&m);
+    }
+}
+
+static void dummies_of_sequences_name_nobody(void **state)
+{
+    struct morphing m = open_morph(*state, "deidentify {}");
+    struct octets in = example(tree_explicit);
+    run(&m, &in, tree_explicit);
+    struct dicom_data_set *one = item_of(root_of(&m), 0x00081072, 0);
+    assert_shows(one, 0x00080080, "ANONYMOUS");
+    assert_shows(one, 0x00080100, "-");
+    assert_shows(item_of(one, 0x00401101, 0), 0x00080100, "ANONYMOUS");
+    struct dicom_data_set *content = item_of(root_of(&m), 0x0040A730, 0);
+    assert_shows(content, 0x00080100, "-");
+    assert_shows(content, 0x0040A010, "CONTAINS");
+    assert_shows(content, 0x0040A040, "CONTAINER");
+    octets_free(&in);
+    close_morph(&m);
+}
+
+static void a_uid_becomes_the_same_everywhere(void **state)
+{
+    struct morphing m = open_morph(*state, "deidentify {}");
+    struct octets in = {0};
+    tree_text(&in, tree_explicit, 0x00080018, "UI", "1.2.3.45");
+    tree_text(&in, tree_explicit, 0x00080058, "UI", "1.2.3.45\\1.2.840.10008.1.1\\9");
+    run(&m, &in, tree_explicit);
+    struct dicom_element *one = dicom_data_set_find(root_of(&m), 0x00080018);
+    struct dicom_element *list = dicom_data_set_find(root_of(&m), 0x00080058);
+    size_t len = strnlen((const char *)one->value.at, one->value.len);
+    assert_memory_equal(one->value.at, list->value.at, len);
+    assert_memory_equal(list->value.at + len, "\\1.2.840.10008.1.1\\2.25.", 24);
+    octets_free(&in);
+    close_morph(&m);
+}
+
+static void what_is_behind_pixel_data_goes_unseen(void **state)
+{
+    static const char *const morphs[] = {"deidentify {}", "deidentify { retain_safe_private = true }"};
+    for (size_t i = 0; i < COUNT(morphs); i++) {
+        struct morphing m = open_morph(*state, morphs[i]);
+        struct octets in = example(tree_explicit);
+        run(&m, &in, tree_explicit);
+        assert_true(m.tail_drops_private);
+        assert_int_equal(m.tail_count, 2);
+        assert_int_equal(m.tail[0], 0xFFFAFFFA);
+        assert_int_equal(m.tail[1], 0xFFFCFFFC);
+        octets_free(&in);
+        close_morph(&m);
+    }
+}
+
+/* A study of one date. Freed by the caller. */
+static struct octets study(const char *patient, const char *day)
+{
+    struct octets o = {0};
+    tree_text(&o, tree_explicit, 0x00080020, "DA", day);
+    tree_text(&o, tree_explicit, 0x00080050, "SH", "ACC1");
+    tree_text(&o, tree_explicit, 0x00100020, "LO", patient);
+    tree_text(&o, tree_explicit, 0x00100021, "LO", "SITE");
+    return o;
+}
+
+static void run_study(struct morphing *m, const char *patient, const char *day, uint32_t tag,
+                      char shown_out[300])
+{
+    struct octets in = study(patient, day);
+    run(m, &in, tree_explicit);
+    strcpy(shown_out, shown(root_of(m), tag));
+    octets_free(&in);
+}
+
+static void studies_of_a_patient_stay_as_far_apart(void **state)
+{
+    char a[300], b[300], c[300];
+    struct morphing m = open_morph(*state, "deidentify { modify_dates = true }");
+    run_study(&m, "12345678", "20240110", 0x00080020, a);
+    run_study(&m, "12345678", "20240115", 0x00080020, b);
+    run_study(&m, "87654321", "20240110", 0x00080020, c);
+    int apart = atoi(b) - atoi(a);
+    assert_true(apart == 5 || apart > 50); /* or a month's end is between them */
+    assert_string_not_equal(a, c);
+    assert_true(strcmp(a, "20240110") < 0 && strcmp(a, "20190101") > 0);
+    close_morph(&m);
+}
+
+/* By hand: printf %s patient:12345678 | openssl dgst -sha256 -hmac secret, its digits by five as in the module's head. */
+static void codes_of_patients_follow_from_the_key(void **state)
+{
+    static const struct {
+        const char *morph;
+        const char *prefix, *accession_prefix;
+    } cases[] = {
+        {"anonymous_id.morph()", "", ""},
+        {"anonymous_id.morph { prefix = 'R7-', accession_prefix = 'R7-' }", "R7-", "R7-"},
+        {"deidentify { replace = anonymous_id.values { prefix = 'R7-' } }", "R7-", ""},
+        {"deidentify { replace = anonymous_id.values { with_issuer = true } }", "", ""},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char patient[300], again[300], other[300], accession[300];
+        struct morphing m = open_morph(*state, cases[i].morph);
+        run_study(&m, "12345678", "20240110", 0x00100020, patient);
+        run_study(&m, "12345678", "20250110", 0x00100020, again);
+        run_study(&m, "12345679", "20240110", 0x00100020, other);
+        run_study(&m, "12345678", "20240110", 0x00080050, accession);
+        assert_string_equal(patient, again);
+        assert_string_not_equal(patient, other);
+        assert_int_equal(strlen(patient), 20 + strlen(cases[i].prefix));
+        assert_int_equal(strlen(accession), 16);
+        assert_memory_equal(patient, cases[i].prefix, strlen(cases[i].prefix));
+        assert_memory_equal(accession, cases[i].accession_prefix, strlen(cases[i].accession_prefix));
+        const char *code = patient + strlen(cases[i].prefix);
+        assert_int_equal(strcmp(code, CODE_OF_12345678) == 0, i < 3); /* the last one has an issuer */
+        for (const char *p = code; *p != '\0'; p++) {
+            assert_true(isdigit((unsigned char)*p) || isupper((unsigned char)*p));
+        }
+        close_morph(&m);
+    }
+}
+
+static void what_was_recorded_before_stays(void **state)
+{
+    struct morphing m = open_morph(*state, "deidentify {}");
+    struct octets in = {0}, coded = {0};
+    tree_text(&coded, tree_explicit, 0x00080100, "SH", "113101");
+    tree_text(&coded, tree_explicit, 0x00080102, "SH", "DCM ");
+    tree_text(&in, tree_explicit, 0x00120063, "LO", "by hand ");
+    put_item(&in, tree_explicit, 0x00120064, &coded);
+    for (int again = 0; again < 2; again++) { /* the second time there is nothing to add */
+        run(&m, &in, tree_explicit);
+        assert_shows(root_of(&m), 0x00120063, "by hand\\Hilum: PS3.15 Annex E");
+        assert_codes(&m, "113101 113100");
+        octets_clear(&in);
+        octets_append(&in, m.out.data, m.out.len);
+    }
+    octets_free(&coded);
+    octets_clear(&in);
+    static const char longer[] =
+        "far more than the sixty-four characters that an LO can have, as some write it";
+    tree_text(&in, tree_explicit, 0x00120063, "LO", longer);
+    run(&m, &in, tree_explicit);
+    assert_shows(root_of(&m), 0x00120063, "Hilum: PS3.15 Annex E");
+    octets_free(&in);
+    close_morph(&m);
+}
+
+/* A VR that does not fit its attribute must not let a value through, nor fail the message. */
+static void values_of_unexpected_vrs_do_not_survive(void **state)
+{
+    static const struct {
+        uint32_t tag;
+        const char *vr, *value, *expected;
+    } cases[] = {
+        {0x00080018, "LO", "1.2.3.45", "new"},
+        {0x00080018, "DS", "1.25", "-"},
+        {0x00080012, "LO", "20240228", "ANONYMOUS"},
+        {0x00080012, "UN", "20240228", "19000101"},
+        {0x00080012, "ZZ", "20240228", "-"},
+        {0x00080020, "IS", "20240228", ""},
+        {0x00100020, "IS", "12", "0"},
+        {0x0040A730, "LO", "no sequence ", "ANONYMOUS"},
+    };
+    struct morphing m = open_morph(*state, "deidentify {}");
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct octets in = {0};
+        tree_text(&in, tree_explicit, cases[i].tag, cases[i].vr, cases[i].value);
+        run(&m, &in, tree_explicit);
+        assert_shows(root_of(&m), cases[i].tag, cases[i].expected);
+        octets_free(&in);
+    }
+    close_morph(&m);
+}
+
+static void wrong_options_are_refused_where_they_stand(void **state)
+{
+    static const struct {
+        const char *morph, *problem;
+    } cases[] = {
+        {"deidentify { retain_date = true }",
+         "deidentify: 'retain_date' is no option; there are clean_descriptors"},
+        {"deidentify { retain_uids = 1 }", "deidentify: retain_uids cannot be a number"},
+        {"deidentify { retain_uids = function () end }", "deidentify: retain_uids cannot be a function"},
+        {"deidentify { modify_dates = 1.5 }", "deidentify: modify_dates is a whole number of days"},
+        {"deidentify { retain_dates = true, modify_dates = 1 }", "deidentify: retain_dates and modify_dates"},
+        {"deidentify { replace = 1 }", "deidentify: replace is a table"},
+        {"deidentify { replace = { PatientNam = 'x' } }",
+         "deidentify: replace: the profile knows no 'PatientNam'"},
+        {"deidentify()", "deidentify: it is called with a table of options"},
+        {"anonymous_id.morph { prefx = 'x' }", "anonymous_id: 'prefx' is no option"},
+        {"anonymous_id.morph { accession_prefix = 'SITE7' }",
+         "anonymous_id: accession_prefix is a text of at most 4"},
+        {"anonymous_id.morph { prefix = 'a\\\\b' }", "anonymous_id: prefix is a text of at most 44"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[1000];
+        snprintf(text, sizeof(text), HEAD "route 'x' { to = 'pacs', morph = %s }\n", cases[i].morph);
+        struct loaded l = load_text(*state, text);
+        assert_int_equal(l.result, ERR_USAGE);
+        const char *problem = problem_at(&l, 0, 6);
+        if (problem == NULL || strstr(problem, cases[i].problem) == NULL) {
+            fail_msg("%s", l.problems.items[0].text);
+        }
+        free_loaded(&l);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_option_changes_what_it_names_and_nothing_else),
+        cmocka_unit_test(dummies_of_sequences_name_nobody),
+        cmocka_unit_test(a_uid_becomes_the_same_everywhere),
+        cmocka_unit_test(what_is_behind_pixel_data_goes_unseen),
+        cmocka_unit_test(studies_of_a_patient_stay_as_far_apart),
+        cmocka_unit_test(codes_of_patients_follow_from_the_key),
+        cmocka_unit_test(what_was_recorded_before_stays),
+        cmocka_unit_test(values_of_unexpected_vrs_do_not_survive),
+        cmocka_unit_test(wrong_options_are_refused_where_they_stand),
+    };
+    return cmocka_run_group_tests(tests, make_folder_with_rules, remove_folder);
+}
