@@ -243,6 +243,12 @@ static bool has_alternative(const struct dicom_entry *entry, enum dicom_vr vr)
     return entry->vr[0] == vr || entry->vr[1] == vr || entry->vr[2] == vr;
 }
 
+/* Explicit, but with letters that nobody filled in: a length of 16 bits. */
+static bool is_without_letters(const struct dicom_element *e)
+{
+    return !e->is_implicit && e->written_vr == DICOM_VR_UNKNOWN;
+}
+
 /* Where the dictionary leaves a choice, what is around decides (PS3.5 A.1, A.2). False: there is no choice. */
 static bool choose(const struct dicom_element *e, enum dicom_vr *vr)
 {
@@ -265,6 +271,8 @@ enum dicom_vr dicom_element_vr(struct dicom_element *e)
     if (e->has_vr)
         return (enum dicom_vr)e->vr;
     enum dicom_vr vr = e->is_sequence ? DICOM_VR_SQ : dicom_dictionary_vr(e->tag);
+    if (vr == DICOM_VR_SQ && is_without_letters(e)) /* which never has items */
+        vr = DICOM_VR_UNKNOWN;
     if (!choose(e, &vr)) { /* what depends on others is looked at each time: they may change */
         e->vr = (uint8_t)vr;
         e->has_vr = true;

@@ -100,9 +100,10 @@ struct dicom_encoding dicom_data_set_encoding(const struct dicom_data_set *ds);
 struct dicom_data_set *dicom_element_data_set(const struct dicom_element *e);
 
 /*
- * The VR that counts. Explicit: as written, but UN of a tag that the dictionary knows is what that says (PS3.5 6.2.2). Implicit: the
- * dictionary's; US or SS by Pixel Representation, Pixel Data OB or OW by Bits Allocated, both here or around; all else that may
- * be OW is. SQ of whatever has items. DICOM_VR_UNKNOWN: letters that no edition has.
+ * The VR that counts. Explicit: as written, but UN of a tag that the dictionary knows is what that says (PS3.5 6.2.2), and so is one
+ * whose letters were never filled in (two NULs, spaces). Implicit: the dictionary's; US or SS by Pixel Representation, Pixel Data OB or OW by Bits Allocated, both here or around; all else that may
+ * be OW is. SQ of whatever has items. DICOM_VR_UNKNOWN: two capitals that no
+ * edition has.
  */
 enum dicom_vr dicom_element_vr(struct dicom_element *e);
 /* The two letters as they came or will be written; "??" where there are none (Implicit VR). */

@@ -90,9 +90,16 @@ static struct dicom_element *take_place(struct dicom_data_set *ds, uint32_t tag,
             return NULL;
         }
         e->tag = tag;
-        e->is_implicit = ds->lacks_vr;
     }
     return e;
+}
+
+/* Whether a new or replaced element is written without VR: as it was; where that cannot be told, as others around it. */
+static bool goes_without_vr(const struct dicom_data_set *ds, const struct dicom_element *e)
+{
+    if (e->in && (e->is_implicit || e->written_vr != DICOM_VR_UNKNOWN))
+        return e->is_implicit;
+    return ds->lacks_vr;
 }
 
 /* Gives an element its new content; a new one gets its place. */
@@ -161,7 +168,7 @@ enum result dicom_data_set_put(struct dicom_data_set *ds, uint32_t tag, enum dic
         memcpy(copy, value.at, value.len);
     if (len > value.len)
         copy[value.len] = (uint8_t)info->pad;
-    bool is_implicit = e->is_implicit && (!ds->encoding.is_explicit || !dicom_length_is_letters(len));
+    bool is_implicit = goes_without_vr(ds, e) && !(ds->encoding.is_explicit && dicom_length_is_letters(len));
     enum dicom_vr written = vr;
     if (vr == DICOM_VR_UNKNOWN || (!is_implicit && !info->is_long && len > LENGTH_16_MAX)) {
         written = DICOM_VR_UN;
@@ -193,6 +200,7 @@ enum result dicom_data_set_put_sequence(struct dicom_data_set *ds, uint32_t tag,
         struct dicom_items *items = arena_alloc(&ds->document->arena, sizeof *items);
         if (!items)
             return no_memory(ds->document, tag);
+        e->is_implicit = goes_without_vr(ds, e);
         make(ds, e, DICOM_VR_SQ, DICOM_VR_SQ, (struct view){NULL, 0}, items);
     }
     *out = e;

@@ -234,7 +234,7 @@ static enum result take_element(struct dicom_data_set *ds, const uint8_t *at, co
     e->head_len = h->len;
     e->vr = e->written_vr = (uint8_t)h->vr;
     e->is_implicit = h->is_implicit;
-    e->has_vr = !h->is_implicit && h->vr != DICOM_VR_UN;
+    e->has_vr = !h->is_implicit && h->vr != DICOM_VR_UN && (h->vr != DICOM_VR_UNKNOWN || h->len == 12);
     const uint8_t *stop;
     if (h->length == DICOM_UNDEFINED_LENGTH) {
         enum result r = take_undefined(e, h->vr, at + h->len, end, &stop);
@@ -255,7 +255,7 @@ enum result dicom_parse_level(struct dicom_data_set *ds, const uint8_t **stop_ou
 {
     struct dicom_element *first = NULL, *last = NULL;
     const uint8_t *at = ds->value.at, *end = at + ds->value.len, *stop = NULL;
-    size_t count = 0;
+    size_t count = 0, without_vr = 0, with_vr = 0;
     bool is_unsorted = false;
     while (at != end) {
         struct head h;
@@ -279,6 +279,8 @@ enum result dicom_parse_level(struct dicom_data_set *ds, const uint8_t **stop_ou
         last = e;
         at += e->raw.len;
         count++;
+        without_vr += h.is_implicit;
+        with_vr += h.vr != DICOM_VR_UNKNOWN;
     }
     if (ds->is_undefined && !stop)
         return dicom_fault(ds->document, ERR_PROTO, "an item ends without its delimiter",
@@ -288,8 +290,8 @@ enum result dicom_parse_level(struct dicom_data_set *ds, const uint8_t **stop_ou
     ds->count = ds->total = count;
     ds->is_unsorted = is_unsorted;
     ds->is_parsed = true;
-    if (first)
-        ds->lacks_vr = first->is_implicit;
+    if (without_vr + with_vr > 0)
+        ds->lacks_vr = without_vr > with_vr;
     *stop_out = stop ? stop : at;
     return OK;
 }

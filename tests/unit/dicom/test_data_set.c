@@ -286,7 +286,7 @@ static void letters_that_are_no_vr_are_taken_for_what_they_most_likely_are(void 
                   12); /* no VR: a length */
     assert_int_equal(parse(&d, &o, tree_explicit), OK);
     struct dicom_data_set *root = dicom_document_root(&d);
-    const enum dicom_vr expected[] = {DICOM_VR_UNKNOWN, DICOM_VR_UNKNOWN, DICOM_VR_DA};
+    const enum dicom_vr expected[] = {DICOM_VR_UNKNOWN, DICOM_VR_LO, DICOM_VR_DA};
     const char *letters[] = {"ZZ", "??", "??"};
     struct dicom_element *e = dicom_data_set_first(root);
     for (size_t i = 0; i < 3; i++, e = dicom_element_next(e)) {

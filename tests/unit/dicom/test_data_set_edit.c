@@ -406,12 +406,33 @@ static void elements_beside_such_without_vr_have_none_either(void **state)
     (void)state;
     struct octets o = {0}, expected = {0};
     struct dicom_document d;
+    tree_text(&o, tree_implicit, DICOM_SPECIFIC_CHARACTER_SET, "", ""); /* as if letters were not filled in */
     tree_text(&o, tree_implicit, MODALITY, "", "CT");
+    tree_text(&o, tree_implicit, PATIENT_NAME, "", "");
     struct dicom_data_set *root = parse(&d, &o, tree_explicit);
     put(root, MODALITY, DICOM_VR_CS, "MR");
+    put(root, PATIENT_NAME, DICOM_VR_PN, "A^B");
     put(root, PATIENT_ID, DICOM_VR_LO, "4711");
+    tree_text(&expected, tree_implicit, DICOM_SPECIFIC_CHARACTER_SET, "", "");
     tree_text(&expected, tree_implicit, MODALITY, "", "MR");
+    tree_text(&expected, tree_implicit, PATIENT_NAME, "", "A^B ");
     tree_text(&expected, tree_implicit, PATIENT_ID, "", "4711");
+    finish(&d, &o, &expected);
+}
+
+/* There a length of 8224 would read as two spaces. */
+static void a_length_that_reads_as_letters_gets_a_vr(void **state)
+{
+    (void)state;
+    struct octets o = {0}, expected = {0};
+    struct dicom_document d;
+    static char text[0x2020 + 1];
+    memset(text, 'x', 0x2020);
+    tree_text(&o, tree_implicit, MODALITY, "", "CT");
+    struct dicom_data_set *root = parse(&d, &o, tree_explicit);
+    put(root, PATIENT_ID, DICOM_VR_LO, text);
+    tree_text(&expected, tree_implicit, MODALITY, "", "CT");
+    tree_text(&expected, tree_explicit, PATIENT_ID, "LO", text);
     finish(&d, &o, &expected);
 }
 
@@ -432,6 +453,7 @@ int main(void)
         cmocka_unit_test(a_level_may_change_while_somebody_goes_through_it),
         cmocka_unit_test(new_elements_follow_the_next_lower_tag_where_order_is_bad),
         cmocka_unit_test(elements_beside_such_without_vr_have_none_either),
+        cmocka_unit_test(a_length_that_reads_as_letters_gets_a_vr),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
