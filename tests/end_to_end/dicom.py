@@ -328,6 +328,42 @@ def element(group, number, value, vr=None):
     return struct.pack("<HH2sH", group, number, vr, len(value)) + value
 
 
+LONG_VRS = {"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"}
+NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d"}
+
+
+def encoded(elements, transfer=EXPLICIT):
+    """A data set of (tag, VR, value): bytes, text, a number of a binary VR, or a list of items, each of them such elements."""
+    order, out = ">" if transfer == BIG_ENDIAN else "<", b""
+    inner = EXPLICIT if transfer == DEFLATED else transfer
+    for tag, vr, value in elements:
+        if isinstance(value, list):
+            items = [encoded(one, inner) for one in value]
+            value = b"".join(struct.pack(order + "HHI", 0xFFFE, 0xE000, len(one)) + one for one in items)
+        elif isinstance(value, (int, float)):
+            value = struct.pack(order + NUMBERS[vr], value)
+        elif isinstance(value, str):
+            value = value.encode() + (b"\0" if vr == "UI" else b" ") * (len(value.encode()) % 2)
+        out += struct.pack(order + "HH", tag >> 16, tag & 0xFFFF)
+        if transfer == IMPLICIT:
+            out += struct.pack("<I", len(value)) + value
+        elif vr in LONG_VRS:
+            out += struct.pack(order + "2sHI", vr.encode(), 0, len(value)) + value
+        else:
+            out += struct.pack(order + "2sH", vr.encode(), len(value)) + value
+    if transfer == DEFLATED:
+        deflate = zlib.compressobj(wbits=-15)
+        out = deflate.compress(out) + deflate.flush()
+    return out
+
+
+def instance_of(elements, transfer=EXPLICIT, sop_class=CT, uid=None):
+    """An instance of these elements and its own two of group 0008, in order."""
+    uid = uid or new_uid()
+    own = [(0x00080016, "UI", sop_class), (0x00080018, "UI", uid)]
+    return Instance(sop_class, uid, transfer, encoded(sorted(own + list(elements), key=lambda e: e[0]), transfer))
+
+
 def new_uid():
     return f"2.25.{random.getrandbits(100)}"
 

@@ -45,8 +45,14 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (_hard, _hard))  # the gateway inheri
 # ---- configuration
 
 
+class Lua(str):
+    """Lua as it stands: a function, or what Python has no value for."""
+
+
 def lua(value):
     """A Python value as a Lua expression."""
+    if isinstance(value, Lua):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
