@@ -5,6 +5,7 @@
 
 #include "script/freeze.h"
 #include "script/modules.h"
+#include "script/pairs.h"
 #include "script/rules_inside.h"
 #include "script/sandbox.h"
 
@@ -155,6 +156,7 @@ void sandbox_open_libraries(lua_State *lua)
     lua_pushnil(lua);
     lua_setfield(lua, -2, "dump");
     lua_pop(lua, 1);
+    pairs_install(lua);
     sandbox_seed(lua, 0, 0); /* what is evaluated again must come out the same */
 }
 

@@ -2,10 +2,12 @@
  * The world a configuration is evaluated in: Lua 5.4 without a way to the system, with budgets.
  *
  * There: base functions without load, loadfile, dofile, collectgarbage, warn; string (without dump), table, math, utf8; `env`,
- * `require`; print writes to stderr. Not there: io, os, package, debug, coroutine, finalizers (__gc).
+ * `require`; `uid`, `hash`, `date` for rules; print writes to stderr, from rules to the log. Not there: io, os, package, debug,
+ * coroutine, finalizers (__gc).
  *
- * Running out of instructions or memory is an error that pcall and xpcall pass on. What is not bounded is the time of one call of a
- * C function, such as string.find with a pattern made for it: a configuration is its owner's own.
+ * Running out of instructions or memory is an error that pcall and xpcall pass on; memory that is asked for costs instructions too.
+ * What is not bounded is the time of one call of a C function, such as string.find with a pattern made for it: a configuration is
+ * its owner's own.
  */
 #ifndef HILUM_SCRIPT_SANDBOX_H
 #define HILUM_SCRIPT_SANDBOX_H

@@ -209,6 +209,34 @@ static void another_set_of_declarations_stops_the_start(void **state)
     }
 }
 
+static void pairs_come_in_the_order_of_their_keys_while_a_file_is_evaluated(void **state)
+{
+    static const char text[] =
+        "local t = { 'i', 'ii', zulu = 1, alpha = 2, mike = 3, [2.5] = 4, [-1] = 5, echo = 6, [true] = 7, "
+        "kilo = 8 }\n"
+        "local order = {}\n"
+        "for k, v in pairs(t) do\n"
+        "  assert(t[k] == v) order[#order + 1] = tostring(k)\n"
+        "  if k == 'echo' then t.kilo = nil end\n"
+        "  if type(k) == 'string' then route(k) { to = 'pacs1', morph = function() error(k, 0) end } end\n"
+        "end\n"
+        "assert(table.concat(order, ' ') == '-1 1 2 2.5 alpha echo mike zulu true', table.concat(order, ' "
+        "'))\n"
+        "for _ in pairs({}) do error('none') end\n"
+        "assert(not pcall(pairs) and not pcall(function() for _ in pairs(nil) do end end))\n"
+        "local mt = { __pairs = function(x) return next, { a = x.b }, nil end }\n"
+        "for k, v in pairs(setmetatable({ b = 3 }, mt)) do assert(k == 'a' and v == 3) end\n"
+        "route 'last' { to = 'pacs1', when = function() local f = pairs(t) return f == next end }\n";
+    for (int start = 0; start < 5; start++) {
+        struct ruled r = open_text(*state, text);
+        assert_string_equal(r.loaded.config->routes[3].name, "zulu");
+        assert_int_equal(morph(&r, 1), ERR_USAGE);
+        assert_error_has(&r, "route \"echo\": morph: echo");
+        assert_true(when(&r, 4));
+        close_ruled(&r);
+    }
+}
+
 static void assoc_shows_the_facts_of_its_call_and_cannot_be_changed(void **state)
 {
     static const char *const fine[] = {
@@ -610,6 +638,7 @@ int main(void)
         cmocka_unit_test(without_functions_lua_is_not_entered),
         cmocka_unit_test(what_is_evaluated_again_is_what_was_there_the_first_time),
         cmocka_unit_test(another_set_of_declarations_stops_the_start),
+        cmocka_unit_test(pairs_come_in_the_order_of_their_keys_while_a_file_is_evaluated),
         cmocka_unit_test(assoc_shows_the_facts_of_its_call_and_cannot_be_changed),
         cmocka_unit_test(the_data_set_is_what_the_caller_pushes),
         cmocka_unit_test(an_error_says_where_it_came_from),
