@@ -8,8 +8,8 @@
  * Written back, what nobody touched is copied as it came, whole runs at once: odd lengths, wrong padding, bad order, duplicates
  * and all. Anew are: elements that changed; lengths of sequences and items around them (undefined ones stay undefined); group lengths
  * of a level in which something changed, where it had them. From such a level, and from every one around it, these are dropped, as
- * they are no longer true: Digital Signatures Sequence and MAC Parameters Sequence, besides at the root the group length of 7FE0
- * and Length to End (0008,0001), which count bytes that do not stand here.
+ * they are no longer true: Digital Signatures Sequence and MAC Parameters Sequence, besides at the root Length to End (0008,0001)
+ * and the length of a group that goes on behind the bytes (7FE0). A signature behind pixel data is the caller's to drop.
  *
  * Memory: all of it is the document's and lives until dicom_document_free, also elements and items that were removed and values
  * that were replaced. So no pointer or view that was given out dangles, and a level may be changed while somebody iterates over it.
@@ -51,12 +51,12 @@ struct dicom_element {
     uint32_t tag;
     /* The value as encoded, without delimiters; of a sequence that came: its items' bytes as they came. */
     struct view value;
+    bool is_removed; /* whoever holds it may still look at it */
     /* private from here on */
     uint8_t vr, written_vr; /* vr: once known; see dicom_element_vr */
     uint8_t head_len;       /* of raw */
     bool has_vr : 1, is_undefined : 1, is_encapsulated : 1, is_sequence : 1, is_implicit : 1;
-    bool is_removed : 1, is_changed : 1, is_made : 1;
-    bool is_dropped : 1, is_counted : 1;
+    bool is_changed : 1, is_made : 1, is_dropped : 1, is_counted : 1;
     uint32_t counted;
     struct dicom_element *next;
     struct dicom_data_set *in;
@@ -68,7 +68,7 @@ struct dicom_element {
 /*
  * Over a data set, or its part before pixel data: whole elements. `behind` is the tag of the first element that follows and is not
  * among the bytes (0: none); new elements of the root must come before it. memory_max bounds what the tree and its changes take,
- * in bytes. Free it in any case.
+ * in bytes. Free it in any case; until then *d stays where it is, and the bytes as they are.
  */
 MUST_USE enum result dicom_document_parse(struct dicom_document *d, struct view bytes,
                                           struct dicom_encoding encoding, uint32_t behind, size_t memory_max);
@@ -101,9 +101,9 @@ struct dicom_data_set *dicom_element_data_set(const struct dicom_element *e);
 
 /*
  * The VR that counts. Explicit: as written, but UN of a tag that the dictionary knows is what that says (PS3.5 6.2.2), and so is one
- * whose letters were never filled in (two NULs, spaces). Implicit: the dictionary's; US or SS by Pixel Representation, Pixel Data OB or OW by Bits Allocated, both here or around; all else that may
- * be OW is. SQ of whatever has items. DICOM_VR_UNKNOWN: two capitals that no
- * edition has.
+ * whose letters were never filled in (two NULs, spaces). Implicit: the dictionary's; US or SS by Pixel Representation, Pixel Data
+ * OB or OW by Bits Allocated, both here or around; all else that may be OW is. SQ of whatever has items. DICOM_VR_UNKNOWN: two
+ * capitals that no edition has.
  */
 enum dicom_vr dicom_element_vr(struct dicom_element *e);
 /* The two letters as they came or will be written; "??" where there are none (Implicit VR). */
