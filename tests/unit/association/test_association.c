@@ -824,8 +824,8 @@ static void an_association_at_rest_is_small(void **state)
     assert_null(a->command.data);
     assert_null(a->control.data);
     assert_null(a->ul.reader.body.data);
-    assert_null(a->ul.request.store);
-    assert_null(a->ul.accept.store);
+    assert_null(a->ul.request.store.blocks);
+    assert_null(a->ul.accept.store.blocks);
     assert_int_equal(a->stream.budget->held, 0);
     assert_true(sizeof(struct association) <= 2048);
 }

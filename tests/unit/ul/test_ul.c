@@ -605,8 +605,8 @@ static void an_established_association_at_rest_holds_no_memory(void **state)
         struct ul ul;
         peer_reach(&ul, UL_STA6, role);
         ul_forget_negotiation(&ul);
-        assert_null(ul.request.store);
-        assert_null(ul.accept.store);
+        assert_null(ul.request.store.blocks);
+        assert_null(ul.accept.store.blocks);
         assert_null(ul.reader.body.data);
         ul_free(&ul);
     }
@@ -621,7 +621,7 @@ static void both_ends_of_hilum_understand_each_other(void **state)
     ul_init(&caller, true);
     ul_init(&called, false);
     ul_request_take(&caller, &rq);
-    assert_null(rq.store);
+    assert_null(rq.store.blocks);
     ul_local(&called, UL_EVT5, NULL);
     ul_local(&caller, UL_EVT2, &to_called);
     assert_int_equal(
