@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "dicom/uid_make.h"
+#include "script/bind.h"
 #include "script/freeze.h"
 #include "script/rules_inside.h"
 #include "script/sandbox.h"
@@ -73,7 +74,8 @@ static bool has_the_same_functions(const struct rules *r, size_t route)
 }
 
 #define ADVICE                                                                                               \
-    "a configuration must declare the same each time: no order of pairs, no random numbers, no addresses"
+    "a configuration must declare the same each time, whatever the order of next and the addresses of "      \
+    "tables"
 
 static void compare_counts(struct rules *r)
 {
@@ -123,6 +125,7 @@ static int close_over(lua_State *lua)
     }
     sandbox_seed(lua, seed[0], seed[1]);
     rules_install_assoc(lua);
+    bind_install(lua);
     freeze_globals(lua);
     return 0;
 }
