@@ -18,6 +18,7 @@ enum {
     DIMSE_STATUS_UNRECOGNISED_OPERATION = 0x0211,
     DIMSE_STATUS_OUT_OF_RESOURCES = 0xA700,
     DIMSE_STATUS_CANNOT_UNDERSTAND = 0xC000,
+    DIMSE_STATUS_RULE_FAILED = 0xC110, /* ours, within the range of the one above */
 };
 
 /* By the ranges of PS3.7 Annex C. A status outside all of them is a failure: it is no known way to say "stored". */

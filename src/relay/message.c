@@ -9,11 +9,13 @@
 #include "base/text.h"
 #include "dicom/uid.h"
 #include "dimse/status.h"
-#include "relay/sink_node.h"
+#include "relay/edition.h"
+#include "relay/hold.h"
+#include "relay/message_route.h"
 
 static void on_settle(struct io_task *task);
 
-static void preset(struct message *m, uint16_t status, const char *comment)
+void message_preset(struct message *m, uint16_t status, const char *comment)
 {
     m->is_preset = true;
     m->status = status;
@@ -22,6 +24,11 @@ static void preset(struct message *m, uint16_t status, const char *comment)
 
 static void free_parts(struct message *m)
 {
+    hold_free(&m->hold);
+    for (unsigned i = 0; i < m->edition_count; i++)
+        edition_free(&m->editions[i]);
+    free(m->editions);
+    free(m->sink_editions);
     octets_free(&m->values);
     free(m->abstract_syntax);
     free(m->transfer_syntax);
@@ -92,13 +99,14 @@ static void settle(struct message *m)
 static void set_limit(struct message *m)
 {
     const struct config *c = m->session->config;
-    uint64_t bytes = c->window, gathered = 0;
+    uint64_t bytes = c->window,
+             gathered = m->hold ? 4 * c->header_max : 0; /* every buffer is a quarter full at least */
     for (unsigned i = 0; i < m->sink_count; i++) {
         const struct sink *s = m->sinks[i];
         if (!s || s->is_done)
             continue;
-        for (const struct stage *st = m->stages[i]; st && !m->is_complete; st = st->next)
-            gathered = 4 * st->held_max; /* every buffer is a quarter full at least */
+        if (!m->is_complete && 4 * stage_holds(m->stages[i]) > gathered)
+            gathered = 4 * stage_holds(m->stages[i]);
         if (s->retains)
             bytes = c->window + c->replay_max;
     }
@@ -107,14 +115,12 @@ static void set_limit(struct message *m)
         stream_set_limit(&m->session->a.stream, buffers);
 }
 
-static void start_next_limited(struct message *m);
-
 static void sink_ready(struct sink *s)
 {
     struct message *m = s->owner;
     s->is_ready = true;
     set_limit(m); /* it may keep what it sends */
-    start_next_limited(m);
+    message_start_next_limited(m);
 }
 
 static void take_status(struct sink *s, uint16_t status, const char *comment)
@@ -141,7 +147,7 @@ static void sink_done(struct sink *s, uint16_t status, const char *comment)
 {
     struct message *m = s->owner;
     take_status(s, status, comment);
-    start_next_limited(m);
+    message_start_next_limited(m);
 }
 
 static void sink_gone(struct sink *s)
@@ -153,6 +159,17 @@ static void sink_gone(struct sink *s)
     settle(m);
 }
 
+void message_take_sink(struct message *m, struct sink *s)
+{
+    s->owner = m;
+    s->index = m->sink_count;
+    s->on_ready = sink_ready;
+    s->on_done = sink_done;
+    s->on_gone = sink_gone;
+    s->progress_ms = io_now(m->session->relay->io);
+    m->sinks[m->sink_count++] = s;
+}
+
 void message_fail_sink(struct sink *s, uint16_t status, const char *what)
 {
     char comment[65];
@@ -161,123 +178,11 @@ void message_fail_sink(struct sink *s, uint16_t status, const char *what)
     s->ops->abandon(s);
 }
 
-/* Permits are taken in node order, one after the other; a destination without a limit does not wait for them. */
-static void start_next_limited(struct message *m)
-{
-    struct sink *next = NULL;
-    for (unsigned i = 0; i < m->sink_count; i++) {
-        struct sink *s = m->sinks[i];
-        if (!s || s->is_done || s->node->max_associations == 0)
-            continue;
-        if (s->is_started && !s->is_ready)
-            return; /* this one is being waited for */
-        if (!s->is_started && (!next || s->node->index < next->node->index))
-            next = s;
-    }
-    if (next) {
-        next->is_started = true;
-        next->ops->start(next);
-    }
-}
-
-static void start_sinks(struct message *m)
-{
-    for (unsigned i = 0; i < m->sink_count; i++) {
-        struct sink *s = m->sinks[i];
-        if (s->node->max_associations == 0) {
-            s->is_started = true;
-            s->ops->start(s);
-        }
-    }
-    start_next_limited(m);
-}
-
 static void flow(struct message *m)
 {
     for (unsigned i = 0; i < m->sink_count; i++)
         if (m->sinks[i])
             stage_flow(m->stages[i], m->sinks[i]);
-}
-
-static void stage_failed(struct stage *st, uint16_t status, const char *what)
-{
-    message_fail_sink(st->sink, status, what);
-}
-
-/* The chain that this destination needs. */
-static bool add_stages(struct message *m, struct sink *s, const struct route_destination *d)
-{
-    if (d->stream)
-        return true;
-    struct stage *st = stage_gather_new(s, m->session->config->header_max);
-    if (!st)
-        return false;
-    st->on_failed = stage_failed;
-    m->stages[s->index] = st;
-    return true;
-}
-
-static bool add_sink(struct message *m, const struct route_destination *d)
-{
-    struct relay *r = m->session->relay;
-    struct sink *s = d->node->is_folder ? sink_folder_new(r->folders, d->node, &m->facts)
-                                        : sink_node_new(m->session, d->node, &m->facts);
-    if (!s)
-        return false;
-    s->owner = m;
-    s->index = m->sink_count;
-    s->on_ready = sink_ready;
-    s->on_done = sink_done;
-    s->on_gone = sink_gone;
-    s->progress_ms = io_now(r->io);
-    s->zero_copy = d->zero_copy;
-    m->sinks[m->sink_count++] = s;
-    return add_stages(m, s, d);
-}
-
-static bool goes_back(const struct session *s, const struct route_destination *d)
-{
-    return s->came_from && s->came_from[d->node->index] && !d->back_to_sender;
-}
-
-static void make_sinks(struct message *m, const struct route_decision *d)
-{
-    unsigned back = 0;
-    m->sinks = calloc(d->count, sizeof(*m->sinks));
-    m->stages = calloc(d->count, sizeof(struct stage *));
-    m->outcomes = calloc(d->count, sizeof(*m->outcomes));
-    bool ok = m->sinks && m->stages && m->outcomes;
-    for (size_t i = 0; ok && i < d->count; i++) {
-        if (goes_back(m->session, &d->destinations[i]))
-            back++;
-        else
-            ok = add_sink(m, &d->destinations[i]);
-    }
-    if (!ok) {
-        preset(m, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
-        for (unsigned i = 0; i < m->sink_count; i++)
-            message_fail_sink(m->sinks[i], DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
-    } else if (m->sink_count == 0) {
-        preset(m, DIMSE_STATUS_NOT_AUTHORISED,
-               back ? "it came from its only destination" : "no destination takes this instance");
-    }
-}
-
-static void route(struct message *m, enum config_service service)
-{
-    struct route_facts facts;
-    struct route_decision decision = {0};
-    session_facts(m->session, service, &facts);
-    facts.sop_class = m->facts.sop_class;
-    facts.sop_instance = m->facts.sop_instance;
-    facts.has_instance = true;
-    if (route_decide(m->session->config, &facts, &decision) != OK)
-        preset(m, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
-    else if (decision.count == 0)
-        preset(m, DIMSE_STATUS_NOT_AUTHORISED, "no route takes this instance");
-    else
-        make_sinks(m, &decision);
-    route_decision_free(&decision);
 }
 
 static bool routes_echo(const struct session *s)
@@ -302,22 +207,22 @@ static void decide(struct message *m)
 {
     const struct dimse_command *c = &m->command;
     if (is_id_taken(m)) {
-        preset(m, DIMSE_STATUS_DUPLICATE_MESSAGE_ID, "message id of an outstanding request");
+        message_preset(m, DIMSE_STATUS_DUPLICATE_MESSAGE_ID, "message id of an outstanding request");
     } else if (c->field == DIMSE_C_ECHO_RQ) {
         if (routes_echo(m->session))
-            route(m, CONFIG_ECHO);
+            message_route(m, CONFIG_ECHO);
         else
-            preset(m, DIMSE_STATUS_SUCCESS, "");
+            message_preset(m, DIMSE_STATUS_SUCCESS, "");
     } else if (c->field != DIMSE_C_STORE_RQ) {
-        preset(m, DIMSE_STATUS_UNRECOGNISED_OPERATION, "only C-STORE and C-ECHO are served");
+        message_preset(m, DIMSE_STATUS_UNRECOGNISED_OPERATION, "only C-STORE and C-ECHO are served");
     } else if (!dicom_uid_is_storage(view_of(m->abstract_syntax))) {
-        preset(m, DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED, "not a presentation context for storage");
+        message_preset(m, DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED, "not a presentation context for storage");
     } else if (m->facts.sop_instance.len == 0) {
-        preset(m, DIMSE_STATUS_INVALID_INSTANCE, "no SOP Instance UID");
+        message_preset(m, DIMSE_STATUS_INVALID_INSTANCE, "no SOP Instance UID");
     } else if (!m->facts.has_data) { /* quirk 27 */
-        preset(m, DIMSE_STATUS_CANNOT_UNDERSTAND, "C-STORE without a data set");
+        message_preset(m, DIMSE_STATUS_CANNOT_UNDERSTAND, "C-STORE without a data set");
     } else {
-        route(m, CONFIG_STORE);
+        message_route(m, CONFIG_STORE);
     }
 }
 
@@ -382,8 +287,6 @@ void message_begin(struct session *s, uint8_t context_id, const struct dimse_com
     s->a.has_work = true;
     s->receiving = m->facts.has_data ? m : NULL;
     decide(m);
-    if (!m->is_preset)
-        start_sinks(m);
     message_watch(m);
     if (!m->facts.has_data)
         message_complete(m);
@@ -392,9 +295,16 @@ void message_begin(struct session *s, uint8_t context_id, const struct dimse_com
 void message_data(struct message *m, struct buf *b, uint8_t *at, uint32_t len)
 {
     m->received += len;
-    for (unsigned i = 0; i < m->sink_count; i++)
-        if (m->sinks[i])
-            stage_data(m->stages[i], m->sinks[i], b, at, len);
+    if (m->hold)
+        message_route_data(m, b, at, len);
+    else
+        for (unsigned i = 0; i < m->sink_count; i++)
+            if (m->sinks[i])
+                stage_data(m->stages[i], m->sinks[i], b, at, len);
+    if (m->hold) {
+        set_limit(m);
+        return;
+    }
     if (!m->is_flowing && m->received >= MESSAGE_FLOW_BYTES) {
         m->is_flowing = true;
         flow(m);
@@ -404,6 +314,8 @@ void message_data(struct message *m, struct buf *b, uint8_t *at, uint32_t len)
 
 void message_complete(struct message *m)
 {
+    if (m->hold)
+        message_route_end(m);
     m->is_complete = true;
     flow(m);
     for (unsigned i = 0; i < m->sink_count; i++)
@@ -426,7 +338,7 @@ void message_relieve(struct message *m)
 
 void message_let_go(struct message *m)
 {
-    if (m->received > 0 && !m->is_flowing) {
+    if (m->received > 0 && !m->is_flowing && !m->hold) {
         m->is_flowing = true;
         flow(m);
     }
@@ -446,6 +358,7 @@ void message_sender_lost(struct message *m)
     LOG(LOG_WARN, "message abandoned by its sender", LOG_STR("assoc", m->session->a.id),
         LOG_STR("message", m->id), LOG_INT("bytes", m->received));
     io_timer_stop(m->session->relay->io, &m->watch);
+    hold_free(&m->hold);
     for (unsigned i = 0; i < m->sink_count; i++) {
         struct sink *s = m->sinks[i];
         if (!s || s->is_done)

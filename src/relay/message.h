@@ -17,6 +17,9 @@ struct message_outcome {
     char comment[65];
 };
 
+struct edition;
+struct hold;
+
 struct message {
     struct session *session;
     char id[MESSAGE_ID_BYTES];
@@ -33,6 +36,10 @@ struct message {
     struct sink **sinks;
     struct message_outcome *outcomes; /* by sink; sinks[i] is NULL once it is gone */
     struct stage **stages;            /* by sink: its chain; NULL: plain forwarding */
+    struct hold *hold;                /* not decided yet: what has come so far */
+    struct edition *editions;         /* of the routes that morph it */
+    struct edition **sink_editions;   /* by sink; NULL: the message as it came */
+    unsigned edition_count;
     unsigned sink_count, done_count, gone_count;
     struct io_timer watch; /* over the sinks */
     struct io_task settle;
@@ -55,6 +62,13 @@ void message_sender_lost(struct message *m);
 
 /* For this destination the message has failed, by our own choice: it is told to drop everything. The comment names it. */
 void message_fail_sink(struct sink *s, uint16_t status, const char *what);
+
+/* message_sinks.c: what a route made of it; NULL: it morphs nothing. */
+struct edition *message_edition(struct message *m, const struct config_route *route);
+/* Starts the next destination with an association limit, if none is being waited for. */
+void message_start_next_limited(struct message *m);
+/* message.c: the next of its sinks, whose callbacks come to the message. There is room for it. */
+void message_take_sink(struct message *m, struct sink *s);
 
 /* message_watch.c: from now on, until it is answered. */
 void message_watch(struct message *m);

@@ -26,6 +26,10 @@ static size_t receive_max(const struct message *m)
 enum association_bulk message_bulk(struct message *m, struct association_legs *legs_out)
 {
     enum association_bulk how = ASSOCIATION_BULK_PASS;
+    if (m->hold) { /* it may pass once it is decided */
+        legs_out->receive_max = BUF_BYTES;
+        return ASSOCIATION_BULK_LATER;
+    }
     if (!is_allowed(m))
         return ASSOCIATION_BULK_RECEIVE;
     legs_out->receive_max = receive_max(m);

@@ -3,7 +3,7 @@
  * cannot know is found here: who lags behind others, who waits for memory that never comes, disks that hang.
  */
 #include "dimse/status.h"
-#include "relay/message.h"
+#include "relay/message_route.h"
 
 static uint64_t lag_of(const struct message *m, const struct sink *s)
 {
@@ -25,9 +25,9 @@ static uint64_t watch_period(const struct message *m)
 static bool needs_watch(const struct message *m)
 {
     for (unsigned i = 0; i < m->sink_count; i++)
-        if (m->stages[i] || (m->sinks[i] && m->sinks[i]->node->is_folder))
+        if (stage_holds(m->stages[i]) > 0 || (m->sinks[i] && m->sinks[i]->node->is_folder))
             return true;
-    return m->sink_count > 1;
+    return m->sink_count > 1 || m->hold;
 }
 
 /* Waiting for an association has its own bound, `response`, and what has not begun to flow waits for us: the clock of `lag`
@@ -62,10 +62,15 @@ static void fail_gathered(struct message *m, uint64_t now)
     struct relay *r = m->session->relay;
     const struct stream *stream = &m->session->a.stream;
     uint64_t since = stream->received_ms > r->gave_up_ms ? stream->received_ms : r->gave_up_ms;
+    bool is_starved = stream_is_starved(stream) && now - since >= m->session->config->timeouts.lag;
+    if (m->hold && is_starved) {
+        r->gave_up_ms = now;
+        message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, "no memory in time to hold what routes ask for");
+        return;
+    }
     for (unsigned i = 0; i < m->sink_count; i++) {
         struct sink *s = m->sinks[i];
-        if (!s || s->is_done || !m->stages[i] || !stream_is_starved(stream) ||
-            now - since < m->session->config->timeouts.lag)
+        if (!s || s->is_done || stage_holds(m->stages[i]) == 0 || !is_starved)
             continue;
         r->gave_up_ms = now; /* one at a time: what it held may be enough for the others */
         message_fail_sink(s, DIMSE_STATUS_OUT_OF_RESOURCES, "no memory in time to hold it whole");

@@ -11,7 +11,9 @@
 
 #include "association/outbound.h"
 #include "config/config.h"
+#include "dicom/charset.h"
 #include "io/io.h"
+#include "relay/ruleset.h"
 #include "relay/sink_folder.h"
 
 struct session;
@@ -27,6 +29,9 @@ struct relay {
     struct resolver *resolver;
     struct outbound_pool *outbound;
     struct folder_context *folders;
+    struct dicom_charsets *charsets;
+    struct ruleset_list rulesets; /* of configurations that some association began with */
+    struct ruleset *newest_rules;
     struct relay_totals *totals;
     unsigned worker;
     unsigned silent_max; /* connections without an association: no request yet, or over and not closed */

@@ -30,6 +30,7 @@ void session_unref(struct session *s)
         pdu_associate_free(s->extras);
     free(s->extras);
     free(s->came_from);
+    ruleset_unref(&s->rules);
     config_unref(&s->config);
     free(s);
 }
@@ -262,6 +263,16 @@ static const struct association_user session_user = {
     .on_gone = on_gone,
 };
 
+/* The newest configuration's stay open between associations. */
+static void keep_newest(struct relay *r, struct ruleset *newest)
+{
+    if (r->newest_rules == newest)
+        return;
+    ruleset_unref(&r->newest_rules);
+    r->newest_rules = newest;
+    newest->references++;
+}
+
 static struct session *session_new(struct relay *r, struct config *config, const struct config_listen *listen)
 {
     const struct config_timeouts *t = &config->timeouts;
@@ -269,6 +280,12 @@ static struct session *session_new(struct relay *r, struct config *config, const
     if (!s)
         return NULL;
     s->relay = r;
+    s->rules = ruleset_get(&r->rulesets, config);
+    if (!s->rules) {
+        free(s);
+        return NULL;
+    }
+    keep_newest(r, s->rules);
     s->config = config_ref(config);
     s->listen = listen;
     s->references = 1;
@@ -343,7 +360,8 @@ enum result relay_open(struct relay *r, const struct relay_options *o)
         .io = o->io, .pool = o->pool, .resolver = o->resolver, .permits = o->permits, .worker = o->worker};
     r->outbound = outbound_pool_new(&out);
     r->folders = folder_context_new(o->io, o->pool);
-    return r->outbound && r->folders ? OK : ERR_MEMORY;
+    r->charsets = dicom_charsets_new();
+    return r->outbound && r->folders && r->charsets ? OK : ERR_MEMORY;
 }
 
 /* An association that rests between messages is not waited for: the sender has all its answers. */
@@ -406,4 +424,6 @@ void relay_close(struct relay *r)
 {
     outbound_pool_free(&r->outbound);
     folder_context_free(&r->folders);
+    dicom_charsets_free(&r->charsets);
+    ruleset_unref(&r->newest_rules);
 }

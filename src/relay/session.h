@@ -3,6 +3,7 @@
 #define HILUM_RELAY_SESSION_H
 
 #include "relay/relay.h"
+#include "relay/ruleset.h"
 #include "route/route.h"
 
 struct message;
@@ -15,6 +16,7 @@ struct session {
     struct relay *relay;
     struct config *config;
     const struct config_listen *listen;
+    struct ruleset *rules;
     unsigned references; /* the association, and each message */
     char calling[17], called[17];
     uint8_t remote[16];

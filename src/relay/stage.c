@@ -51,6 +51,14 @@ void stage_pass_finish(struct stage *st)
     stage_finish(st->next, st->sink);
 }
 
+uint64_t stage_holds(const struct stage *first)
+{
+    uint64_t most = 0;
+    for (const struct stage *st = first; st; st = st->next)
+        most = st->held_max > most ? st->held_max : most;
+    return most;
+}
+
 void stage_free(struct stage **first)
 {
     while (*first) {

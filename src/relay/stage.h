@@ -40,6 +40,9 @@ void stage_pass_data(struct stage *st, struct buf *b, uint8_t *at, uint32_t len)
 void stage_pass_flow(struct stage *st);
 void stage_pass_finish(struct stage *st);
 
+/* The most that a stage of the chain may hold on top of `window`. */
+uint64_t stage_holds(const struct stage *first);
+
 /* The whole chain; nulls the pointer. */
 void stage_free(struct stage **first);
 

@@ -4,11 +4,15 @@
 #include "route/match.h"
 #include "route/route.h"
 
-static struct route_destination *find_destination(struct route_decision *d, const struct config_node *node)
+/* The destination that gets the same bytes already: a route that morphs makes its own. */
+static struct route_destination *find_destination(struct route_decision *d, const struct config_node *node,
+                                                  const struct config_route *route)
 {
     for (size_t i = 0; i < d->count; i++) {
-        if (d->destinations[i].node == node) {
-            return &d->destinations[i];
+        struct route_destination *one = &d->destinations[i];
+        bool are_as_received = !one->route->has_morph && !route->has_morph;
+        if (one->node == node && (are_as_received || one->route == route)) {
+            return one;
         }
     }
     return NULL;
@@ -40,7 +44,7 @@ static enum config_zero_copy more_careful(enum config_zero_copy a, enum config_z
 static enum result add_destination(struct route_decision *d, const struct config_route *route,
                                    const struct config_node *node)
 {
-    struct route_destination *known = find_destination(d, node);
+    struct route_destination *known = find_destination(d, node, route);
     if (known != NULL) {
         known->stream = known->stream && route->stream;
         known->zero_copy = more_careful(known->zero_copy, route->zero_copy);

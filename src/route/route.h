@@ -40,7 +40,7 @@ struct route_destination {
 };
 
 struct route_decision {
-    struct route_destination *destinations; /* in file order, each node once */
+    struct route_destination *destinations; /* in file order, each node once for the same bytes */
     size_t count;
     size_t capacity;
     bool matched; /* some route matched */

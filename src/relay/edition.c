@@ -1,0 +1,78 @@
+#include "relay/edition.h"
+
+#include <string.h>
+
+#include "dicom/tag.h"
+#include "dicom/uid.h"
+
+/* The value of a UID of the root, trimmed; what it was before where there is none. */
+static void take_uid(struct dicom_data_set *root, uint32_t tag, struct view before, char uid[65])
+{
+    const struct dicom_element *e = dicom_data_set_find(root, tag);
+    struct view now = e ? dicom_uid_trim(e->value) : before;
+    if (now.len == 0 || now.len > 64)
+        now = before;
+    size_t len = now.len < 64 ? now.len : 64;
+    if (len > 0)
+        memcpy(uid, now.at, len);
+    uid[len] = '\0';
+}
+
+/* The received UIDs stay byte for byte where the morph left them (quirk 4). */
+static void take_facts(struct edition *e, struct bind *b, const struct sink_message *received)
+{
+    struct dicom_data_set *root = dicom_document_root(b->document);
+    e->command = *received->command;
+    e->facts = *received;
+    e->facts.command = &e->command;
+    take_uid(root, DICOM_SOP_CLASS_UID, received->sop_class, e->sop_class);
+    take_uid(root, DICOM_SOP_INSTANCE_UID, received->sop_instance, e->sop_instance);
+    if (!dicom_uid_is(received->sop_class, e->sop_class)) {
+        e->facts.sop_class = view_of(e->sop_class);
+        e->command.affected_class = e->facts.sop_class;
+    }
+    if (!dicom_uid_is(received->sop_instance, e->sop_instance)) {
+        e->facts.sop_instance = view_of(e->sop_instance);
+        e->command.affected_instance = e->facts.sop_instance;
+    }
+}
+
+static void take_tail(struct edition *e, const struct bind *b)
+{
+    size_t count = b->tail_count;
+    memcpy(e->drop, b->tail, count * sizeof(*e->drop));
+    e->drop[count++] = DICOM_DIGITAL_SIGNATURES; /* over what was changed */
+    e->tail = (struct dicom_tail_rules){
+        .drop = e->drop, .drop_count = count, .drops_private = b->tail_drops_private};
+    e->encoding = dicom_data_set_encoding(dicom_document_root(b->document));
+}
+
+enum result edition_make(struct edition *e, struct bind *b, struct pool *pool,
+                         const struct sink_message *received)
+{
+    e->is_changed = dicom_document_is_changed(b->document) || b->tail_count > 0 || b->tail_drops_private;
+    if (!e->is_changed) {
+        e->facts = *received;
+        return OK;
+    }
+    struct octets header = {0};
+    enum result r = dicom_document_write(b->document, &header);
+    if (r == OK) {
+        e->header = buf_scratch(pool, header.len > 0 ? header.len : 1);
+        r = e->header ? OK : ERR_MEMORY;
+    }
+    if (r == OK && header.len > 0)
+        memcpy(e->header->data, header.data, header.len);
+    if (r == OK) {
+        e->header->used = (uint32_t)header.len;
+        take_facts(e, b, received);
+        take_tail(e, b);
+    }
+    octets_free(&header);
+    return r;
+}
+
+void edition_free(struct edition *e)
+{
+    buf_unref(&e->header);
+}

@@ -1,0 +1,43 @@
+/*
+ * What one route makes of a message: a header of its own, and rules for what stands behind. All destinations of the route are fed by it;
+ * its morph has run once.
+ *
+ * An edition without a change is the message as it came.
+ */
+#ifndef HILUM_RELAY_EDITION_H
+#define HILUM_RELAY_EDITION_H
+
+#include "dicom/tail.h"
+#include "relay/sink.h"
+#include "relay/stage.h"
+#include "route/route.h"
+#include "script/bind.h"
+
+struct edition {
+    const struct config_route *route;
+    bool is_changed;
+    struct buf *header; /* in place of the one that came */
+    uint64_t received_header_len;
+    bool is_deflated;
+    /* What its sinks are told: UIDs as they are in the header now. */
+    struct sink_message facts;
+    struct dimse_command command;
+    char sop_class[65], sop_instance[65];
+    /* Behind the header. */
+    struct dicom_encoding encoding;
+    uint32_t drop[BIND_TAIL_MAX + 1];
+    struct dicom_tail_rules tail;
+};
+
+/* From a morph that has run. `received` is what the message's own command said. OK; ERR_MEMORY; ERR_USAGE: `document` says why. */
+MUST_USE enum result edition_make(struct edition *e, struct bind *b, struct pool *pool,
+                                  const struct sink_message *received);
+void edition_free(struct edition *e);
+
+/* stage_tail.c: the edition's header in place of the one that comes, and behind it the rest with some elements dropped. NULL without memory. */
+struct stage *stage_tail_new(struct sink *sink, struct pool *pool, const struct edition *e);
+/* stage_deflate.c: around it, of a deflated data set. NULL without memory. */
+struct stage *stage_inflate_new(struct sink *sink, struct pool *pool);
+struct stage *stage_deflate_new(struct sink *sink, struct pool *pool);
+
+#endif

@@ -1,0 +1,197 @@
+#include "relay/hold.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "dicom/tag.h"
+
+struct hold *hold_new(const struct config *config, struct view transfer_syntax)
+{
+    struct hold *h = calloc(1, sizeof(*h));
+    if (!h)
+        return NULL;
+    h->header_max = config->header_max;
+    h->wanted = calloc(config->attribute_count + 1, sizeof(*h->wanted));
+    h->encoding = dicom_encoding_of(transfer_syntax, &h->is_deflated);
+    if (!h->wanted || route_attributes_reset(&h->attributes, config) != OK)
+        hold_free(&h);
+    return h;
+}
+
+void hold_free(struct hold **hold)
+{
+    struct hold *h = *hold;
+    *hold = NULL;
+    if (!h)
+        return;
+    slices_clear(&h->bytes);
+    dicom_peek_free(&h->peek);
+    dicom_inflate_free(&h->inflate);
+    route_attributes_free(&h->attributes);
+    octets_free(&h->header);
+    free(h->wanted);
+    free(h);
+}
+
+enum result hold_want_attributes(struct hold *h, const struct config *config)
+{
+    const struct dicom_path **paths = calloc(config->attribute_count + 1, sizeof(*paths));
+    h->peek = dicom_peek_new();
+    if (!paths || !h->peek) {
+        free(paths);
+        return ERR_MEMORY;
+    }
+    size_t count = route_attributes_paths(config, h->wanted, paths);
+    enum result r = dicom_peek_begin(h->peek, paths, count, h->encoding, h->is_deflated);
+    free(paths);
+    h->attributes_known = r == OK ? NEED_MORE : r;
+    return r;
+}
+
+static void peek_is(struct hold *h, enum result r)
+{
+    h->attributes_known = r;
+    if (r == ERR_PROTO)
+        h->why = dicom_peek_fault(h->peek, &h->tag);
+    else if (r == ERR_MEMORY)
+        h->why = "out of memory";
+}
+
+static void header_is(struct hold *h, enum result r, const char *why, uint32_t tag)
+{
+    h->header_known = r;
+    h->why = why ? why : h->why;
+    h->tag = why ? tag : h->tag;
+}
+
+/* In one piece. Of a deflated data set it has been gathered already, with something of what follows. */
+static void copy_header(struct hold *h)
+{
+    if (h->is_deflated) {
+        h->header.len = (size_t)h->header_len;
+    } else {
+        octets_fill(&h->header, 0, (size_t)h->header_len);
+        if (!h->header.failed && h->header_len > 0)
+            slices_copy_out(&h->bytes, 0, h->header.data, (size_t)h->header_len);
+    }
+    if (h->header.failed)
+        header_is(h, ERR_MEMORY, "out of memory", 0);
+    else
+        header_is(h, OK, NULL, 0);
+}
+
+static void read_elements(struct hold *h, const uint8_t *bytes, size_t len)
+{
+    while (h->header_known == NEED_MORE) {
+        struct dicom_event e;
+        size_t n = dicom_reader_next(&h->reader, bytes, len, &e);
+        if (e.kind == DICOM_EVENT_NONE)
+            return;
+        if (e.kind == DICOM_EVENT_FAULT) {
+            header_is(h, ERR_PROTO, e.why, e.tag);
+        } else if (e.kind == DICOM_EVENT_ELEMENT && e.depth == 0) {
+            if (dicom_is_pixel_data(e.tag)) {
+                h->behind = e.tag;
+                h->header_len = e.offset;
+                copy_header(h);
+            } else {
+                dicom_reader_skip(&h->reader);
+            }
+        }
+        bytes += n;
+        len -= n;
+    }
+}
+
+static void read_inflated(struct hold *h, const uint8_t *bytes, size_t len)
+{
+    uint8_t piece[16 << 10];
+    struct view in = {bytes, len};
+    enum result r = OK;
+    while (r == OK && h->header_known == NEED_MORE) {
+        const char *why = "out of memory";
+        size_t n;
+        r = dicom_inflate_next(h->inflate, &in, piece, sizeof(piece), &n, &why);
+        octets_append(&h->header, piece, n);
+        read_elements(h, piece, n);
+        if (h->header_known != NEED_MORE)
+            return;
+        if (h->header.failed)
+            header_is(h, ERR_MEMORY, "out of memory", 0);
+        else if (h->header.len > h->header_max)
+            header_is(h, ERR_LIMIT, "inflated, the header is larger than header_max", 0);
+        else if (r != OK && r != NEED_MORE)
+            header_is(h, r, why, 0);
+    }
+}
+
+static void read_header(struct hold *h, const uint8_t *bytes, size_t len)
+{
+    if (h->is_deflated)
+        read_inflated(h, bytes, len);
+    else
+        read_elements(h, bytes, len);
+}
+
+static void end_header(struct hold *h)
+{
+    const char *why;
+    if ((h->is_deflated && dicom_inflate_end(h->inflate, &why) != OK) ||
+        dicom_reader_end(&h->reader, &why) != OK) {
+        header_is(h, ERR_PROTO, why, 0);
+        return;
+    }
+    h->header_len = h->is_deflated ? h->header.len : h->bytes.bytes;
+    copy_header(h);
+}
+
+void hold_want_header(struct hold *h)
+{
+    if (h->wants_header)
+        return;
+    h->wants_header = true;
+    h->header_known = NEED_MORE;
+    if (h->is_deflated && dicom_inflate_new(&h->inflate) != OK) {
+        header_is(h, ERR_MEMORY, "out of memory", 0);
+        return;
+    }
+    dicom_reader_init(&h->reader, h->encoding);
+    for (uint32_t i = 0; i < h->bytes.count; i++)
+        read_header(h, slices_at(&h->bytes, i)->at, slices_at(&h->bytes, i)->len);
+    if (h->is_ended && h->header_known == NEED_MORE)
+        end_header(h);
+}
+
+enum result hold_data(struct hold *h, struct buf *b, uint8_t *at, uint32_t len)
+{
+    if (!slices_push(&h->bytes, b, at, len))
+        return ERR_MEMORY;
+    if (h->attributes_known == NEED_MORE)
+        peek_is(h, dicom_peek_feed(h->peek, at, len));
+    if (h->wants_header)
+        read_header(h, at, len);
+    return OK;
+}
+
+void hold_end(struct hold *h)
+{
+    h->is_ended = true;
+    if (h->attributes_known == NEED_MORE)
+        peek_is(h, dicom_peek_end(h->peek));
+    if (h->wants_header && h->header_known == NEED_MORE)
+        end_header(h);
+}
+
+enum result hold_state(const struct hold *h)
+{
+    enum result a = h->attributes_known, b = h->wants_header ? h->header_known : OK;
+    if (a != OK && a != NEED_MORE)
+        return a;
+    return b != OK && b != NEED_MORE ? b : a == OK ? b : a;
+}
+
+enum result hold_take_attributes(struct hold *h, struct dicom_charsets *charsets)
+{
+    hilum_assert(h->attributes_known == OK);
+    return h->peek ? route_attributes_take(&h->attributes, h->wanted, h->peek, charsets) : OK;
+}

@@ -1,0 +1,63 @@
+/*
+ * A message that its command alone does not decide: its data set is held until what routes ask for has come.
+ *
+ *   attributes   until all that conditions ask for is known (dicom/peek.h)
+ *   the header   all before pixel data, for functions and morphs
+ *
+ * What is held are slices of what was received; only a header that is complete is copied, once, into one piece.
+ */
+#ifndef HILUM_RELAY_HOLD_H
+#define HILUM_RELAY_HOLD_H
+
+#include "config/config.h"
+#include "dicom/deflate.h"
+#include "dicom/peek.h"
+#include "dicom/reader.h"
+#include "mem/buf.h"
+#include "route/attributes.h"
+
+struct hold {
+    struct slices bytes; /* all that has come */
+    bool is_ended;       /* nothing more comes */
+
+    bool *wanted; /* by attribute of the configuration */
+    struct dicom_peek *peek;
+    struct route_attributes attributes;
+    enum result attributes_known; /* NEED_MORE: not yet; not OK: why */
+
+    bool wants_header;
+    enum result header_known;
+    struct dicom_reader reader;
+    struct dicom_encoding encoding;
+    bool is_deflated;
+    uint64_t header_len; /* inflated */
+    uint32_t behind;     /* tag of the pixel data; 0: there are none */
+    struct octets header;
+    uint64_t header_max;
+    struct dicom_inflate *inflate; /* of a deflated data set: `header` is gathered as it is inflated */
+
+    const char *why; /* fixed text, of what is not OK and not NEED_MORE */
+    uint32_t tag;
+};
+
+/* NULL without memory. The configuration outlives it. */
+struct hold *hold_new(const struct config *config, struct view transfer_syntax);
+void hold_free(struct hold **h);
+
+/* Looks for the attributes that are set in h->wanted. */
+MUST_USE enum result hold_want_attributes(struct hold *h, const struct config *config);
+/* The header is asked for from now on; what is held already is looked through. */
+void hold_want_header(struct hold *h);
+
+/* The next bytes. ERR_MEMORY: they are not held. */
+MUST_USE enum result hold_data(struct hold *h, struct buf *b, uint8_t *at, uint32_t len);
+/* The data set is over. */
+void hold_end(struct hold *h);
+
+/* All that was asked for is known, or never will be: OK; NEED_MORE; ERR_PROTO, ERR_MEMORY, ERR_LIMIT: `why` and `tag`. */
+enum result hold_state(const struct hold *h);
+
+/* The attributes found, as conditions look at them. Once attributes_known is OK. */
+MUST_USE enum result hold_take_attributes(struct hold *h, struct dicom_charsets *charsets);
+
+#endif
