@@ -47,7 +47,8 @@ static void *allocate(void *user, void *old, size_t old_size, size_t size)
     if (size > old_size && s->spent == SPENT_NOTHING) {
         charge_bytes(s, size - old_size);
     }
-    bool fits = size <= old_size || size - old_size <= s->memory_max - s->memory_used;
+    bool fits = size <= old_size ||
+                (s->memory_used <= s->memory_max && size - old_size <= s->memory_max - s->memory_used);
     if (!fits || (s->spent != SPENT_NOTHING && size > old_size)) {
         return NULL;
     }

@@ -168,6 +168,10 @@ static void what_is_evaluated_again_is_what_was_there_the_first_time(void **stat
     assert_int_equal(problems.count, 0);
     assert_int_equal(morph(&r, 0), ERR_USAGE);
     assert_error_has(&r, "site.lua:7: route \"x\": morph: nonemarksthen");
+    struct rules *other; /* while the first is there: nothing stands at the same address */
+    problems_free(&problems);
+    assert_int_equal(script_rules_open(l.config, &other, &problems), OK);
+    script_rules_close(&other);
     problems_free(&problems);
     close_ruled(&r);
 }
@@ -402,6 +406,21 @@ static void a_budget_is_that_of_one_call(void **state)
     for (int i = 0; i < 50; i++) {
         assert_morphs(&r, 0);
     }
+    close_ruled(&r);
+}
+
+/* One instruction may copy megabytes: what is asked of memory counts as well. */
+static void memory_that_is_asked_for_costs_instructions(void **state)
+{
+    struct ruled r =
+        open_text(*state, SMALL "local n = 0\n"
+                                "route 'x' { to = 'pacs1', morph = function()\n"
+                                "  local s = string.rep('x', 300000)\n"
+                                "  while true do local t = s .. 'y' n = n + 1 end end }\n"
+                                "route 'y' { to = 'pacs1', when = function() return n < 100 end }\n");
+    assert_int_equal(morph(&r, 0), ERR_LIMIT);
+    assert_error_has(&r, "ran past the 400000 instructions");
+    assert_true(when(&r, 1));
     close_ruled(&r);
 }
 
@@ -645,6 +664,7 @@ int main(void)
         cmocka_unit_test(an_error_in_a_module_names_the_module),
         cmocka_unit_test(a_spent_budget_ends_the_call_and_nothing_else),
         cmocka_unit_test(a_budget_is_that_of_one_call),
+        cmocka_unit_test(memory_that_is_asked_for_costs_instructions),
         cmocka_unit_test(rules_that_hoard_are_told_so),
         cmocka_unit_test(memory_counts_from_what_the_configuration_holds),
         cmocka_unit_test(globals_are_read_only_and_upvalues_are_not),
