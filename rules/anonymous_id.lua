@@ -11,8 +11,8 @@
 --   }
 --   route "students" { to = "students", morph = anonymous_id.morph() } -- these two alone
 --
--- anonymous_id.values { options } gives functions by keyword, as `replace` of rules/deidentify.lua takes them;
--- anonymous_id.morph { options } a morph, which changes the two at every depth. Options:
+-- anonymous_id.values { options } gives functions by keyword, as `replace` of rules/deidentify.lua takes
+-- them; anonymous_id.morph { options } a morph, which changes the two at every depth. Options:
 --
 --   prefix            before the code of a patient; at most 44 bytes, since an LO has 64
 --   accession_prefix  before that of an accession number; at most 4, since an SH has 16
@@ -46,6 +46,11 @@ local function code_of(text, characters)
   return hash(text):gsub("%x%x%x%x%x", letters_of):sub(1, characters)
 end
 
+-- An ID with a backslash comes as a list.
+local function text_of(value)
+  return type(value) == "table" and table.concat(value, "\\") or tostring(value)
+end
+
 local function check(options)
   for name, value in pairs(options) do
     local max = PREFIX_MAX[name]
@@ -64,11 +69,11 @@ local function functions_of(options)
   return {
     PatientID = function (item, _, value)
       local issuer = options.with_issuer and item.IssuerOfPatientID or ""
-      local from = issuer == "" and "patient:" or "patient of " .. tostring(issuer) .. ":"
-      return prefix .. code_of(from .. tostring(value), PATIENT_CHARACTERS)
+      local from = issuer == "" and "patient:" or "patient of " .. text_of(issuer) .. ":"
+      return prefix .. code_of(from .. text_of(value), PATIENT_CHARACTERS)
     end,
     AccessionNumber = function (_, _, value)
-      return accession_prefix .. code_of("accession:" .. tostring(value), SH_CHARACTERS - #accession_prefix)
+      return accession_prefix .. code_of("accession:" .. text_of(value), SH_CHARACTERS - #accession_prefix)
     end,
   }
 end

@@ -154,6 +154,7 @@ local function is_empty(value)
   return value == "" or type(value) == "userdata" and #value == 0
 end
 
+-- Also where it is empty already: to put a value is to remove its duplicates.
 local function empty(item, tag, vr)
   item[tag] = vr == "SQ" and {} or ""
 end
@@ -163,7 +164,7 @@ end
 local function dummy(item, tag, vr)
   local old = item[tag]
   if is_empty(old) then
-    return
+    return empty(item, tag, vr)
   end
   local special = DUMMIES_OF[tag]
   local new = DUMMIES[vr]
@@ -177,8 +178,13 @@ local function dummy(item, tag, vr)
 end
 
 -- Those of the standard are no identities: SOP classes, transfer syntaxes, well-known frames of reference.
+local function is_well_known(value)
+  return #value <= 64 and value:find("^1%.2%.840%.10008%.[%d.]*%d$")
+    and not value:find("..", 1, true) and not value:find("%.0%d")
+end
+
 local function map_one(value)
-  if value == "" or #value <= 64 and value:find("^1%.2%.840%.10008%.[%d.]+$") then
+  if value == "" or is_well_known(value) then
     return value
   end
   return uid.map(value)
@@ -193,10 +199,7 @@ local function map_uid(item, tag)
     end
     item[tag] = mapped
   elseif type(value) == "string" then
-    local mapped = map_one(value)
-    if mapped ~= value then
-      item[tag] = mapped
-    end
+    item[tag] = map_one(value)
   else
     item[tag] = nil -- a number, or a sequence
   end
@@ -227,14 +230,19 @@ local function shift(value)
   return moved
 end
 
--- Days are moved, times of day stay; what has no day, and a time zone, becomes what the profile makes of it.
+local function put(item, tag, value)
+  item[tag] = value
+end
+
+-- Days are moved, times of day stay; what is neither, and a time zone, becomes what the profile makes of it.
 local function move_dates(otherwise)
   return function (item, tag, vr)
-    if vr == "TM" then
-      return
-    end
     local moved
-    if vr == "DA" or vr == "DT" then
+    if vr == "TM" then
+      if pcall(put, item, tag, item[tag]) then
+        return -- it is a time, and has no duplicate any more
+      end
+    elseif vr == "DA" or vr == "DT" then
       moved = shift(item[tag])
     end
     if moved then
@@ -250,7 +258,7 @@ local function clean_by(make, otherwise)
   return function (item, tag, vr)
     local value = item[tag]
     if is_empty(value) then
-      return
+      return empty(item, tag, vr)
     end
     local new = make(item, tag, value)
     if type(new) == "userdata" then
@@ -261,6 +269,18 @@ local function clean_by(make, otherwise)
       otherwise(item, tag, vr)
     end
   end
+end
+
+-- safe_in[creator][group]: low bytes, of which the first found says that the creator is needed.
+local safe_in = {}
+for creator, tags in pairs(tables.safe_private) do
+  local groups = {}
+  for tag in pairs(tags) do
+    local group = tag & 0xFFFF0000
+    groups[group] = groups[group] or {}
+    table.insert(groups[group], tag & 0xFF)
+  end
+  safe_in[creator] = groups
 end
 
 -- Private elements are safe by creator, group and low byte; a creator is, that has such elements here.
@@ -275,8 +295,8 @@ local function is_safe(item, tag)
   if element >= 0x1000 then
     return safe[group | element & 0xFF]
   end
-  for known in pairs(safe) do
-    if known & 0xFFFF0000 == group and item[group | block << 8 | known & 0xFF] ~= nil then
+  for _, low in ipairs(safe_in[creator][group] or {}) do
+    if item[group | block << 8 | low] ~= nil then
       return true
     end
   end
@@ -397,10 +417,6 @@ local function codes_of(options)
   return items
 end
 
-local function set_methods(ds, methods)
-  ds.DeidentificationMethod = methods
-end
-
 -- What was done to it before stays recorded, if it can: others write values that are too long for an LO.
 local function record_method(ds)
   local before = ds.DeidentificationMethod
@@ -415,7 +431,7 @@ local function record_method(ds)
     end
   end
   methods[#methods + 1] = METHOD
-  if not pcall(set_methods, ds, methods) then
+  if not pcall(put, ds, "DeidentificationMethod", methods) then
     ds.DeidentificationMethod = METHOD
   end
 end
@@ -507,13 +523,17 @@ end
 ----------------------------------------------------------------------------------------------------
 -- A call
 
+local function text_of(value)
+  return type(value) == "table" and table.concat(value, "\\") or tostring(value)
+end
+
 -- By uid_key, so that a patient's studies stay as far apart as they were, whichever worker has them.
 local function keyed_days(ds)
   local patient = ds.PatientID
   if patient == nil or patient == "" then
     patient = ds.StudyInstanceUID or ""
   end
-  return -1 - tonumber(hash("days:" .. tostring(patient)):sub(1, 12), 16) % FARTHEST_DAY
+  return -1 - tonumber(hash("days:" .. text_of(patient)):sub(1, 12), 16) % FARTHEST_DAY
 end
 
 local function days_of(options, ds)

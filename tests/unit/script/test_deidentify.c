@@ -588,6 +588,7 @@ static void values_of_unexpected_vrs_do_not_survive(void **state)
         {0x00080020, "IS", "20240228", ""},
         {0x00100020, "IS", "12", "0"},
         {0x0040A730, "LO", "no sequence ", "ANONYMOUS"},
+        {0x00080018, "UI", "1.2.840.10008.01", "new"},
     };
     struct morphing m = open_morph(*state, "deidentify {}");
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -598,6 +599,39 @@ static void values_of_unexpected_vrs_do_not_survive(void **state)
         octets_free(&in);
     }
     close_morph(&m);
+}
+
+/* The first of duplicates is what is read; the others must go with it. */
+static void duplicates_do_not_survive(void **state)
+{
+    static const struct {
+        uint32_t tag;
+        const char *vr, *first;
+    } cases[] = {
+        {0x00080018, "UI", "1.2.840.10008.1.10"},
+        {0x00080018, "UI", "1.2.3.45"},
+        {0x00080012, "DA", ""},
+        {0x00080012, "DA", "20240228"},
+        {0x00080020, "DA", ""},
+        {0x00080030, "TM", "101112"},
+        {0x00100010, "PN", ""},
+        {0x00100020, "LO", ""},
+        {0x00102154, "SH", ""},
+        {0x00100020, "LO", "A\\B "},
+    };
+    static const char *const morphs[] = {
+        "deidentify {}", "deidentify { modify_dates = true, replace = anonymous_id.values() }"};
+    for (size_t i = 0; i < COUNT(cases) * COUNT(morphs); i++) {
+        struct morphing m = open_morph(*state, morphs[i % COUNT(morphs)]);
+        struct octets in = {0};
+        size_t k = i / COUNT(morphs);
+        tree_text(&in, tree_explicit, cases[k].tag, cases[k].vr, cases[k].first);
+        tree_text(&in, tree_explicit, cases[k].tag, cases[k].vr, "8.8.8.88");
+        run(&m, &in, tree_explicit);
+        assert_null(memmem(m.out.data, m.out.len, "8.8.8.88", 8));
+        octets_free(&in);
+        close_morph(&m);
+    }
 }
 
 static void wrong_options_are_refused_where_they_stand(void **state)
@@ -633,6 +667,87 @@ static void wrong_options_are_refused_where_they_stand(void **state)
     }
 }
 
+/* What each example changes, at the root. */
+static void the_examples_do_what_they_say(void **state)
+{
+    static const struct {
+        const char *morph;
+        struct {
+            uint32_t tag;
+            const char *vr, *value;
+        } before[3];
+        struct other after[3];
+    } cases[] = {
+        {"require('examples.hospital_prefix') { patient = 'S7-', accession = 'S7-' }",
+         {{0x00080050, "SH", "S7-9"}, {0x00100020, "LO", "12"}},
+         {{0x00080050, "S7-9"}, {0x00100020, "S7-12"}}},
+        {"require('examples.hospital_prefix') { patient = 'S7-' }",
+         {{0x00080050, "SH", "17"}, {0x00100020, "LO", ""}},
+         {{0x00080050, "17"}, {0x00100020, ""}}},
+        {"require('examples.issuer_of_patient_id') { CT1 = 'GENERAL', ['CT*'] = 'OTHER' }",
+         {{0x00100020, "LO", "12"}},
+         {{0x00100021, "GENERAL"}, {0x00100024, "-"}}},
+        {"require('examples.issuer_of_patient_id') { CT2 = 'A', ['C?1'] = { name = 'B', oid = '1.2.3' } }",
+         {{0x00100020, "LO", "12"}, {0x00100021, "LO", ""}},
+         {{0x00100021, "B"}, {0x00100024, "#1"}}},
+        {"require('examples.issuer_of_patient_id') { ['C.*'] = 'A', default = 'B' }",
+         {{0x00100021, "LO", "OWN "}},
+         {{0x00100021, "OWN"}}},
+        {"require('examples.issuer_of_patient_id') { ['C.*'] = 'A', default = 'B' }",
+         {{0x00100020, "LO", "12"}},
+         {{0x00100021, "B"}}},
+        {"require('examples.issuer_of_patient_id') { CT2 = 'A' }",
+         {{0x00100020, "LO", "12"}},
+         {{0x00100021, "-"}}},
+        {"require('examples.institution_by_station') { EAST = { InstitutionName = 'Here' } }",
+         {{0x00080080, "LO", "There "}, {0x00081010, "SH", "EAST"}},
+         {{0x00080080, "Here"}}},
+        {"require('examples.institution_by_station') { CT1 = { InstitutionName = 'Here' } }",
+         {{0x00081010, "SH", ""}},
+         {{0x00080080, "Here"}}},
+        {"require('examples.institution_by_station') { CT1 = { InstitutionName = 'Here' } }",
+         {{0x00080080, "LO", "There "}, {0x00081010, "SH", "WEST"}},
+         {{0x00080080, "There"}}},
+        {"require 'examples.charset_to_utf8'",
+         {{0x00080005, "CS", "ISO_IR 100"}, {0x00100010, "PN", "M\xfcller"}},
+         {{0x00080005, "ISO_IR 192"}, {0x00100010, "M\xc3\xbcller"}}},
+        {"require 'examples.charset_to_utf8'", /* it says nothing, and is UTF-8 */
+         {{0x00100010, "PN", "M\xc3\xbcller "}},
+         {{0x00080005, "ISO_IR 192"}, {0x00100010, "M\xc3\xbcller"}}},
+        {"require 'examples.charset_to_utf8'",
+         {{0x00080005, "CS", "GB18030 "}, {0x00100010, "PN", "\xc4\xe3"}},
+         {{0x00080005, "GB18030"}, {0x00100010, "\xc4\xe3"}}},
+        {"require 'examples.device_fixups'",
+         {{0x00080020, "DA", "2024.02.28"}, {0x00080070, "LO", "OLDSCAN 3 "}},
+         {{0x00080020, "20240228"}}},
+        {"require 'examples.device_fixups'",
+         {{0x00080020, "DA", "2024.02.28"}, {0x00080070, "LO", "OTHER "}},
+         {{0x00080020, "2024.02.28"}}},
+        {"require 'examples.device_fixups'",
+         {{0x00080070, "LO", "ACME Ltd"}, {0x00081090, "LO", "US-2"}, {0x00181030, "LO", "Liver "}},
+         {{0x00081030, "Liver"}}},
+        {"require 'examples.device_fixups'",
+         {{0x00080070, "LO", "SCANMAKER "},
+          {0x00290010, "LO", "SCANMAKER SERVICE "},
+          {0x00291020, "LO", "he"}},
+         {{0x00291020, "-"}, {0x00080070, "SCANMAKER"}}},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct morphing m = open_morph(*state, cases[i].morph);
+        struct octets in = {0};
+        for (size_t k = 0; k < COUNT(cases[i].before) && cases[i].before[k].tag != 0; k++) {
+            tree_text(&in, tree_explicit, cases[i].before[k].tag, cases[i].before[k].vr,
+                      cases[i].before[k].value);
+        }
+        run(&m, &in, tree_explicit);
+        for (size_t k = 0; k < COUNT(cases[i].after) && cases[i].after[k].tag != 0; k++) {
+            assert_shows(root_of(&m), cases[i].after[k].tag, cases[i].after[k].expected);
+        }
+        octets_free(&in);
+        close_morph(&m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -644,7 +759,9 @@ int main(void)
         cmocka_unit_test(codes_of_patients_follow_from_the_key),
         cmocka_unit_test(what_was_recorded_before_stays),
         cmocka_unit_test(values_of_unexpected_vrs_do_not_survive),
+        cmocka_unit_test(duplicates_do_not_survive),
         cmocka_unit_test(wrong_options_are_refused_where_they_stand),
+        cmocka_unit_test(the_examples_do_what_they_say),
     };
     return cmocka_run_group_tests(tests, make_folder_with_rules, remove_folder);
 }
