@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/result.h"
+#include "config/pattern.h"
 #include "dicom/path.h"
 
 enum config_service { CONFIG_STORE, CONFIG_ECHO }; /* later issues add the others */
@@ -86,7 +87,9 @@ struct config_node {
     char *tcp_congestion; /* as config_listen.tcp_congestion */
     uint64_t lag_ms;
     /* folder */
-    char *folder; /* pattern, checked: config/pattern.h */
+    char *folder;                                     /* pattern, checked: config/pattern.h */
+    size_t folder_attributes[PATTERN_ATTRIBUTES_MAX]; /* that it holds, in its order: config.attributes[] */
+    size_t folder_attribute_count;
     int line;
 };
 
@@ -110,7 +113,7 @@ struct config_route {
     int line;
 };
 
-/* What conditions ask of the data set. */
+/* What conditions and folder patterns ask of the data set. */
 struct config_attribute {
     struct dicom_path path;
     char *text; /* as it was first written, for people */
@@ -159,7 +162,7 @@ struct config {
     size_t node_count;
     struct config_route *routes;
     size_t route_count;
-    struct config_attribute *attributes; /* of all conditions, each path once */
+    struct config_attribute *attributes; /* of all conditions and patterns, each path once */
     size_t attribute_count;
 
     struct config_source *sources; /* empty where no Lua file stands behind it */

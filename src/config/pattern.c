@@ -1,18 +1,38 @@
 /* Path patterns of folder nodes: the check, once, and the expansion, for every file. */
 #include "config/pattern.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-#define KNOWN_FIELDS "{SOPInstanceUID}, {SOPClassUID}, {calling}, {called}, {date}"
+#include "dicom/dictionary.h"
+#include "dicom/path.h"
+#include "dicom/tag.h"
+#include "dicom/vr.h"
 
-enum field { FIELD_SOP_INSTANCE, FIELD_SOP_CLASS, FIELD_CALLING, FIELD_CALLED, FIELD_DATE, FIELD_UNKNOWN };
+#define KNOWN_FIELDS                                                                                         \
+    "{SOPInstanceUID}, {SOPClassUID}, {calling}, {called}, {date}, and attributes of the data set, as "      \
+    "{Modality}"
+
+enum {
+    ATTRIBUTE_MAX = 64, /* bytes in a path */
+    NUMBER_MAX = 24,    /* the longest decimal: -1.7976931348623157e+308 */
+    TAG_MAX = 9
+};
+
+enum field {
+    FIELD_SOP_INSTANCE,
+    FIELD_SOP_CLASS,
+    FIELD_CALLING,
+    FIELD_CALLED,
+    FIELD_DATE,
+    FIELD_ATTRIBUTE,
+    FIELD_UNKNOWN
+};
 
 static const struct {
     const char *name;
     size_t max; /* bytes in a path; PS3.5 6.2: UI 64, AE 16, DA 8 */
-} fields[] = {
+} facts[] = {
     [FIELD_SOP_INSTANCE] = {"SOPInstanceUID", 64},
     [FIELD_SOP_CLASS] = {"SOPClassUID", 64},
     [FIELD_CALLING] = {"calling", 16},
@@ -20,33 +40,79 @@ static const struct {
     [FIELD_DATE] = {"date", 8},
 };
 
-static enum field find_field(const char *name, size_t len)
+/* As a keyword is written, or a tag, or an item of a sequence: right or wrong, it is meant for the data set. */
+static bool is_attribute(struct view name)
 {
-    for (enum field f = 0; f < FIELD_UNKNOWN; f++) {
-        if (strlen(fields[f].name) == len && memcmp(fields[f].name, name, len) == 0) {
-            return f;
-        }
+    bool is_path = false;
+    for (size_t i = 0; i < name.len; i++) {
+        is_path = is_path || memchr(",.[", name.at[i], 3) != NULL;
     }
-    return FIELD_UNKNOWN;
+    return is_path || (name.len > 0 && name.at[0] >= 'A' && name.at[0] <= 'Z');
 }
 
-/* Other keywords of the data dictionary are what later versions bring; they start with a capital. */
-static void explain_unknown(const char *name, size_t len, char *why, size_t why_cap)
+static size_t vr_max(enum dicom_vr vr)
 {
-    bool is_keyword = len > 0 && name[0] >= 'A' && name[0] <= 'Z';
-    int shown = len > 64 ? 64 : (int)len;
-    if (is_keyword) {
-        snprintf(why, why_cap, "{%.*s} is not available in this version; the fields are " KNOWN_FIELDS, shown,
-                 name);
-    } else {
-        snprintf(why, why_cap, "unknown field {%.*s}; the fields are " KNOWN_FIELDS, shown, name);
+    const struct dicom_vr_info *info = dicom_vr_info(vr);
+    switch (info->kind) {
+    case DICOM_TEXT:
+        return info->max > 0 && info->max < ATTRIBUTE_MAX ? info->max : ATTRIBUTE_MAX;
+    case DICOM_NUMBER:
+        return NUMBER_MAX;
+    case DICOM_TAGS:
+        return TAG_MAX;
+    case DICOM_BYTES:
+    case DICOM_ITEMS:
+        break;
     }
+    return ATTRIBUTE_MAX;
+}
+
+/* What is not in the dictionary may have any VR. */
+static size_t attribute_max(uint32_t tag)
+{
+    const struct dicom_entry *entry = dicom_dictionary_find(tag);
+    size_t max = 0;
+    for (size_t i = 0; entry != NULL && i < 3 && entry->vr[i] != DICOM_VR_UNKNOWN; i++) {
+        size_t one = vr_max(entry->vr[i]);
+        max = one > max ? one : max;
+    }
+    return max > 0 ? max : ATTRIBUTE_MAX;
+}
+
+/* *max_out: the most bytes it can be in a path. */
+static enum field find_field(struct view name, size_t *max_out)
+{
+    struct dicom_path path;
+    struct dicom_path_fault fault;
+    enum field field = FIELD_SOP_INSTANCE;
+    while (field < FIELD_ATTRIBUTE &&
+           (strlen(facts[field].name) != name.len || memcmp(facts[field].name, name.at, name.len) != 0)) {
+        field++;
+    }
+    *max_out = ATTRIBUTE_MAX;
+    if (field == FIELD_ATTRIBUTE && !is_attribute(name)) {
+        return FIELD_UNKNOWN;
+    }
+    if (field == FIELD_ATTRIBUTE && dicom_path_parse(name, &path, &fault) == OK) {
+        if (path.depth == 0 && path.tag == DICOM_SOP_INSTANCE_UID) {
+            field = FIELD_SOP_INSTANCE;
+        } else if (path.depth == 0 && path.tag == DICOM_SOP_CLASS_UID) {
+            field = FIELD_SOP_CLASS;
+        } else {
+            *max_out = attribute_max(path.tag);
+        }
+    }
+    if (field < FIELD_ATTRIBUTE) {
+        *max_out = facts[field].max;
+    }
+    return field;
 }
 
 /* What the check has seen so far. */
 struct scan {
     size_t path_max;      /* longest path that can come of it */
     size_t component_max; /* longest form of the component being read */
+    size_t attributes;
     bool has_instance;
 };
 
@@ -63,21 +129,24 @@ static bool end_component(const struct scan *s, char *why, size_t why_cap)
 /* Reads "{field}" at *p and moves past it. */
 static bool scan_field(struct scan *s, const char **p, char *why, size_t why_cap)
 {
-    const char *name = *p + 1;
-    size_t len = strcspn(name, "}{/");
-    if (name[len] != '}') {
+    const char *text = *p + 1;
+    struct view name = {(const uint8_t *)text, strcspn(text, "}{/")};
+    size_t max;
+    if (text[name.len] != '}') {
         snprintf(why, why_cap, "'{' without '}'; the fields are " KNOWN_FIELDS);
         return false;
     }
-    enum field f = find_field(name, len);
+    enum field f = find_field(name, &max);
     if (f == FIELD_UNKNOWN) {
-        explain_unknown(name, len, why, why_cap);
+        int shown = name.len > 64 ? 64 : (int)name.len;
+        snprintf(why, why_cap, "unknown field {%.*s}; the fields are " KNOWN_FIELDS, shown, text);
         return false;
     }
     s->has_instance |= f == FIELD_SOP_INSTANCE;
-    s->component_max += fields[f].max;
-    s->path_max += fields[f].max;
-    *p = name + len + 1;
+    s->attributes += f == FIELD_ATTRIBUTE;
+    s->component_max += max;
+    s->path_max += max;
+    *p = text + name.len + 1;
     return true;
 }
 
@@ -126,7 +195,35 @@ enum result pattern_check(const char *pattern, char *why, size_t why_cap)
         snprintf(why, why_cap, "the path may grow to %zu bytes; at most %d", s.path_max, PATTERN_PATH_MAX);
         return ERR_USAGE;
     }
+    if (s.attributes > PATTERN_ATTRIBUTES_MAX) {
+        snprintf(why, why_cap, "the pattern holds %zu attributes; at most %d", s.attributes,
+                 PATTERN_ATTRIBUTES_MAX);
+        return ERR_USAGE;
+    }
     return OK;
+}
+
+/* The next field at or behind *p, which moves past it. False: there is none. */
+static bool next_field(const char **p, struct view *name_out)
+{
+    const char *open = strchr(*p, '{');
+    if (open == NULL) {
+        return false;
+    }
+    *name_out = (struct view){(const uint8_t *)open + 1, strcspn(open + 1, "}")};
+    *p = open + name_out->len + 2;
+    return true;
+}
+
+bool pattern_next_attribute(const char **p, struct view *name_out)
+{
+    size_t max;
+    while (next_field(p, name_out)) {
+        if (find_field(*name_out, &max) == FIELD_ATTRIBUTE) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* A path under construction; once `full` nothing more is written. */
@@ -165,7 +262,7 @@ static void put_value(struct path *path, struct view value, size_t max)
     }
 }
 
-static struct view value_of(const struct pattern_values *values, enum field f)
+static struct view fact_of(const struct pattern_values *values, enum field f)
 {
     switch (f) {
     case FIELD_SOP_INSTANCE:
@@ -178,6 +275,7 @@ static struct view value_of(const struct pattern_values *values, enum field f)
         return values->called;
     case FIELD_DATE:
         return view_of(values->date);
+    case FIELD_ATTRIBUTE:
     case FIELD_UNKNOWN:
         break;
     }
@@ -187,15 +285,20 @@ static struct view value_of(const struct pattern_values *values, enum field f)
 enum result pattern_expand(const char *pattern, const struct pattern_values *values, char *path, size_t cap)
 {
     struct path out = {.text = path, .cap = cap, .full = cap == 0};
+    size_t attribute = 0;
     for (const char *p = pattern; *p != '\0' && !out.full;) {
-        if (*p != '{') {
+        struct view name;
+        size_t max;
+        if (*p != '{' || !next_field(&p, &name)) {
             put(&out, *p++);
             continue;
         }
-        size_t len = strcspn(p + 1, "}");
-        enum field f = find_field(p + 1, len);
-        put_value(&out, value_of(values, f), f == FIELD_UNKNOWN ? 0 : fields[f].max);
-        p += len + 2;
+        enum field f = find_field(name, &max);
+        struct view value = fact_of(values, f);
+        if (f == FIELD_ATTRIBUTE && values->attributes != NULL) {
+            value = values->attributes[attribute++];
+        }
+        put_value(&out, value, max);
     }
     if (out.full) {
         return ERR_LIMIT;

@@ -20,6 +20,8 @@
 #include "io/io.h"
 #include "mem/buf.h"
 
+struct route_attributes;
+
 /* What a sink may know of its message; owned by the message, valid until on_gone. */
 struct sink_message {
     const char *association, *id;        /* "w1-17" and "w1-17/3", for logs */
@@ -30,6 +32,8 @@ struct sink_message {
     const struct config *config;
     uint64_t user; /* the sender's association, as the outbound pool knows it */
     bool has_data;
+    /* Of the data set as this sink gets it, by config.attributes; NULL: none is known. Needed until `start` returns. */
+    const struct route_attributes *attributes;
 };
 
 struct sink;

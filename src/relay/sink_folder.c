@@ -26,6 +26,7 @@
 #include "dicom/part10.h"
 #include "dimse/status.h"
 #include "relay/folder.h"
+#include "route/attributes.h"
 
 enum {
     STATUS_INVALID_INSTANCE = 0x0117, /* PS3.7 C.5.10 */
@@ -173,16 +174,28 @@ static void name_temporary(struct folder_sink *f)
              (unsigned long long)f->context->counter++);
 }
 
+/* What the pattern asks of the data set, in its order. */
+static void take_attributes(const struct config_node *node, const struct sink_message *m,
+                            struct view attributes[PATTERN_ATTRIBUTES_MAX])
+{
+    memset(attributes, 0, PATTERN_ATTRIBUTES_MAX * sizeof(*attributes));
+    for (size_t i = 0; m->attributes && i < node->folder_attribute_count; i++)
+        attributes[i] = route_attributes_text(m->attributes, node->folder_attributes[i]);
+}
+
 static bool make_path(struct folder_sink *f)
 {
     const struct sink_message *m = f->sink.message;
     char path[PATTERN_PATH_MAX + 1], date[9];
+    struct view attributes[PATTERN_ATTRIBUTES_MAX];
     clock_date(date);
+    take_attributes(f->sink.node, m, attributes);
     struct pattern_values values = {.sop_instance = m->sop_instance,
                                     .sop_class = m->sop_class,
                                     .calling = {(const uint8_t *)m->calling, strlen(m->calling)},
                                     .called = {(const uint8_t *)m->called, strlen(m->called)},
-                                    .date = date};
+                                    .date = date,
+                                    .attributes = attributes};
     hilum_assert(pattern_expand(f->sink.node->folder, &values, path, sizeof(path)) == OK);
     size_t len = strlen(path);
     f->path = strdup(path);

@@ -200,3 +200,11 @@ enum result route_attributes_take(struct route_attributes *a, const bool *wanted
     }
     return OK;
 }
+
+struct view route_attributes_text(const struct route_attributes *a, size_t index)
+{
+    if (index >= a->count || !a->of[index].is_known || a->of[index].count == 0)
+        return (struct view){NULL, 0};
+    const struct route_value *v = &a->values[a->of[index].first];
+    return (struct view){a->text.data + v->text_at, v->text_len};
+}

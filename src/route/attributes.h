@@ -56,6 +56,9 @@ size_t route_attributes_paths(const struct config *config, const bool *wanted,
 MUST_USE enum result route_attributes_take(struct route_attributes *a, const bool *wanted,
                                            const struct dicom_peek *peek, struct dicom_charsets *charsets);
 
+/* The text of the first value that is not empty; empty where there is none, or none is known. Valid until the next take or reset. */
+struct view route_attributes_text(const struct route_attributes *a, size_t index);
+
 /* Known attribute: true if any value of the condition matches it; negation is not looked at. */
 bool route_attributes_match(const struct route_attributes *a, const struct config_condition *condition);
 

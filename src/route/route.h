@@ -68,6 +68,10 @@ void route_decision_free(struct route_decision *decision);
 bool route_wants(const struct config *config, const struct route_facts *facts, bool *attributes_out,
                  bool *function_out);
 
+/* What folders among the destinations ask for: sets the flags of the attributes that their patterns hold, and leaves all others as they
+ * are; `wanted` has config.attribute_count flags. True if there is any. What of it is known already is not looked at. */
+bool route_folder_wants(const struct config *config, const struct route_decision *decision, bool *wanted);
+
 /* True if some route names this service and may hold for the association. */
 bool route_serves(const struct config *config, const struct route_facts *facts);
 

@@ -1,8 +1,9 @@
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config/pattern.h"
 #include "script/check.h"
+#include "script/check_attribute.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -59,8 +60,29 @@ static void take_calling(const struct item *item, void *node)
     }
 }
 
-static void take_folder(const struct item *item, void *member)
+/* What the pattern of a folder asks of the data set. */
+static void take_attributes(const struct item *item, struct config_node *n)
 {
+    static const struct attribute_words words = {"field {", "} in folder", "{0008,0060}"};
+    const char *p = item->value->text;
+    struct view name;
+    while (pattern_next_attribute(&p, &name)) {
+        char *text = strndup((const char *)name.at, name.len);
+        size_t index;
+        if (text == NULL) {
+            item->check->failed = true;
+            return;
+        }
+        if (check_attribute_name(item, text, &words, &index)) {
+            n->folder_attributes[n->folder_attribute_count++] = index;
+        }
+        free(text);
+    }
+}
+
+static void take_folder(const struct item *item, void *node)
+{
+    struct config_node *n = node;
     char why[320];
     const char *text = field_text(item, "a path, as \"/data/{SOPInstanceUID}.dcm\"");
     if (text == NULL) {
@@ -70,7 +92,8 @@ static void take_folder(const struct item *item, void *member)
         check_error(item->check, item->at, "folder = \"%s\": %s", text, why);
         return;
     }
-    field_set_text(item->check, member, text);
+    field_set_text(item->check, &n->folder, text);
+    take_attributes(item, n);
 }
 
 static const struct key node_keys[] = {
@@ -82,7 +105,7 @@ static const struct key node_keys[] = {
     KEY("max_pdu", take_max_pdu, config_node, max_pdu),
     KEY("tcp_congestion", take_congestion, config_node, tcp_congestion),
     KEY("lag", take_duration, config_node, lag_ms),
-    KEY("folder", take_folder, config_node, folder),
+    {"folder", take_folder, 0},
     {"tls", take_later, 0},
     {"allow", take_later, 0},
     {"health", take_later, 0},

@@ -27,7 +27,7 @@ MISTAKES = [
     ('node "b" { host = "h", port = 104, ae_title = "SEVENTEENLETTERS_" }', ["ae_title"]),
     ('node "b" { port = 104, ae_title = "X" }', ["host"]),
     ('node "b" { host = "127.0.0.1", port = 11112, ae_title = "X" }', ["listen"]),
-    ('node "b" { folder = "/x/{PatientID}/{SOPInstanceUID}" }', ["PatientID"]),
+    ('node "b" { folder = "/x/{PatientsID}/{SOPInstanceUID}" }', ["PatientsID", "PatientID"]),
     ('node "b" { folder = "/x/{SOPInstanceUID" }', ["{"]),
     ('route "r" { }', ["to"]),
     ('route "r" { to = { } }', ["to"]),

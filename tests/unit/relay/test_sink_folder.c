@@ -20,6 +20,7 @@
 #include "dicom/uid.h"
 #include "io/engine.h"
 #include "relay/sink_folder.h"
+#include "route/attributes.h"
 
 #define CT_CLASS "1.2.840.10008.5.1.4.1.1.2"
 
@@ -419,6 +420,37 @@ static void a_number_stands_before_what_the_pattern_writes_last(void **state)
         store(f, "1.2.3", (const uint8_t *)"two", 3);
         assert_true(file_holds(f, cases[i].second, (const uint8_t *)"two", 3));
     }
+}
+
+static void a_path_is_made_of_attributes(void **state)
+{
+    struct fixture *f = *state;
+    struct tested t;
+    struct route_attribute of[3] = {
+        {.is_known = true, .first = 0, .count = 1}, /* in another order than the pattern's */
+        {.is_known = false},
+        {.is_known = true, .first = 1, .count = 2}};
+    struct route_value values[3] = {
+        {.text_at = 0, .text_len = 2}, {.text_at = 2, .text_len = 4}, {.text_at = 0}};
+    const struct route_attributes attributes = {.of = of,
+                                                .count = 3,
+                                                .values = values,
+                                                .value_count = 3,
+                                                .text = {.data = (uint8_t *)(uintptr_t) "CT../P", .len = 6}};
+    fixture_pattern(f, "{PatientID}/{Modality}/{StudyDate}/{SOPInstanceUID}.dcm");
+    f->node.folder_attributes[0] = 2;
+    f->node.folder_attributes[1] = 0;
+    f->node.folder_attributes[2] = 1;
+    f->node.folder_attribute_count = 3;
+    message_open(&t, f, "1.2.3");
+    t.message.attributes = &attributes;
+    send_whole(&t, (const uint8_t *)"abcd", 4, 4);
+    LOOP_UNTIL(&f->loop, t.is_gone);
+    assert_int_equal(t.status, 0);
+    assert_true(file_holds(f, "___P/CT/_/1.2.3.dcm", (const uint8_t *)"abcd", 4));
+
+    store(f, "1.2.4", (const uint8_t *)"efgh", 4); /* nothing is known of it */
+    assert_true(file_holds(f, "_/_/_/1.2.4.dcm", (const uint8_t *)"efgh", 4));
 }
 
 static void the_same_uid_twice_at_once_loses_neither(void **state)
@@ -825,6 +857,7 @@ int main(void)
         FOLDER_TEST(another_transfer_syntax_is_another_content),
         FOLDER_TEST(what_is_no_file_of_part_10_is_left_alone),
         FOLDER_TEST(a_number_stands_before_what_the_pattern_writes_last),
+        FOLDER_TEST(a_path_is_made_of_attributes),
         FOLDER_TEST(the_same_uid_twice_at_once_loses_neither),
         FOLDER_TEST(a_file_system_without_rename_noreplace_is_served_by_links),
         FOLDER_TEST(directories_are_made_and_made_again),

@@ -266,6 +266,37 @@ static void whole_numbers_are_compared_to_the_last_digit(void **state)
     }
 }
 
+static void its_text_is_that_of_the_first_value(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *vr, *value, *text;
+    } cases[] =
+        {
+            {"CS", " CT ", "CT"},       {"LO", "one\\two ", "one"},
+            {"LO", "\\two ", "two"}, /* an empty value is none */
+            {"UI", "1.2.3\0", "1.2.3"}, {"US", "\0\2", "512"},
+            {"LO", "  ", ""},           {"OB", "xxxx", ""},
+        };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct site s;
+        struct octets data_set = {0};
+        struct route_attributes a = {0};
+        size_t len = cases[i].vr[0] == 'U' ? (cases[i].vr[1] == 'I' ? 6 : 2) : strlen(cases[i].value);
+        build(&s, DICOM_TAG(0x0009, 0x1010));
+        assert_int_equal(route_attributes_reset(&a, &s.config), OK);
+        assert_int_equal(route_attributes_text(&a, 0).len, 0); /* not known */
+        put_element(&data_set, DICOM_TAG(0x0009, 0x1010), cases[i].vr, cases[i].value, len);
+        take(&a, &s.config, &data_set);
+        struct view text = route_attributes_text(&a, 0);
+        assert_int_equal(text.len, strlen(cases[i].text));
+        assert_memory_equal(text.at != NULL ? text.at : (const uint8_t *)"", cases[i].text, text.len);
+        assert_int_equal(route_attributes_text(&a, 1).len, 0); /* there is none */
+        route_attributes_free(&a);
+        octets_free(&data_set);
+    }
+}
+
 static void what_is_absent_or_empty_matches_the_empty_text_alone(void **state)
 {
     (void)state;
@@ -575,6 +606,7 @@ int main(void)
         cmocka_unit_test(numbers_match_by_value),
         cmocka_unit_test(numbers_of_big_endian_are_read_as_such),
         cmocka_unit_test(whole_numbers_are_compared_to_the_last_digit),
+        cmocka_unit_test(its_text_is_that_of_the_first_value),
         cmocka_unit_test(what_is_absent_or_empty_matches_the_empty_text_alone),
         cmocka_unit_test(what_cannot_be_compared_matches_nothing),
         cmocka_unit_test(only_what_candidates_ask_for_is_wanted),

@@ -340,6 +340,28 @@ static void a_decision_is_used_again_without_what_was_in_it(void **state)
 }
 
 /* More nodes than the first allocation has room for. */
+static void folders_of_a_decision_want_what_their_patterns_hold(void **state)
+{
+    (void)state;
+    const struct config_node plain = {.name = (char *)"plain"};
+    const struct config_node one = {
+        .is_folder = true, .folder_attributes = {3, 1}, .folder_attribute_count = 2};
+    const struct config_node other = {
+        .is_folder = true, .folder_attributes = {3, 3}, .folder_attribute_count = 2};
+    struct config config = {.attribute_count = 5};
+    struct route_destination destinations[3] = {{.node = &plain}, {.node = &other}, {.node = &one}};
+    struct route_decision d = {.destinations = destinations, .count = 1};
+    bool wanted[5] = {true}; /* by somebody else */
+    assert_false(route_folder_wants(&config, &d, wanted));
+    assert_memory_equal(wanted, ((bool[5]){true, false, false, false, false}), 5);
+    d.count = 2;
+    assert_true(route_folder_wants(&config, &d, wanted));
+    assert_memory_equal(wanted, ((bool[5]){true, false, false, true, false}), 5);
+    d.count = 3;
+    assert_true(route_folder_wants(&config, &d, wanted));
+    assert_memory_equal(wanted, ((bool[5]){true, true, false, true, false}), 5);
+}
+
 static void many_destinations_fit(void **state)
 {
     (void)state;
@@ -368,6 +390,7 @@ int main(void)
         cmocka_unit_test(a_node_of_several_routes_is_passed_to_as_the_most_careful_says),
         cmocka_unit_test(an_unknown_sop_class_before_the_contexts_are_known_may_be_any),
         cmocka_unit_test(a_decision_is_used_again_without_what_was_in_it),
+        cmocka_unit_test(folders_of_a_decision_want_what_their_patterns_hold),
         cmocka_unit_test(many_destinations_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

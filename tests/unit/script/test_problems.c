@@ -348,9 +348,7 @@ static void nodes_are_whole_and_either_remote_or_a_folder(void **state)
         {"node 'x' {\n folder = '/data/{date}' }",
          2,
          {"folder = \"/data/{date}\"", "must hold {SOPInstanceUID}"}},
-        {"node 'x' {\n folder = '/{StudyInstanceUID}/{SOPInstanceUID}' }",
-         2,
-         {"{StudyInstanceUID} is not available in this version"}},
+        {"node 'x' {\n folder = '/{StudyUID}/{SOPInstanceUID}' }", 2, {"unknown field {StudyUID} in folder"}},
         {"node 'x' {\n folder = '/{nonsense}/{SOPInstanceUID}' }", 2, {"unknown field {nonsense}"}},
         {"\ngateway {}\ngateway {}", 3, {"there is a gateway on line 2 already"}},
     };

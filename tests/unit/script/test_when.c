@@ -127,7 +127,7 @@ static void what_no_data_set_can_answer_is_refused(void **state)
         {"{\n ['RequestAttributesSequence[1].'] = 'CT' }", {"lacks the name of an attribute"}},
         {"{\n RequestAttributesSequence = 'CT' }", {"is a sequence", "name an attribute of an item"}},
         {"{\n ['Modality[1].StudyDate'] = 'CT' }", {"leads through an attribute that is no sequence"}},
-        {"{\n ICCProfile = 'CT' }", {"bytes that mean nothing to a condition", "text or numbers"}},
+        {"{\n ICCProfile = 'CT' }", {"bytes that mean nothing here", "text or numbers"}},
         {"{\n PixelData = 'CT' }", {"pixel data or stands behind it"}},
         {"{\n ['FFFC,FFFC'] = 'CT' }", {"pixel data or stands behind it"}},
         {"{\n TransferSyntaxUID = 'CT' }", {"no attribute of a data set", "0008 and above"}},
