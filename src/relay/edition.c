@@ -48,7 +48,7 @@ static void take_tail(struct edition *e, const struct bind *b)
 }
 
 enum result edition_make(struct edition *e, struct bind *b, struct pool *pool,
-                         const struct sink_message *received)
+                         const struct sink_message *received, const struct trace *trace)
 {
     e->is_changed = dicom_document_is_changed(b->document) || b->tail_count > 0 || b->tail_drops_private;
     if (!e->is_changed) {
@@ -57,6 +57,8 @@ enum result edition_make(struct edition *e, struct bind *b, struct pool *pool,
     }
     struct octets header = {0};
     enum result r = dicom_document_write(b->document, &header);
+    if (r == OK && trace)
+        r = trace_write(trace, &header, &b->document->why);
     if (r == OK) {
         e->header = buf_scratch(pool, header.len > 0 ? header.len : 1);
         r = e->header ? OK : ERR_MEMORY;

@@ -10,6 +10,7 @@
 #include "dicom/tail.h"
 #include "relay/sink.h"
 #include "relay/stage.h"
+#include "relay/trace.h"
 #include "route/route.h"
 #include "script/bind.h"
 
@@ -29,9 +30,10 @@ struct edition {
     struct dicom_tail_rules tail;
 };
 
-/* From a morph that has run. `received` is what the message's own command said. OK; ERR_MEMORY; ERR_USAGE: `document` says why. */
+/* From a morph that has run. `received` is what the message's own command said; trace may be NULL. OK; ERR_MEMORY; else the document
+ * of the binding says why. */
 MUST_USE enum result edition_make(struct edition *e, struct bind *b, struct pool *pool,
-                                  const struct sink_message *received);
+                                  const struct sink_message *received, const struct trace *trace);
 void edition_free(struct edition *e);
 
 /* stage_tail.c: the edition's header in place of the one that comes, and behind it the rest with some elements dropped. NULL without memory. */

@@ -92,12 +92,16 @@ static void bind_message(struct bind *b, const struct message *m, struct dicom_d
     b->sop_instance = m->facts.sop_instance;
 }
 
-static enum result parse_header(const struct hold *h, struct dicom_document *d)
+static size_t tree_room(const struct hold *h)
 {
     size_t room = h->header.len * TREE_FACTOR;
+    return room > TREE_BYTES_MIN ? room : TREE_BYTES_MIN;
+}
+
+static enum result parse_header(const struct hold *h, struct dicom_document *d)
+{
     struct view header = {h->header.data, h->header.len};
-    return dicom_document_parse(d, header, h->encoding, h->behind,
-                                room > TREE_BYTES_MIN ? room : TREE_BYTES_MIN);
+    return dicom_document_parse(d, header, h->encoding, h->behind, tree_room(h));
 }
 
 /* The header cannot be cut into a tree. */
@@ -151,6 +155,18 @@ static bool holds(void *user, const struct config_route *route, enum match *out)
     return r == OK;
 }
 
+static struct trace trace_of(const struct message *m)
+{
+    const struct hold *h = m->hold;
+    struct trace t = {.before = {h->header.data, h->header.len},
+                      .encoding = h->encoding,
+                      .behind = h->behind,
+                      .memory_max = tree_room(h),
+                      .system = m->session->config->ae_title};
+    trace_now(t.now);
+    return t;
+}
+
 static bool morph(struct asking *a, struct edition *e)
 {
     struct message *m = a->m;
@@ -176,7 +192,8 @@ static bool morph(struct asking *a, struct edition *e)
     } else {
         e->received_header_len = m->hold->header_len;
         e->is_deflated = m->hold->is_deflated;
-        r = edition_make(e, &b, m->session->relay->pool, &m->facts);
+        struct trace trace = trace_of(m);
+        r = edition_make(e, &b, m->session->relay->pool, &m->facts, e->route->trace ? &trace : NULL);
         if (r == ERR_MEMORY)
             message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
         else if (r != OK)

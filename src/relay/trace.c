@@ -1,0 +1,198 @@
+#include "relay/trace.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+
+#include "base/bytes.h"
+#include "dicom/data_set.h"
+#include "dicom/tag.h"
+
+enum {
+    INSTANCE_COERCION_DATE_TIME = DICOM_TAG(0x0008, 0x0015),
+    MANUFACTURER = DICOM_TAG(0x0008, 0x0070),
+    STATION_NAME = DICOM_TAG(0x0008, 0x1010),
+    CODE_VALUE = DICOM_TAG(0x0008, 0x0100),
+    CODING_SCHEME = DICOM_TAG(0x0008, 0x0102),
+    CODE_MEANING = DICOM_TAG(0x0008, 0x0104),
+    CONTRIBUTING_EQUIPMENT = DICOM_TAG(0x0018, 0xA001),
+    CONTRIBUTION_DATE_TIME = DICOM_TAG(0x0018, 0xA002),
+    PURPOSE = DICOM_TAG(0x0040, 0xA170),
+    MODIFIED_ATTRIBUTES = DICOM_TAG(0x0400, 0x0550),
+    ORIGINAL_ATTRIBUTES = DICOM_TAG(0x0400, 0x0561),
+    MODIFICATION_DATE_TIME = DICOM_TAG(0x0400, 0x0562),
+    MODIFYING_SYSTEM = DICOM_TAG(0x0400, 0x0563),
+    SOURCE_OF_PREVIOUS_VALUES = DICOM_TAG(0x0400, 0x0564),
+    REASON = DICOM_TAG(0x0400, 0x0565)
+};
+
+void trace_now(char now[27])
+{
+    struct timeval at;
+    struct tm utc;
+    gettimeofday(&at, NULL);
+    gmtime_r(&at.tv_sec, &utc);
+    size_t len = strftime(now, 27, "%Y%m%d%H%M%S", &utc);
+    snprintf(now + len, 27 - len, ".%06ld+0000", (long)at.tv_usec % 1000000);
+}
+
+static enum result put_text(struct dicom_data_set *ds, uint32_t tag, enum dicom_vr vr, const char *text)
+{
+    return dicom_data_set_put(ds, tag, vr, view_of(text));
+}
+
+static enum result copy_element(struct dicom_data_set *to, struct dicom_element *e);
+
+static enum result copy_items(struct dicom_data_set *to, struct dicom_element *from)
+{
+    struct dicom_element *made;
+    size_t count;
+    enum result r = dicom_element_items(from, &count);
+    if (r == OK)
+        r = dicom_data_set_put_sequence(to, from->tag, &made);
+    for (size_t i = 0; r == OK && i < count; i++) {
+        struct dicom_data_set *item, *copy;
+        r = dicom_element_item(from, i, &item);
+        if (r == OK)
+            r = dicom_element_insert_item(made, i, &copy);
+        for (struct dicom_element *e = r == OK ? dicom_data_set_first(item) : NULL; e && r == OK;
+             e = dicom_element_next(e))
+            r = copy_element(copy, e);
+    }
+    return r;
+}
+
+/* At most DICOM_DEPTH_MAX deep. Fragments stay where they were: an icon in a changed sequence loses its pixels in the copy. */
+static enum result copy_element(struct dicom_data_set *to, struct dicom_element *e)
+{
+    enum dicom_vr vr = dicom_element_vr(e);
+    if (dicom_is_group_length(e->tag) || dicom_element_is_encapsulated(e))
+        return OK;
+    return vr == DICOM_VR_SQ ? copy_items(to, e) : dicom_data_set_put(to, e->tag, vr, e->value);
+}
+
+static bool is_told(uint32_t tag)
+{
+    return !dicom_is_group_length(tag) && tag != ORIGINAL_ATTRIBUTES && tag != CONTRIBUTING_EQUIPMENT &&
+           tag != INSTANCE_COERCION_DATE_TIME;
+}
+
+static bool has_changed(struct dicom_element *before, struct dicom_data_set *after)
+{
+    const struct dicom_element *e = dicom_data_set_find(after, before->tag);
+    struct view was = dicom_element_raw(before), is;
+    if (!is_told(before->tag))
+        return false;
+    if (!e)
+        return true;
+    is = dicom_element_raw(e);
+    return is.len != was.len || memcmp(is.at, was.at, is.len) != 0;
+}
+
+static bool has_something_new(struct dicom_data_set *before, struct dicom_data_set *after)
+{
+    for (struct dicom_element *e = dicom_data_set_first(after); e; e = dicom_element_next(e))
+        if (is_told(e->tag) && !dicom_data_set_find(before, e->tag))
+            return true;
+    return false;
+}
+
+/* A further item at the end; the sequence is made if there is none. */
+static enum result add_item(struct dicom_data_set *ds, uint32_t tag, struct dicom_data_set **out)
+{
+    struct dicom_element *e = dicom_data_set_find(ds, tag);
+    size_t count = 0;
+    enum result r = e ? dicom_element_items(e, &count) : dicom_data_set_put_sequence(ds, tag, &e);
+    return r == OK ? dicom_element_insert_item(e, count, out) : r;
+}
+
+static enum result add_equipment(const struct trace *t, struct dicom_data_set *root)
+{
+    struct dicom_data_set *item, *code;
+    enum result r = add_item(root, CONTRIBUTING_EQUIPMENT, &item);
+    r = r == OK ? put_text(item, MANUFACTURER, DICOM_VR_LO, "Hilum") : r;
+    r = r == OK ? put_text(item, STATION_NAME, DICOM_VR_SH, t->system) : r;
+    r = r == OK ? put_text(item, CONTRIBUTION_DATE_TIME, DICOM_VR_DT, t->now) : r;
+    r = r == OK ? add_item(item, PURPOSE, &code) : r;
+    r = r == OK ? put_text(code, CODE_VALUE, DICOM_VR_SH, "109103") : r;
+    r = r == OK ? put_text(code, CODING_SCHEME, DICOM_VR_SH, "DCM") : r;
+    return r == OK ? put_text(code, CODE_MEANING, DICOM_VR_LO, "Modifying Equipment") : r;
+}
+
+/* Old text is in the old character set: where that has changed the item says so itself. */
+static enum result add_values(struct dicom_data_set *item, struct dicom_data_set *before,
+                              struct dicom_data_set *after)
+{
+    struct dicom_data_set *values;
+    enum result r = add_item(item, MODIFIED_ATTRIBUTES, &values);
+    for (struct dicom_element *e = dicom_data_set_first(before); e && r == OK; e = dicom_element_next(e))
+        if (has_changed(e, after))
+            r = copy_element(values, e);
+    return r;
+}
+
+static enum result add_original(const struct trace *t, struct dicom_data_set *root,
+                                struct dicom_data_set *before, struct dicom_data_set *after)
+{
+    struct dicom_data_set *item;
+    enum result r = add_item(root, ORIGINAL_ATTRIBUTES, &item);
+    r = r == OK ? put_text(item, SOURCE_OF_PREVIOUS_VALUES, DICOM_VR_LO, "") : r;
+    r = r == OK ? put_text(item, MODIFICATION_DATE_TIME, DICOM_VR_DT, t->now) : r;
+    r = r == OK ? put_text(item, MODIFYING_SYSTEM, DICOM_VR_LO, t->system) : r;
+    r = r == OK ? put_text(item, REASON, DICOM_VR_CS, "COERCE") : r;
+    return r == OK ? add_values(item, before, after) : r;
+}
+
+static bool is_changed(struct dicom_data_set *before, struct dicom_data_set *after)
+{
+    for (struct dicom_element *e = dicom_data_set_first(before); e; e = dicom_element_next(e))
+        if (has_changed(e, after))
+            return true;
+    return has_something_new(before, after);
+}
+
+static enum result parse(const struct trace *t, struct dicom_document *d, struct view bytes)
+{
+    return dicom_document_parse(d, bytes, t->encoding, t->behind, t->memory_max);
+}
+
+/* `after` is what the tree that is written stands on; it is read twice, as the one changes while the other is compared. */
+static enum result write_trace(const struct trace *t, struct dicom_document d[3], struct view after,
+                               struct octets *out, const char **why_out)
+{
+    struct view bytes[3] = {t->before, after, after};
+    enum result r = OK;
+    int i;
+    for (i = 0; i < 3 && r == OK; i++)
+        r = parse(t, &d[i], bytes[i]);
+    i--;
+    if (r == OK) {
+        struct dicom_data_set *before = dicom_document_root(&d[0]), *is = dicom_document_root(&d[1]);
+        struct dicom_data_set *root = dicom_document_root(&d[2]);
+        if (is_changed(before, is)) {
+            r = add_original(t, root, before, is);
+            r = r == OK ? add_equipment(t, root) : r;
+            r = r == OK ? put_text(root, INSTANCE_COERCION_DATE_TIME, DICOM_VR_DT, t->now) : r;
+        }
+        r = r == OK ? dicom_document_write(&d[2], out) : r;
+    }
+    *why_out = r == OK ? NULL : d[i].why;
+    return r;
+}
+
+enum result trace_write(const struct trace *t, struct octets *header, const char **why_out)
+{
+    struct dicom_document d[3] = {0};
+    struct octets out = {0};
+    enum result r = write_trace(t, d, (struct view){header->data, header->len}, &out, why_out);
+    for (int i = 0; i < 3; i++)
+        dicom_document_free(&d[i]);
+    if (r == OK) {
+        octets_free(header);
+        *header = out;
+    } else {
+        octets_free(&out);
+    }
+    return r;
+}

@@ -1,0 +1,34 @@
+/*
+ * `trace = true`: what a morph did, written into the data set (PS3.3 C.12.1.1.9, C.12.1.1.5).
+ *
+ *   Original Attributes Sequence     a further item: when, by whom, why (COERCE), and the values before of what changed or went
+ *   Contributing Equipment Sequence  a further item: this gateway, purpose (109103, DCM, "Modifying Equipment")
+ *   Instance Coercion DateTime
+ *
+ * Values before are those of the data set's own level; of a sequence in which something changed, the whole sequence. They are as
+ * identifying as they were: a route that de-identifies has no use for a trace.
+ */
+#ifndef HILUM_RELAY_TRACE_H
+#define HILUM_RELAY_TRACE_H
+
+#include "base/octets.h"
+#include "base/result.h"
+#include "dicom/encoding.h"
+
+struct trace {
+    struct view before; /* the header as it came */
+    struct dicom_encoding encoding;
+    uint32_t behind;    /* as of dicom_document_parse */
+    size_t memory_max;  /* of each tree */
+    const char *system; /* our AE title */
+    char now[27];       /* a DT */
+};
+
+/* The present time as a DT in UTC, with its offset. */
+void trace_now(char now[27]);
+
+/* *header is the header after the morph; it gets the trace, if there is anything to tell. On failure it stays as it was; *why_out is
+ * fixed text. */
+MUST_USE enum result trace_write(const struct trace *t, struct octets *header, const char **why_out);
+
+#endif
