@@ -9,6 +9,7 @@
 #include "base/version.h"
 #include "command/command.h"
 #include "script/load.h"
+#include "script/rules.h"
 #include "worker/gateway.h"
 
 enum { DRAIN_POLL_MS = 20 };
@@ -40,13 +41,27 @@ static void tell_problems(const struct problems *problems, bool is_reload)
     }
 }
 
+/* What every worker will do: functions that cannot be made again stop the start, not a message. */
+static enum result try_rules(bool is_reload, struct config **config)
+{
+    struct problems problems = {0};
+    struct rules *rules = NULL;
+    enum result r = script_rules_open(*config, &rules, &problems);
+    tell_problems(&problems, is_reload);
+    problems_free(&problems);
+    script_rules_close(&rules);
+    if (r != OK)
+        config_unref(config);
+    return r;
+}
+
 static enum result load(const char *path, bool is_reload, struct config **out)
 {
     struct problems problems = {0};
     enum result r = script_load(path, out, &problems);
     tell_problems(&problems, is_reload);
     problems_free(&problems);
-    return r;
+    return r == OK ? try_rules(is_reload, out) : r;
 }
 
 static void reload(struct gateway *g, const char *path)
