@@ -159,24 +159,6 @@ local function empty(item, tag, vr)
   item[tag] = vr == "SQ" and {} or ""
 end
 
--- By the VR that the element has, whatever the dictionary says: a value must fit it. A VR that nobody knows
--- has none.
-local function dummy(item, tag, vr)
-  local old = item[tag]
-  if is_empty(old) then
-    return empty(item, tag, vr)
-  end
-  local special = DUMMIES_OF[tag]
-  local new = DUMMIES[vr]
-  if special and special[1] == vr then
-    new = special[2]
-  end
-  if type(new) == "function" then
-    new = new(item, old)
-  end
-  item[tag] = new
-end
-
 -- Those of the standard are no identities: SOP classes, transfer syntaxes, well-known frames of reference.
 local function is_well_known(value)
   return #value <= 64 and value:find("^1%.2%.840%.10008%.[%d.]*%d$")
@@ -203,6 +185,26 @@ local function map_uid(item, tag)
   else
     item[tag] = nil -- a number, or a sequence
   end
+end
+
+-- By the VR that the element has, whatever the dictionary says: a value must fit it. A VR that nobody knows
+-- has none.
+local function dummy(item, tag, vr)
+  local old = item[tag]
+  if is_empty(old) then
+    return empty(item, tag, vr)
+  elseif vr == "UI" then
+    return map_uid(item, tag)
+  end
+  local special = DUMMIES_OF[tag]
+  local new = DUMMIES[vr]
+  if special and special[1] == vr then
+    new = special[2]
+  end
+  if type(new) == "function" then
+    new = new(item, old)
+  end
+  item[tag] = new
 end
 
 -- nil where there is no day in it that could be moved.

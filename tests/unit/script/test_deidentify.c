@@ -597,6 +597,7 @@ static void values_of_unexpected_vrs_do_not_survive(void **state)
         {0x00100020, "IS", "12", "0"},
         {0x0040A730, "LO", "no sequence ", "ANONYMOUS"},
         {0x00080018, "UI", "1.2.840.10008.01", "new"},
+        {0x006A0003, "UI", "1.2.3.45", "new"}, /* AnnotationGroupUID, the only UID that is a D */
     };
     struct morphing m = open_morph(*state, "deidentify {}");
     for (size_t i = 0; i < COUNT(cases); i++) {
