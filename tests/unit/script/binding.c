@@ -1,0 +1,152 @@
+#include "binding.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../dicom/tree.h"
+
+enum { MEMORY_MAX = 1 << 24 };
+
+static struct bound open_rule(const char *folder, const char *key, const char *body)
+{
+    static char text[20000];
+    int len = snprintf(text, sizeof(text),
+                       "local kept = {}; route 'x' { to = 'pacs1', %s = function (ds, assoc) %s end }\n"
+                       "listen { port = 11112, name = 'main' }\n"
+                       "node 'pacs1' { host = '10.1.0.5', ae_title = 'PACS1' }\n",
+                       key, body);
+    assert_in_range(len, 1, sizeof(text) - 1);
+    struct bound b = {.encoding = tree_explicit, .memory_max = MEMORY_MAX};
+    b.loaded = load_text(folder, text);
+    assert_fine(&b.loaded);
+    struct problems problems;
+    assert_int_equal(script_rules_open(b.loaded.config, &b.rules, &problems), OK);
+    problems_free(&problems);
+    b.charsets = dicom_charsets_new();
+    assert_non_null(b.charsets);
+    return b;
+}
+
+struct bound bound_morph(const char *folder, const char *body)
+{
+    return open_rule(folder, "morph", body);
+}
+
+struct bound bound_when(const char *folder, const char *body)
+{
+    return open_rule(folder, "when", body);
+}
+
+void bound_close(struct bound *b)
+{
+    script_rules_close(&b->rules);
+    dicom_charsets_free(&b->charsets);
+    octets_free(&b->in);
+    octets_free(&b->out);
+    free_loaded(&b->loaded);
+}
+
+static void keep_outcome(struct bound *b, const struct bind *bind)
+{
+    b->is_changed = dicom_document_is_changed(bind->document);
+    b->tail_count = bind->tail_count;
+    memcpy(b->tail, bind->tail, sizeof(b->tail));
+    b->tail_drops_private = bind->tail_drops_private;
+}
+
+static enum result call_rule(struct bound *b, struct bind *bind)
+{
+    struct rules_assoc assoc = {.calling = view_of("CT1")};
+    const struct config_route *route = &b->loaded.config->routes[0];
+    struct rules_call call = {.route = route, .assoc = &assoc, .push = bind_push, .arg = bind};
+    bool holds = false;
+    bind->is_read_only = route->has_when_function;
+    if (route->has_morph)
+        return rules_morph(b->rules, &call);
+    enum result r = rules_when(b->rules, &call, &holds);
+    return r == OK && !holds ? ERR_CLOSED : r;
+}
+
+enum result bound_run(struct bound *b)
+{
+    struct dicom_document d;
+    struct dicom_text text;
+    struct bind bind;
+    struct view bytes = {b->in.data, b->in.len};
+    octets_clear(&b->out);
+    assert_int_equal(dicom_document_parse(&d, bytes, b->encoding, b->behind, b->memory_max), OK);
+    dicom_text_init(&text, b->charsets);
+    bind_init(&bind, &d, &text);
+    bind.behind = b->behind;
+    bind.transfer_syntax = view_of("1.2.840.10008.1.2.1");
+    bind.sop_class = view_of("1.2.840.10008.5.1.4.1.1.2");
+    bind.sop_instance = view_of("1.2.3");
+    enum result r = call_rule(b, &bind);
+    if (r == OK)
+        assert_int_equal(dicom_document_write(&d, &b->out), OK);
+    keep_outcome(b, &bind);
+    bind_free(&bind);
+    dicom_text_free(&text);
+    dicom_document_free(&d);
+    return r;
+}
+
+void bound_run_ok(struct bound *b)
+{
+    enum result r = bound_run(b);
+    if (r != OK)
+        fail_msg("%s: %s", result_name(r), r == ERR_CLOSED ? "it does not hold" : rules_error(b->rules));
+}
+
+void bound_run_fails(struct bound *b, const char *part)
+{
+    assert_int_equal(bound_run(b), ERR_USAGE);
+    if (!strstr(rules_error(b->rules), part))
+        fail_msg("'%s' is not in: %s", part, rules_error(b->rules));
+}
+
+static void show(const char *word, const struct octets *o)
+{
+    print_error("%s", word);
+    for (size_t i = 0; i < o->len; i++)
+        print_error(o->data[i] > 0x20 && o->data[i] < 0x7f ? " %c" : " %02x", o->data[i]);
+    print_error("\n");
+}
+
+void bound_wrote(const struct bound *b, struct octets *expected)
+{
+    bool is_same = b->out.len == expected->len &&
+                   (b->out.len == 0 || memcmp(b->out.data, expected->data, b->out.len) == 0);
+    if (!is_same) {
+        show("written: ", &b->out);
+        show("expected:", expected);
+        fail();
+    }
+    octets_free(expected);
+}
+
+void bound_everywhere(const char *folder, const char *body, bound_fill *fill, bound_fill *expect)
+{
+    static const struct dicom_encoding *const encodings[] = {&tree_explicit, &tree_implicit,
+                                                             &tree_big_endian};
+    for (size_t i = 0; i < 3; i++) {
+        struct bound b = bound_morph(folder, body);
+        struct octets expected = {0};
+        b.encoding = *encodings[i];
+        if (fill)
+            fill(&b.in, b.encoding);
+        bound_run_ok(&b);
+        if (expect)
+            expect(&expected, b.encoding);
+        else if (b.in.len > 0)
+            octets_append(&expected, b.in.data, b.in.len);
+        bound_wrote(&b, &expected);
+        bound_close(&b);
+    }
+}
