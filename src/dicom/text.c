@@ -103,7 +103,7 @@ enum result dicom_text_put(struct dicom_text *t, struct dicom_data_set *ds, uint
     struct dicom_element *e = dicom_data_set_find(ds, tag);
     int32_t bad;
     if (e && has_text(t, e, vr, utf8))
-        return OK;
+        return dicom_data_set_put(ds, tag, vr, e->value); /* no change, but to duplicates behind it */
     octets_clear(&t->encoded);
     enum result r = dicom_charset_encode(t->charsets, charset_of(t, ds), vr, utf8, &t->encoded, &bad);
     if (r == ERR_USAGE && bad != DICOM_CHARSET_NOT_UTF8 && dicom_vr_info(vr)->is_extended) {

@@ -4,6 +4,7 @@
  *   ds.Keyword, ds["gggg,eeee"], ds[0xGGGGEEEE]      read; in a morph, written; nil removes
  *   ds:private(creator, group, low [, value [, vr]])  read; in a morph, written
  *   ds:remove_private()                              this data set and all items in it
+ *   ds:remove_private("behind")                      only those behind pixel data, which no walk shows
  *   ds:elements()                                    of this level
  *   ds:walk(actions)                                 of all levels: those that the table `actions` has something for
  *   ds.transfer_syntax, ds.sop_class, ds.sop_instance  facts

@@ -98,12 +98,15 @@ static void remove_private_below(lua_State *lua, const struct bind *b, struct di
     }
 }
 
-/* ds:remove_private() */
+/* ds:remove_private(["behind"]) */
 static int remove_private(lua_State *lua)
 {
+    static const char *const parts[] = {"all", "behind", NULL};
     struct bind_handle *h = bind_handle(lua, 1, BIND_DATA_SET);
     bind_check_writable(lua, h->bind);
-    remove_private_below(lua, h->bind, h->level);
+    if (luaL_checkoption(lua, 2, "all", parts) == 0) {
+        remove_private_below(lua, h->bind, h->level);
+    }
     h->bind->tail_drops_private = h->bind->tail_drops_private || dicom_data_set_depth(h->level) == 0;
     return 0;
 }

@@ -109,10 +109,12 @@ static void append_text(lua_State *lua, struct bind *b, uint32_t tag, enum dicom
 /* A string with backslashes is several values, as in the file. */
 static void append_texts(lua_State *lua, struct bind *b, uint32_t tag, enum dicom_vr vr, int index)
 {
-    size_t len;
-    const char *text;
-    if (!dicom_vr_info(vr)->has_values || lua_type(lua, index) != LUA_TSTRING ||
-        memchr(text = lua_tolstring(lua, index, &len), '\\', len) == NULL) {
+    size_t len = 0;
+    const char *text = NULL;
+    if (dicom_vr_info(vr)->has_values && lua_type(lua, index) == LUA_TSTRING) {
+        text = lua_tolstring(lua, index, &len);
+    }
+    if (text == NULL || memchr(text, '\\', len) == NULL) {
         append_text(lua, b, tag, vr, index);
         return;
     }
