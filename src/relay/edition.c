@@ -1,5 +1,6 @@
 #include "relay/edition.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "dicom/tag.h"
@@ -74,7 +75,36 @@ enum result edition_make(struct edition *e, struct bind *b, struct pool *pool,
     return r;
 }
 
+static enum result peek_header(struct edition *e, const struct hold *h, struct dicom_peek *peek,
+                               const struct config *config, struct dicom_charsets *charsets)
+{
+    const struct dicom_path **paths = calloc(config->attribute_count + 1, sizeof(*paths));
+    if (!paths)
+        return ERR_MEMORY;
+    size_t count = route_attributes_paths(config, h->wanted, paths);
+    enum result r = dicom_peek_begin(peek, paths, count, e->encoding, false);
+    free(paths);
+    if (r == OK)
+        r = dicom_peek_feed(peek, e->header->data, e->header->used);
+    if (r == NEED_MORE)
+        r = dicom_peek_end(peek);
+    return r == OK ? route_attributes_take(&e->attributes, h->wanted, peek, charsets) : r;
+}
+
+enum result edition_take_attributes(struct edition *e, const struct hold *h, const struct config *config,
+                                    struct dicom_charsets *charsets)
+{
+    struct dicom_peek *peek = dicom_peek_new();
+    enum result r = peek ? route_attributes_reset(&e->attributes, config) : ERR_MEMORY;
+    if (r == OK)
+        r = peek_header(e, h, peek, config, charsets);
+    dicom_peek_free(&peek);
+    e->facts.attributes = &e->attributes;
+    return r;
+}
+
 void edition_free(struct edition *e)
 {
+    route_attributes_free(&e->attributes);
     buf_unref(&e->header);
 }

@@ -8,9 +8,11 @@
 #define HILUM_RELAY_EDITION_H
 
 #include "dicom/tail.h"
+#include "relay/hold.h"
 #include "relay/sink.h"
 #include "relay/stage.h"
 #include "relay/trace.h"
+#include "route/attributes.h"
 #include "route/route.h"
 #include "script/bind.h"
 
@@ -24,6 +26,7 @@ struct edition {
     struct sink_message facts;
     struct dimse_command command;
     char sop_class[65], sop_instance[65];
+    struct route_attributes attributes; /* as its folders ask for them */
     /* Behind the header. */
     struct dicom_encoding encoding;
     uint32_t drop[BIND_TAIL_MAX + 1];
@@ -34,6 +37,9 @@ struct edition {
  * of the binding says why. */
 MUST_USE enum result edition_make(struct edition *e, struct bind *b, struct pool *pool,
                                   const struct sink_message *received, const struct trace *trace);
+/* Looks for the attributes that h->wanted says in the edition's own header. OK; ERR_MEMORY; ERR_PROTO: the morph's header cannot be read. */
+MUST_USE enum result edition_take_attributes(struct edition *e, const struct hold *h,
+                                             const struct config *config, struct dicom_charsets *charsets);
 void edition_free(struct edition *e);
 
 /* stage_tail.c: the edition's header in place of the one that comes, and behind it the rest with some elements dropped. NULL without memory. */

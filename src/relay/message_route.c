@@ -214,6 +214,27 @@ static bool has_morph(const struct route_decision *d)
     return false;
 }
 
+/* Of its own header: a folder is named by what is written into it. */
+static bool take_attributes(struct message *m, struct edition *e)
+{
+    enum result r = OK;
+    if (e->is_changed && m->hold->peek)
+        r = edition_take_attributes(e, m->hold, m->session->config, m->session->relay->charsets);
+    else
+        e->facts.attributes = &m->hold->attributes;
+    if (r != OK)
+        message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, "the morphed data set cannot be looked into");
+    return r == OK;
+}
+
+static bool names_folders(const struct route_decision *d)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (d->destinations[i].node->folder_attribute_count > 0)
+            return true;
+    return false;
+}
+
 /* Each morph runs once, before anything goes out: a rule that fails leaves nothing half done. */
 static bool make_editions(struct asking *a, const struct route_decision *d)
 {
@@ -229,7 +250,7 @@ static bool make_editions(struct asking *a, const struct route_decision *d)
             continue;
         struct edition *e = &m->editions[m->edition_count++];
         e->route = route;
-        if (!morph(a, e))
+        if (!morph(a, e) || !take_attributes(m, e))
             return false;
     }
     return true;
@@ -254,11 +275,15 @@ static void set_out(struct message *m, const struct route_decision *d)
         message_route_fail(m, DIMSE_STATUS_NOT_AUTHORISED, "no route takes this instance");
         return;
     }
+    m->facts.attributes = m->hold ? &m->hold->attributes : NULL;
     if (!message_make_sinks(m, d) || m->is_preset) {
         hold_free(&m->hold);
         return;
     }
     message_start_sinks(m);
+    m->facts.attributes = NULL; /* they go with what was held; folders have taken theirs */
+    for (unsigned i = 0; i < m->edition_count; i++)
+        m->editions[i].facts.attributes = NULL;
     if (m->hold)
         release_held(m);
 }
@@ -314,20 +339,36 @@ static void pursue(struct message *m)
 
 /* --- from outside ------------------------------------------------------------------------------------------ */
 
-static enum result begin_hold(struct message *m, const struct route_facts *facts, struct route_decision *d)
+/* For conditions, and for the folders of all that may become a destination. */
+static bool wants_attributes(const struct config *config, struct hold *h)
+{
+    for (size_t i = 0; i < config->attribute_count; i++)
+        if (h->wanted[i])
+            return true;
+    return false;
+}
+
+static enum result begin_hold(struct message *m, const struct route_facts *facts,
+                              const struct route_decision *d, enum result decided)
 {
     const struct config *config = m->session->config;
+    struct hold *h = hold_new(config, view_of(m->transfer_syntax));
     bool function;
-    m->hold = hold_new(config, view_of(m->transfer_syntax));
-    if (!m->hold)
-        return ERR_MEMORY;
-    bool any = route_wants(config, facts, m->hold->wanted, &function);
     enum result r = OK;
-    for (size_t i = 0; i < config->attribute_count && r == OK && !m->hold->peek; i++)
-        if (m->hold->wanted[i])
-            r = hold_want_attributes(m->hold, config);
-    if (r == OK && ((!any && has_morph(d)) || (function && !m->hold->peek)))
-        hold_want_header(m->hold);
+    if (!h)
+        return ERR_MEMORY;
+    route_wants(config, facts, h->wanted, &function);
+    route_folder_wants(config, d, h->wanted);
+    bool any = wants_attributes(config, h);
+    if (any)
+        r = hold_want_attributes(h, config);
+    if (r == OK && decided == OK && has_morph(d))
+        hold_want_header(h);
+    if (r == OK && decided == NEED_MORE && !any)
+        hold_want_header(h);
+    if (r == OK && decided == OK && !has_morph(d) && !any) /* nothing of it is needed */
+        hold_free(&h);
+    m->hold = h;
     return r;
 }
 
@@ -339,13 +380,15 @@ void message_route(struct message *m, enum config_service service)
     facts.sop_class = m->facts.sop_class;
     facts.sop_instance = m->facts.sop_instance;
     facts.has_instance = true;
-    enum result r = route_decide(m->session->config, &facts, &d);
-    if (r == NEED_MORE || (r == OK && has_morph(&d)))
-        r = begin_hold(m, &facts, &d);
-    else if (r == OK)
-        set_out(m, &d);
+    enum result decided = route_decide(m->session->config, &facts, &d);
+    enum result r = decided == NEED_MORE ? OK : decided;
+    bool is_plain = decided == OK && !has_morph(&d) && !names_folders(&d);
+    if (r == OK && !is_plain && m->facts.has_data)
+        r = begin_hold(m, &facts, &d, decided);
     if (r != OK)
         message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
+    else if (!m->hold)
+        set_out(m, &d);
     route_decision_free(&d);
 }
 
