@@ -19,9 +19,9 @@ struct command {
 static const struct command commands[] = {
     {"run", command_run, "CONFIG", "start the gateway"},
     {"check", command_check, "CONFIG", "parse and validate a configuration"},
+    {"explain", command_explain, "CONFIG FILE...", "a dry run: where files would go, what would change"},
     {"echo", command_echo, "HOST:PORT", "ask a node whether it answers (C-ECHO)"},
     {"send", command_send, "HOST:PORT PATH...", "send files and folders (C-STORE)"},
-    {"explain", NULL, NULL, NULL},
     {"queue", NULL, NULL, NULL},
     {"node", NULL, NULL, NULL},
     {"conformance", NULL, NULL, NULL},
@@ -34,7 +34,7 @@ static void print_help(FILE *to)
     fputs("hilum " HILUM_VERSION ", a DICOM routing gateway\n\n", to);
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (commands[i].run)
-            fprintf(to, "  hilum %-6s %-19s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
+            fprintf(to, "  hilum %-7s %-19s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
     }
     fputs("\n  hilum COMMAND --help   the options of a command\n"
           "  hilum --version        the version\n"

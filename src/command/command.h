@@ -12,6 +12,8 @@ enum command_exit { COMMAND_DONE = 0, COMMAND_FAILED = 1, COMMAND_WRONG_USAGE = 
 int command_run(int argc, char **argv);
 /* check CONFIG: each problem of the configuration as FILE:LINE on stdout. */
 int command_check(int argc, char **argv);
+/* explain CONFIG FILE...: what would become of files, without sending any. */
+int command_explain(int argc, char **argv);
 /* echo HOST:PORT: C-ECHO. */
 int command_echo(int argc, char **argv);
 /* send HOST:PORT PATH...: C-STORE of files and folders. */

@@ -1,0 +1,429 @@
+/*
+ * One file on the way that a message takes through relay/message_route.c: conditions on what is known, then on attributes, functions,
+ * morphs; each step reads on only as far as it asks for.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command/explain_asking.h"
+#include "dimse/status.h"
+#include "script/bind.h"
+
+enum {
+    TREE_BYTES_MIN = 1 << 20, /* as in the gateway: */
+    TREE_FACTOR = 16,         /* what a rule may take is part of what is tried */
+    PIECE_BYTES = 64 << 10
+};
+
+/* --- what cannot go on ------------------------------------------------------------------------------------- */
+
+const char *asking_print(struct asking *a, const char *format, ...)
+{
+    va_list arguments;
+    char *text = NULL;
+    va_start(arguments, format);
+    int len = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    const char *copy = len < 0 ? NULL : arena_copy(&a->e->arena, text, (size_t)len);
+    if (len >= 0)
+        free(text);
+    if (!copy)
+        a->result = ERR_MEMORY;
+    return copy ? copy : "out of memory";
+}
+
+void asking_refuse(struct asking *a, uint16_t status, const char *comment)
+{
+    if (a->e->status != 0)
+        return;
+    a->e->status = status;
+    a->e->comment = comment;
+}
+
+static void fail(struct asking *a, uint16_t status, const char *comment)
+{
+    asking_refuse(a, status, comment);
+    a->e->has_failed = true;
+}
+
+static void fail_reading(struct asking *a, enum result r, const char *why, uint32_t tag)
+{
+    if (r == ERR_PROTO)
+        fail(a, DIMSE_STATUS_CANNOT_UNDERSTAND,
+             tag == 0 ? asking_print(a, "the data set cannot be read: %s", why)
+                      : asking_print(a, "the data set cannot be read at (%04X,%04X): %s", tag >> 16,
+                                     tag & 0xFFFF, why));
+    else if (r == ERR_LIMIT)
+        fail(a, DIMSE_STATUS_OUT_OF_RESOURCES, why);
+    else
+        a->result = r;
+}
+
+static bool may_go_on(const struct asking *a)
+{
+    return a->result == OK && a->e->status == 0;
+}
+
+static struct explain_route *route_of(struct asking *a, const struct config_route *route)
+{
+    return &a->e->routes[route - a->x->config->routes];
+}
+
+static void fail_rule(struct asking *a, const struct config_route *route, const char *word, const char *why)
+{
+    struct explain_route *r = route_of(a, route);
+    r->match = EXPLAIN_FAILED;
+    r->why = asking_print(a, "%s", why);
+    fail(a, DIMSE_STATUS_RULE_FAILED, asking_print(a, "%s of route %s failed", word, route->name));
+}
+
+/* --- reading ----------------------------------------------------------------------------------------------- */
+
+static enum result read_piece(struct asking *a)
+{
+    struct buf *b = buf_scratch(&a->x->pool, PIECE_BYTES);
+    if (!b)
+        return ERR_MEMORY;
+    ssize_t n;
+    do
+        n = pread(a->fd, b->data, PIECE_BYTES, (off_t)a->offset);
+    while (n < 0 && errno == EINTR);
+    enum result r = OK;
+    if (n < 0) {
+        a->x->why = strerrordesc_np(errno);
+        r = ERR_IO;
+    } else if (n == 0) {
+        hold_end(a->hold);
+    } else {
+        a->offset += (uint64_t)n;
+        b->used = (uint32_t)n;
+        r = hold_data(a->hold, b, b->data, b->used);
+    }
+    buf_unref(&b);
+    return r;
+}
+
+/* Until what is asked for is known, or cannot be. */
+static void gather(struct asking *a)
+{
+    enum result r;
+    while ((r = hold_state(a->hold)) == NEED_MORE) {
+        a->result = read_piece(a);
+        if (a->result != OK)
+            return;
+        if (hold_state(a->hold) == NEED_MORE && a->hold->bytes.bytes > a->x->config->header_max) {
+            fail(a, DIMSE_STATUS_OUT_OF_RESOURCES, "what routes ask for lies beyond header_max");
+            return;
+        }
+    }
+    if (r == OK && !a->facts.attributes) {
+        a->result = hold_take_attributes(a->hold, a->x->charsets);
+        a->facts.attributes = &a->hold->attributes;
+    } else if (r != OK) {
+        fail_reading(a, r, a->hold->why, a->hold->tag);
+    }
+}
+
+static bool has_morph(const struct route_decision *d)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (d->destinations[i].route->has_morph)
+            return true;
+    return false;
+}
+
+static bool names_folders(const struct route_decision *d)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (d->destinations[i].node->folder_attribute_count > 0)
+            return true;
+    return false;
+}
+
+/* For conditions, and for the folders of all that may become a destination. */
+static enum result begin_hold(struct asking *a, enum result decided)
+{
+    const struct config *config = a->x->config;
+    bool function, any = false;
+    struct hold *h = a->hold = hold_new(config, view_of(a->message.transfer_syntax));
+    if (!h)
+        return ERR_MEMORY;
+    route_wants(config, &a->facts, h->wanted, &function);
+    route_folder_wants(config, &a->decision, h->wanted);
+    for (size_t i = 0; i < config->attribute_count; i++)
+        any = any || h->wanted[i];
+    enum result r = any ? hold_want_attributes(h, config) : OK;
+    if (r == OK && (decided == OK ? has_morph(&a->decision) : !any))
+        hold_want_header(h);
+    return r;
+}
+
+/* --- rules ------------------------------------------------------------------------------------------------- */
+
+static struct rules_assoc assoc_of(const struct asking *a)
+{
+    const struct explain_sender *s = &a->x->sender;
+    return (struct rules_assoc){.calling = view_of(s->calling),
+                                .called = view_of(s->called),
+                                .remote = view_of(s->remote),
+                                .listener = view_of(s->listen->name),
+                                .sop_class = a->facts.sop_class,
+                                .sop_instance = a->facts.sop_instance,
+                                .transfer_syntax = view_of(a->message.transfer_syntax)};
+}
+
+static size_t tree_room(const struct hold *h)
+{
+    size_t room = h->header.len * TREE_FACTOR;
+    return room > TREE_BYTES_MIN ? room : TREE_BYTES_MIN;
+}
+
+/* False: it cannot be cut into a tree, as the explanation then says. */
+static bool parse_header(struct asking *a, struct dicom_document *d)
+{
+    const struct hold *h = a->hold;
+    enum result r = dicom_document_parse(d, (struct view){h->header.data, h->header.len}, h->encoding,
+                                         h->behind, tree_room(h));
+    if (r != OK) {
+        fail_reading(a, r, d->why, d->tag);
+        dicom_document_free(d);
+    }
+    return r == OK;
+}
+
+static void bind_to(struct bind *b, struct asking *a, struct dicom_document *d)
+{
+    bind_init(b, d, &a->text);
+    b->behind = a->hold->behind;
+    b->transfer_syntax = view_of(a->message.transfer_syntax);
+    b->sop_class = a->facts.sop_class;
+    b->sop_instance = a->facts.sop_instance;
+}
+
+/* A function as `when`, asked once: later its answer is known. */
+static bool holds(void *user, const struct config_route *route, enum match *out)
+{
+    struct asking *a = user;
+    struct explain_route *known = route_of(a, route);
+    *out = known->match == EXPLAIN_YES ? MATCH_YES : known->match == EXPLAIN_NO ? MATCH_NO : MATCH_MAYBE;
+    if (*out != MATCH_MAYBE || !a->hold || !a->hold->wants_header)
+        return true;
+    if (!a->is_open && !(a->is_open = parse_header(a, &a->document)))
+        return false;
+    struct bind b;
+    bool is_true = false;
+    struct rules_assoc assoc = assoc_of(a);
+    bind_to(&b, a, &a->document);
+    b.is_read_only = true;
+    struct rules_call call = {.route = route, .assoc = &assoc, .push = bind_push, .arg = &b};
+    enum result r = rules_when(a->x->rules, &call, &is_true);
+    bind_free(&b);
+    if (r != OK)
+        fail_rule(a, route, "when", rules_error(a->x->rules));
+    else
+        known->match = is_true ? EXPLAIN_YES : EXPLAIN_NO;
+    *out = is_true ? MATCH_YES : MATCH_NO;
+    return r == OK;
+}
+
+static void compare(struct asking *a, const struct edition *e)
+{
+    const char *why = NULL;
+    enum result r = explain_changes(a->x, &a->e->arena, a->hold, e, route_of(a, e->route), &why);
+    if (r == ERR_MEMORY && !why)
+        a->result = r;
+    else if (r != OK)
+        fail(a, DIMSE_STATUS_CANNOT_UNDERSTAND,
+             asking_print(a, "what its morph changes cannot be told: %s", why));
+}
+
+static struct trace trace_of(const struct asking *a)
+{
+    const struct hold *h = a->hold;
+    struct trace t = {.before = {h->header.data, h->header.len},
+                      .encoding = h->encoding,
+                      .behind = h->behind,
+                      .memory_max = tree_room(h),
+                      .system = a->x->config->ae_title};
+    trace_now(t.now);
+    return t;
+}
+
+/* Of its own header: a folder is named by what is written into it. */
+static void take_attributes(struct asking *a, struct edition *e)
+{
+    enum result r = OK;
+    e->facts.attributes = &a->hold->attributes;
+    if (e->is_changed && a->hold->peek)
+        r = edition_take_attributes(e, a->hold, a->x->config, a->x->charsets);
+    if (r == ERR_MEMORY)
+        a->result = r;
+    else if (r != OK)
+        fail(a, DIMSE_STATUS_OUT_OF_RESOURCES, "the morphed data set cannot be looked into");
+}
+
+static void morph(struct asking *a, struct edition *e)
+{
+    struct dicom_document d = {0};
+    if (!parse_header(a, &d))
+        return;
+    struct bind b;
+    struct rules_assoc assoc = assoc_of(a);
+    bind_to(&b, a, &d);
+    struct rules_call call = {.route = e->route, .assoc = &assoc, .push = bind_push, .arg = &b};
+    enum result r = rules_morph(a->x->rules, &call);
+    if (r != OK) {
+        fail_rule(a, e->route, "morph", rules_error(a->x->rules));
+    } else {
+        e->received_header_len = a->hold->header_len;
+        e->is_deflated = a->hold->is_deflated;
+        struct trace trace = trace_of(a);
+        r = edition_make(e, &b, &a->x->pool, &a->message, e->route->trace ? &trace : NULL);
+        if (r == ERR_MEMORY)
+            a->result = r;
+        else if (r != OK)
+            fail_rule(a, e->route, "morph", d.why ? d.why : "the data set cannot be written");
+    }
+    bind_free(&b);
+    dicom_document_free(&d);
+}
+
+const struct edition *asking_edition(const struct asking *a, const struct config_route *route)
+{
+    for (size_t i = 0; a->editions && i < a->decision.count; i++)
+        if (a->editions[i].route == route)
+            return &a->editions[i];
+    return NULL;
+}
+
+static void make_editions(struct asking *a)
+{
+    a->editions = calloc(a->decision.count, sizeof(*a->editions));
+    if (!a->editions)
+        a->result = ERR_MEMORY;
+    for (size_t i = 0; i < a->decision.count && may_go_on(a); i++) {
+        const struct config_route *route = a->decision.destinations[i].route;
+        if (!route->has_morph || asking_edition(a, route))
+            continue;
+        a->editions[i].route = route;
+        morph(a, &a->editions[i]);
+        if (may_go_on(a))
+            take_attributes(a, &a->editions[i]);
+        if (may_go_on(a))
+            compare(a, &a->editions[i]);
+    }
+}
+
+/* --- the decision ------------------------------------------------------------------------------------------ */
+
+/* Asks for more if that is needed. False: what is known is enough. */
+static bool ask_for_more(struct asking *a, enum result decided)
+{
+    bool needs_header = decided == NEED_MORE || has_morph(&a->decision);
+    if (!a->hold) {
+        if (!needs_header && !names_folders(&a->decision))
+            return false;
+        a->result = begin_hold(a, decided);
+        return true;
+    }
+    if (!needs_header || a->hold->wants_header)
+        return false;
+    hold_want_header(a->hold);
+    return true;
+}
+
+static void decide(struct asking *a)
+{
+    while (may_go_on(a)) {
+        enum result r = route_decide(a->x->config, &a->facts, &a->decision);
+        if (!may_go_on(a)) /* a function has failed */
+            return;
+        if (r != OK && r != NEED_MORE)
+            a->result = r;
+        else if (!ask_for_more(a, r))
+            break;
+        if (may_go_on(a))
+            gather(a);
+    }
+    if (a->hold)
+        a->message.attributes = &a->hold->attributes;
+    if (may_go_on(a) && has_morph(&a->decision))
+        make_editions(a);
+}
+
+/* --- from outside ------------------------------------------------------------------------------------------ */
+
+static enum result prepare(struct asking *a, const struct plan_context *kind)
+{
+    const struct config *config = a->x->config;
+    const struct explain_sender *s = &a->x->sender;
+    struct explanation *e = a->e;
+    e->sop_class = kind->sop_class;
+    e->transfer_syntax = kind->transfer_syntax;
+    e->routes = arena_alloc(&e->arena, (config->route_count + 1) * sizeof(*e->routes));
+    if (!e->routes)
+        return ERR_MEMORY;
+    for (size_t i = 0; i < config->route_count; i++)
+        e->routes[i] = (struct explain_route){.route = &config->routes[i], .match = EXPLAIN_NOT_ASKED};
+    a->facts = (struct route_facts){.service = CONFIG_STORE,
+                                    .calling = view_of(s->calling),
+                                    .called = view_of(s->called),
+                                    .listener = s->listen->name,
+                                    .sop_class = view_of(kind->sop_class),
+                                    .sop_instance = view_of(e->file->instance),
+                                    .has_instance = true,
+                                    .holds = holds,
+                                    .user = a};
+    memcpy(a->facts.remote, s->address, sizeof(a->facts.remote));
+    a->message = (struct sink_message){.command = &a->command,
+                                       .sop_class = a->facts.sop_class,
+                                       .sop_instance = a->facts.sop_instance,
+                                       .abstract_syntax = kind->sop_class,
+                                       .transfer_syntax = kind->transfer_syntax,
+                                       .calling = s->calling,
+                                       .called = s->called,
+                                       .config = config,
+                                       .has_data = true};
+    dicom_text_init(&a->text, a->x->charsets);
+    return OK;
+}
+
+static void finish(struct asking *a)
+{
+    for (size_t i = 0; a->editions && i < a->decision.count; i++)
+        edition_free(&a->editions[i]);
+    free(a->editions);
+    if (a->is_open)
+        dicom_document_free(&a->document);
+    dicom_text_free(&a->text);
+    hold_free(&a->hold);
+    route_decision_free(&a->decision);
+    close(a->fd);
+}
+
+enum result explain_file(struct explainer *x, const struct file *file, const struct plan_context *kind,
+                         struct explanation *out)
+{
+    *out = (struct explanation){.file = file};
+    struct asking a = {.x = x, .e = out, .offset = file->offset};
+    a.fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (a.fd < 0) {
+        x->why = strerrordesc_np(errno);
+        return ERR_IO;
+    }
+    a.result = prepare(&a, kind);
+    decide(&a);
+    if (a.result == OK)
+        asking_tell(&a);
+    finish(&a);
+    return a.result;
+}
+
+void explanation_free(struct explanation *e)
+{
+    arena_free(&e->arena);
+}
