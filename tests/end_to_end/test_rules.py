@@ -4,7 +4,7 @@ import os
 import signal
 import unittest
 
-from dicom import CT, EXPLICIT, instance_of
+from dicom import instance_of
 from harness import SANITIZED, Case, Lua, files_under, node, route, wait_until
 from test_morph import ELEMENTS, PIXELS, read
 
