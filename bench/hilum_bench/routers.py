@@ -19,6 +19,7 @@ class Router:
 
     store_and_forward = False  # it answers before it has sent on
     pinned = True              # to one processor
+    changes_data = False       # so that as many bytes as were sent need not arrive
     is_slower_later = False    # what it has done before weighs on what it does: it is started anew for each sample
     sockets = 2                # that it holds for an idle association
     program = None             # of machine.versions()
@@ -126,11 +127,23 @@ stream {{
         return [machine.find("nginx"), "-e", f"{self.folder}/error.log", "-p", self.folder, "-c", config]
 
 
+# What a route does besides: how it reads in the configuration.
+RULES = {
+    "modality": ('Modality = "OT"', ""),
+    "tag": ("", 'morph = function (ds) ds.PatientID = "SITE7-1" end'),
+    "deidentify": ("", 'morph = require "deidentify" {}'),
+}
+
+
 class Hilum(Router):
-    """One worker. variant: log (a level), zero_copy."""
+    """One worker. variant: log (a level), zero_copy, rule (of RULES)."""
 
     program = "hilum"
     sockets = 1
+
+    @property
+    def changes_data(self):
+        return bool(RULES.get(self.variant.get("rule"), ("", ""))[1])
 
     def absent(self):
         if not os.access(machine.HILUM, os.X_OK):
@@ -145,15 +158,18 @@ class Hilum(Router):
     def command(self, destinations):
         zero_copy = f"\n          zero_copy = {self.variant['zero_copy']}," if "zero_copy" in self.variant else ""
         many = f" max_associations = {self.connections + 500}," if self.connections > 4000 else ""  # 4096 by itself
-        lines = [f"""gateway {{ workers = 1,{many}{zero_copy}
+        lines = [f"""gateway {{ workers = 1, uid_key = "benchmark",{many}{zero_copy}
           log = {{ level = "{self.variant.get('log', 'warn')}" }} }}"""]
         nodes = {}
+        condition, morph = RULES.get(self.variant.get("rule"), ("", ""))
+        if "rule" in self.variant and not os.path.exists(os.path.join(self.folder, "rules")):
+            os.symlink(os.path.join(machine.ROOT, "rules"), os.path.join(self.folder, "rules"))
         for name, sinks in destinations.items():
             lines.append(f'listen {{ address = "127.0.0.1", port = {self.ports[name]}, name = "{name}" }}')
             for port in sinks:
                 nodes.setdefault(port, f"sink-{port}")
             to = ", ".join(f'"{nodes[port]}"' for port in sinks)
-            lines.append(f'route "{name}" {{ when = {{ listener = "{name}" }}, to = {{ {to} }} }}')
+            lines.append(f'route "{name}" {{ when = {{ listener = "{name}", {condition} }}, to = {{ {to} }}, {morph} }}')
         lines += [f'node "{node}" {{ host = "127.0.0.1", port = {port}, ae_title = "SINK" }}'
                   for port, node in nodes.items()]
         return [machine.HILUM, "run", self.write("hilum.lua", "\n".join(lines) + "\n")]
@@ -277,6 +293,9 @@ def all_routers():
         Hilum("hilum-copy", zero_copy="false"),
         Hilum("hilum-splice", zero_copy="true"),
         Hilum("hilum-info", log="info"),
+        Hilum("hilum-modality", zero_copy="false", rule="modality"),
+        Hilum("hilum-tag", zero_copy="false", rule="tag"),
+        Hilum("hilum-deidentify", zero_copy="false", rule="deidentify"),
         Orthanc("orthanc"),
         Orthanc("orthanc-disk", disk=True),
         Dcmtk("dcmtk"),

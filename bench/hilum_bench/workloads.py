@@ -34,6 +34,7 @@ BULK = ("direct", "haproxy", "haproxy-256k", "haproxy-splice", "haproxy-splice-1
         "hilum", "hilum-copy", "hilum-splice")
 PROXIES = ("direct", "haproxy", "haproxy-splice", "nginx", "hilum", "hilum-copy", "hilum-splice")
 SMALL = ("direct", "haproxy", "nginx", "hilum")
+RULES = ("hilum-copy", "hilum-modality", "hilum-tag", "hilum-deidentify")
 OURS = ("hilum", "hilum-copy", "hilum-splice")
 STUDY_FACTOR = 10  # more instances for it: it waits for a second after the last one
 SLOW = ("orthanc", "orthanc-disk", "dcmtk", "dcmtk-study")
@@ -149,6 +150,9 @@ FULL = (
     Row("copies", "fan-out", "to 1, 2 and 4 destinations", count=32, copies=(1, 2, 4), routers=OURS),
     Row("copies-512k", "fan-out", "instances of 512 KiB to 1, 2 and 4 destinations", size=512 * KIB, count=1600,
         slow_count=50, copies=(1, 2, 4), routers=("hilum", "orthanc"), slow_cost=4),
+    # Rules: a route on an attribute, one attribute set, all of it de-identified.
+    Row("rules", "rules", "instances of 512 KiB routed on the association, on Modality, with a tag set, de-identified",
+        size=512 * KIB, count=3000, routers=RULES, only=("cubic",)),
     # What one takes from another.
     Row("stalled", "a stalled destination", "3 associations to healthy sinks, alone and beside one whose sink stalls",
         size=512 * KIB, kind="stalled", seconds=1, routers=("direct", "haproxy", "hilum", "hilum-copy", "hilum-splice"),
@@ -177,6 +181,7 @@ SHORT = {
     "each-32": {"routers": ("haproxy", "hilum"), "count": 4800},
     "refragmented": {"routers": ("haproxy", "hilum-copy", "hilum-splice"), "count": 32},
     "copies": {"routers": ("hilum-copy", "hilum-splice"), "copies": (1, 4), "count": 16},
+    "rules": {"routers": RULES[:3], "count": 2000},
     "stalled": {"routers": ("haproxy", "hilum"), "only": ("cubic",), "seconds": 0.7, "cost": 2.2},
     "idle": {"routers": ("haproxy", "hilum"), "rounds": 1},
     "latency": {"routers": ("direct", "haproxy", "hilum"), "count": 3000},
