@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "command/command.h"
 #include "command/explain.h"
 #include "command/json.h"
@@ -112,20 +113,20 @@ static bool parse_options(int argc, char **argv, struct options *o)
 static bool take_address(struct explain_sender *s, const char *from)
 {
     struct config_network n;
-    if (strchr(from, '/') || config_network_parse(from, &n) != OK || strlen(from) >= sizeof(s->remote))
+    if (strchr(from, '/') || config_network_parse(from, &n) != OK ||
+        !text_copy(s->remote, sizeof(s->remote), from, strlen(from)))
         return complain(from, "the sender's address is an IPv4 or IPv6 address, as in 10.0.0.5");
     memcpy(s->address, n.address, sizeof(s->address));
-    strcpy(s->remote, from);
     return true;
 }
 
 static bool take_listener(struct explain_sender *s, const struct config *c, const char *name)
 {
-    for (size_t i = 0; i < c->listen_count && !s->listen; i++)
-        if (!name || strcmp(c->listens[i].name, name) == 0)
+    for (size_t i = 0; i < c->listen_count; i++)
+        if (!name || strcmp(c->listens[i].name, name) == 0) {
             s->listen = &c->listens[i];
-    if (s->listen)
-        return true;
+            return true;
+        }
     complain(name ? name : "listen", "the configuration has no such listener; it has these:");
     for (size_t i = 0; i < c->listen_count; i++)
         fprintf(stderr, "  %s\n", c->listens[i].name);

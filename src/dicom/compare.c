@@ -172,12 +172,11 @@ static void match_ends(const struct side *before, const struct side *after, size
     *back_out = back;
 }
 
-static enum result compare_items(struct dicom_comparison *c, struct dicom_element *before,
+static enum result compare_items(struct dicom_comparison *c, uint32_t tag, struct dicom_element *before,
                                  struct dicom_element *after, unsigned depth)
 {
     struct side x, y = {0};
     size_t front = 0, back = 0;
-    uint32_t tag = before ? before->tag : after->tag;
     enum result r = open_side(before, &x);
     if (r == OK)
         r = open_side(after, &y);
@@ -191,20 +190,21 @@ static enum result compare_items(struct dicom_comparison *c, struct dicom_elemen
 }
 
 /* Of one tag; one of them may be NULL. */
-static enum result compare_element(struct dicom_comparison *c, struct dicom_element *before,
+static enum result compare_element(struct dicom_comparison *c, uint32_t tag, struct dicom_element *before,
                                    struct dicom_element *after, unsigned depth)
 {
-    bool are_both = before && after;
-    if (are_both && is_same_element(before, after))
-        return OK;
-    if (!before)
-        tell(c, DICOM_ELEMENT_ADDED, depth, after->tag, NULL, after);
-    else if (!after)
-        tell(c, DICOM_ELEMENT_REMOVED, depth, before->tag, before, NULL);
-    else if (!is_sequence(before) || !is_sequence(after))
-        tell(c, DICOM_ELEMENT_CHANGED, depth, before->tag, before, after);
+    if (before && after) {
+        if (is_same_element(before, after))
+            return OK;
+        if (!is_sequence(before) || !is_sequence(after))
+            tell(c, DICOM_ELEMENT_CHANGED, depth, tag, before, after);
+    } else if (before) {
+        tell(c, DICOM_ELEMENT_REMOVED, depth, tag, before, NULL);
+    } else {
+        tell(c, DICOM_ELEMENT_ADDED, depth, tag, NULL, after);
+    }
     if (is_sequence(before) || is_sequence(after))
-        return compare_items(c, before, after, depth);
+        return compare_items(c, tag, before, after, depth);
     return OK;
 }
 
@@ -215,15 +215,13 @@ static enum result merge(struct dicom_comparison *c, const struct sorted *x, con
     for (size_t i = 0, j = 0; r == OK && (i < x->count || j < y->count);) {
         struct dicom_element *a = i < x->count ? x->places[i].element : NULL;
         struct dicom_element *b = j < y->count ? y->places[j].element : NULL;
-        if (a && b && a->tag != b->tag) {
-            if (a->tag < b->tag)
-                b = NULL;
-            else
-                a = NULL;
-        }
+        hilum_assert(a || b);
+        uint32_t tag = !b || (a && a->tag < b->tag) ? a->tag : b->tag;
+        a = a && a->tag == tag ? a : NULL;
+        b = b && b->tag == tag ? b : NULL;
         i += a != NULL;
         j += b != NULL;
-        r = compare_element(c, a, b, depth);
+        r = compare_element(c, tag, a, b, depth);
     }
     return r;
 }
