@@ -184,6 +184,13 @@ class Changes(Explained):
         self.assertIn('SpecificCharacterSet: "ISO_IR 100" -> "ISO_IR 192"', out)
         self.assertIn('PatientName: "Müller^Jürg", the same text encoded anew', out)
 
+    def test_what_a_trace_adds_is_told_as_well(self):
+        config = self.config(route("r", "disk", morph=SITE, trace=True))
+        changes = self.changes(config, self.file())
+        self.assertEqual(changes[("changed", "PatientID")], ("4711", "SITE7-4711"))
+        before = "OriginalAttributesSequence[1].ModifiedAttributesSequence[1].PatientID"
+        self.assertEqual(changes[("added", before)], (None, "4711"))
+
     def test_what_goes_from_behind_pixel_data_is_told(self):
         config = self.config(route("r", "disk", morph=function("ds.DataSetTrailingPadding = nil")))
         path = self.file(ELEMENTS + [(0x7FE00010, "OW", bytes(1000))])
