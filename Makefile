@@ -42,6 +42,7 @@ TESTS    := $(sort $(wildcard tests/unit/*/test_*.c tests/wire/test_*.c))
 # What test programs share: every other C file beside them.
 SHARED   := $(sort $(filter-out $(TESTS),$(wildcard tests/unit/*.c tests/unit/*/*.c tests/wire/*.c)))
 RULES    := $(sort $(wildcard rules/*.lua))
+EXAMPLES := $(sort $(wildcard rules/examples/*.lua))
 # Names of fuzzers: tests/fuzz/fuzz_NAME.c.
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
@@ -171,7 +172,7 @@ check:
 	tools/check_floors.py
 	tools/check_headers.sh $(INCLUDE)
 	@clang-format --dry-run -Werror $(C_FILES)
-	luacheck -q $(RULES)
+	luacheck -q $(RULES) $(EXAMPLES)
 	cppcheck -q -j$(shell nproc) --std=c11 --enable=warning,performance,portability --inline-suppr \
 	    --library=tools/cppcheck.cfg --error-exitcode=1 -D_GNU_SOURCE -Isrc src
 	$(MAKE) $(PARALLEL) -k tidy
@@ -193,6 +194,7 @@ deps:
 install: $(BUILD)/hilum
 	install -D -m 755 $(BUILD)/hilum $(DESTDIR)$(PREFIX)/bin/hilum
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/hilum/rules $(RULES)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/hilum/rules/examples $(EXAMPLES)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/hilum README.md LICENSE
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/hilum/docs $(wildcard docs/*.md)
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/assert.h"
 #include "base/log.h"
 #include "dimse/status.h"
 #include "relay/edition.h"
@@ -295,6 +296,7 @@ static bool decide(struct asking *a, struct route_decision *d)
     enum result r = route_decide(m->session->config, &a->facts, d);
     if (!m->hold && m->is_preset) /* a function has failed, or cannot be asked */
         return true;
+    hilum_assert(m->hold);
     bool wants_header = r == NEED_MORE || (r == OK && has_morph(d));
     if (wants_header && !m->hold->wants_header) {
         hold_want_header(m->hold);

@@ -51,7 +51,7 @@ static int write_item(lua_State *lua)
     bind_check_writable(lua, h->bind);
     lua_Integer i = check_index(lua, h->element->tag);
     size_t count = count_items(lua, h);
-    struct dicom_data_set *item;
+    struct dicom_data_set *item = NULL;
     bool is_removal = lua_isnil(lua, 3);
     if (i < 1 || (lua_Unsigned)i > count + !is_removal) {
         return luaL_error(lua, "there are %I items; the next one is [%I]", (lua_Integer)count,

@@ -361,12 +361,6 @@ static void take_conditions(const struct item *when, const struct field *fields,
 void check_when(const struct item *when, struct config_route *route)
 {
     const struct value *v = when->value;
-    if (v->kind == VALUE_FUNCTION) {
-        check_error(
-            when->check, when->at,
-            "a function as when is not available in this version; write a table, { calling = \"CT*\" }");
-        return;
-    }
     if (v->kind != VALUE_TABLE) {
         field_wrong_type(when, "a table, { key = value, ... }");
         return;
