@@ -202,6 +202,19 @@ static void nil_removes_and_an_empty_value_stays(void **state)
                      fill_patient, expect_patient);
 }
 
+static void fill_twice(struct octets *o, struct dicom_encoding e)
+{
+    fill_patient(o, e);
+    tree_text(o, e, PATIENT_ID, "LO", "87654321");
+}
+
+/* The first of several is the one that is read; a value that is set is the only one then, also if it is the first's. */
+static void of_duplicates_one_is_left(void **state)
+{
+    bound_everywhere(*state, "assert(ds.PatientID == '12345678')", fill_twice, NULL);
+    bound_everywhere(*state, "ds.PatientID = '12345678'", fill_twice, fill_patient);
+}
+
 /* --- sequences --------------------------------------------------------------------------------------------- */
 
 static void referenced_item(struct octets *o, struct dicom_encoding e, bool is_undefined, const char *uid)
@@ -445,6 +458,7 @@ static void an_error_names_the_attribute_and_the_cause(void **state)
         {"ds:private('X', 0x29, 0x100)", "a private element goes by the low byte"},
         {"ds:private('X', 0x29, 0x10, 'x', 'XX')", "\"XX\" is no VR"},
         {"ds:private('', 0x29, 0x10, 'x')", "(0029,0010): "},
+        {"ds:remove_private('all of it')", "invalid option 'all of it'"},
         {"ds.private = 1", "ds.private is read-only"},
         {"ds.sop_class = '1.2'", "ds.sop_class is read-only"},
         {"ds.elements()", "a data set is expected here; call methods with a colon"},
@@ -529,6 +543,13 @@ static void what_stands_behind_can_be_removed_only(void **state)
     b = bound_morph(*state, "ds:remove_private()");
     b.behind = DICOM_PIXEL_DATA;
     fill_patient(&b.in, b.encoding);
+    bound_run_ok(&b);
+    assert_true(b.tail_drops_private && !b.is_changed);
+    bound_close(&b);
+
+    b = bound_morph(*state, "ds:remove_private('behind')");
+    b.behind = DICOM_PIXEL_DATA;
+    fill_private(&b.in, b.encoding);
     bound_run_ok(&b);
     assert_true(b.tail_drops_private && !b.is_changed);
     bound_close(&b);
@@ -679,6 +700,7 @@ int main(void)
         cmocka_unit_test(every_kind_of_value_is_written),
         cmocka_unit_test(a_choice_of_signs_follows_the_pixels),
         cmocka_unit_test(nil_removes_and_an_empty_value_stays),
+        cmocka_unit_test(of_duplicates_one_is_left),
         cmocka_unit_test(items_are_read_by_number),
         cmocka_unit_test(items_are_replaced_changed_removed_and_appended),
         cmocka_unit_test(sequences_are_built_from_tables),
