@@ -110,6 +110,37 @@ static void elements_are_removed_on_the_way(void **state)
                      fill_deep, expect_removed);
 }
 
+static void expect_without_sequence(struct octets *o, struct dicom_encoding e)
+{
+    tree_text(o, e, PATIENT_NAME, "PN", "c1");
+    tree_text(o, e, PATIENT_ID, "LO", "id");
+    tree_text(o, e, CREATOR, "LO", "ACME");
+    tree_element(o, e, PRIVATE, "UN", "xx", 2);
+}
+
+static void name_item(struct octets *o, struct dicom_encoding e, const char *name)
+{
+    tree_head(o, e, DICOM_ITEM, "", 10);
+    tree_text(o, e, PATIENT_NAME, "PN", name);
+}
+
+static void expect_without_inner(struct octets *o, struct dicom_encoding e)
+{
+    tree_head(o, e, REFERENCED, "SQ", 2 * 18);
+    name_item(o, e, "a1");
+    name_item(o, e, "b1");
+    expect_without_sequence(o, e);
+}
+
+static void what_was_removed_is_not_gone_into(void **state)
+{
+    bound_everywhere(*state,
+                     "local seen = '' for item, tag in ds:walk { [0x00100010] = 1, [0x0040A170] = 1 } do "
+                     "if tag == 0x0040A170 then item[tag] = nil else seen = seen .. item[tag] .. ' ' end end "
+                     "assert(seen == 'a1 b1 c1 ', seen)",
+                     fill_deep, expect_without_inner);
+}
+
 static void replaced_item(struct octets *o, struct dicom_encoding e)
 {
     tree_head(o, e, DICOM_ITEM, "", 12 + head_len(e) + 20);
@@ -141,14 +172,6 @@ static void elements_are_replaced_on_the_way(void **state)
                      "else codes = codes + 1 assert(item[tag] == 'CODE') end end "
                      "assert(names == 3 and codes == 2)",
                      fill_deep, expect_replaced);
-}
-
-static void expect_without_sequence(struct octets *o, struct dicom_encoding e)
-{
-    tree_text(o, e, PATIENT_NAME, "PN", "c1");
-    tree_text(o, e, PATIENT_ID, "LO", "id");
-    tree_text(o, e, CREATOR, "LO", "ACME");
-    tree_element(o, e, PRIVATE, "UN", "xx", 2);
 }
 
 /* From deep inside the sequence that is removed: what is left of it is met or not, what stands behind it is met once. */
@@ -227,6 +250,7 @@ int main(void)
         cmocka_unit_test(actions_go_by_tag_then_group_then_private),
         cmocka_unit_test(a_walk_may_begin_at_an_item),
         cmocka_unit_test(elements_are_removed_on_the_way),
+        cmocka_unit_test(what_was_removed_is_not_gone_into),
         cmocka_unit_test(elements_are_replaced_on_the_way),
         cmocka_unit_test(the_sequence_around_may_go),
         cmocka_unit_test(what_is_added_behind_is_met),
