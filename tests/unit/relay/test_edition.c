@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "../dicom/tree.h"
+#include "dicom/deflate.h"
 #include "dicom/tag.h"
 #include "dicom/uid.h"
 #include "relay/edition.h"
@@ -57,6 +58,7 @@ static void begin(struct scene *s, struct dicom_encoding e, const char *instance
     s->root = dicom_document_root(&s->document);
     bind_init(&s->bind, &s->document, &s->text);
     s->bind.behind = DICOM_PIXEL_DATA;
+    edition_begin(&s->edition, &s->document);
     s->command = (struct dimse_command){.affected_class = view_of(SOP_CLASS),
                                         .affected_instance = {(const uint8_t *)"1.2.34\0", 7}};
     s->received = (struct sink_message){.command = &s->command,
@@ -227,6 +229,7 @@ static void on_failed(struct stage *st, uint16_t status, const char *what)
     (void)status;
     (void)what;
     scene_of(st->sink)->has_failed = true;
+    st->sink->is_done = true; /* as the message does */
 }
 
 static void open_stage(struct scene *s)
@@ -346,6 +349,120 @@ static void nothing_may_be_left(void **state)
     end(&s);
 }
 
+/* --- deflated ---------------------------------------------------------------------------------------------- */
+
+static void put_first(struct scene *s, struct stage *st)
+{
+    assert_non_null(st);
+    st->on_failed = on_failed;
+    st->next = s->stage;
+    s->stage = st;
+}
+
+static void open_deflated(struct scene *s)
+{
+    s->sink.ops = &sink_ops;
+    put_first(s, stage_deflate_new(&s->sink, &s->pool));
+    put_first(s, stage_tail_new(&s->sink, &s->pool, &s->edition));
+    put_first(s, stage_inflate_new(&s->sink, &s->pool));
+}
+
+static struct octets deflated(const struct octets *plain)
+{
+    static uint8_t room[1 << 16];
+    struct view in = {plain->data, plain->len};
+    struct octets out = {0};
+    struct dicom_deflate *z;
+    enum result r;
+    assert_int_equal(dicom_deflate_new(&z), OK);
+    do {
+        size_t len;
+        r = dicom_deflate_next(z, &in, true, room, sizeof(room), &len);
+        octets_append(&out, room, len);
+    } while (r == OK);
+    dicom_deflate_free(&z);
+    return out;
+}
+
+static struct octets inflated(const struct octets *from)
+{
+    static uint8_t room[1 << 16];
+    struct view in = {from->data, from->len};
+    struct octets out = {0};
+    struct dicom_inflate *z;
+    const char *why;
+    enum result r;
+    assert_int_equal(dicom_inflate_new(&z), OK);
+    do {
+        size_t len;
+        r = dicom_inflate_next(z, &in, room, sizeof(room), &len, &why);
+        octets_append(&out, room, len);
+    } while (r == OK);
+    assert_int_equal(dicom_inflate_end(z, &why), OK);
+    dicom_inflate_free(&z);
+    return out;
+}
+
+static void a_deflated_message_is_changed_inside(void **state)
+{
+    (void)state;
+    for (size_t piece = 1; piece < 400; piece += 37) {
+        struct scene s = {.in = {0}};
+        struct octets message = {0}, expected = {0};
+        begin(&s, tree_explicit, "1.2.34");
+        put(&s, PATIENT_ID, DICOM_VR_LO, "other");
+        s.bind.tail_drops_private = true;
+        make(&s);
+        octets_append(&message, s.in.data, s.in.len);
+        add_tail(&message, 7);
+        tree_head(&message, tree_explicit, DICOM_TRAILING_PADDING, "OB",
+                  300000); /* more than one piece of ours */
+        octets_fill(&message, 0, 300000);
+        octets_append(&expected, s.edition.header->data, s.edition.header->used);
+        add_tail(&expected, 2);
+        tree_head(&expected, tree_explicit, DICOM_TRAILING_PADDING, "OB", 300000);
+        octets_fill(&expected, 0, 300000);
+        struct octets sent = deflated(&message);
+        open_deflated(&s);
+        stage_flow(s.stage, &s.sink);
+        feed(&s, &sent, piece);
+        assert_true(s.flows == 1 && s.finishes == 1 && !s.has_failed);
+        struct octets got = inflated(&s.out);
+        assert_int_equal(got.len, expected.len);
+        assert_memory_equal(got.data, expected.data, expected.len);
+        assert_int_equal(s.out.len % 2, 0);
+        octets_free(&sent);
+        octets_free(&got);
+        octets_free(&message);
+        octets_free(&expected);
+        end(&s);
+    }
+}
+
+static void a_deflated_message_that_breaks_fails_its_destination(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 2; how++) { /* cut off, or broken behind the header */
+        struct scene s = {.in = {0}};
+        struct octets message = {0};
+        begin(&s, tree_explicit, "1.2.34");
+        put(&s, PATIENT_ID, DICOM_VR_LO, "other");
+        make(&s);
+        octets_append(&message, s.in.data, s.in.len);
+        add_tail(&message, 7);
+        struct octets sent = deflated(&message);
+        sent.len -= how == 0 ? 5 : 0;
+        if (how == 1)
+            memset(sent.data + sent.len / 2, 0xFF, sent.len / 4);
+        open_deflated(&s);
+        feed(&s, &sent, 50);
+        assert_true(s.has_failed);
+        octets_free(&sent);
+        octets_free(&message);
+        end(&s);
+    }
+}
+
 static void a_sink_that_is_done_gets_no_more(void **state)
 {
     (void)state;
@@ -376,6 +493,8 @@ int main(void)
         cmocka_unit_test(what_stands_behind_passes_but_for_what_is_dropped),
         cmocka_unit_test(rules_for_the_tail_alone_are_a_change),
         cmocka_unit_test(nothing_may_be_left),
+        cmocka_unit_test(a_deflated_message_is_changed_inside),
+        cmocka_unit_test(a_deflated_message_that_breaks_fails_its_destination),
         cmocka_unit_test(a_sink_that_is_done_gets_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
