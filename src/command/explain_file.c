@@ -274,6 +274,7 @@ static void morph(struct asking *a, struct edition *e)
     struct bind b;
     struct rules_assoc assoc = assoc_of(a);
     bind_to(&b, a, &d);
+    edition_begin(e, &d);
     struct rules_call call = {.route = e->route, .assoc = &assoc, .push = bind_push, .arg = &b};
     enum result r = rules_morph(a->x->rules, &call);
     if (r != OK) {

@@ -355,7 +355,7 @@ static void read_deflated(struct dicom_peek *p, const uint8_t *bytes, size_t len
         if (p->result == NEED_MORE && r != OK && r != NEED_MORE) {
             p->result = r;
             p->why = why;
-            p->tag = p->reader.now.tag;
+            p->tag = dicom_reader_tag(&p->reader);
         }
     } while (r == OK && p->result == NEED_MORE);
 }
@@ -373,7 +373,7 @@ enum result dicom_peek_end(struct dicom_peek *p)
 {
     if (p->result != NEED_MORE)
         return p->result;
-    p->tag = p->reader.now.tag;
+    p->tag = dicom_reader_tag(&p->reader);
     p->result = dicom_reader_end(&p->reader, &p->why);
     if (p->result == OK && p->inflate != NULL)
         p->result = dicom_inflate_end(p->inflate, &p->why);

@@ -427,6 +427,11 @@ void dicom_reader_pass(struct dicom_reader *r, uint64_t n)
     r->value_left -= n;
 }
 
+uint32_t dicom_reader_tag(const struct dicom_reader *r)
+{
+    return r->is_skipping ? r->skipped.tag : r->now.tag;
+}
+
 enum result dicom_reader_end(const struct dicom_reader *r, const char **why_out)
 {
     *why_out = NULL;

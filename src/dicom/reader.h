@@ -122,6 +122,9 @@ void dicom_reader_skip(struct dicom_reader *r);
 uint64_t dicom_reader_value_left(const struct dicom_reader *r);
 void dicom_reader_pass(struct dicom_reader *r, uint64_t n);
 
+/* The element that is being read or skipped, or was last. 0: none has come. */
+uint32_t dicom_reader_tag(const struct dicom_reader *r);
+
 /* The data set is over. OK: between two elements of its own level. ERR_PROTO: in the middle; *why_out says of what (fixed text).
  * Open sequences and items of undefined length whose delimiters are missing at the very end are such a middle. */
 MUST_USE enum result dicom_reader_end(const struct dicom_reader *r, const char **why_out);

@@ -6,33 +6,40 @@
 #include "dicom/tag.h"
 #include "dicom/uid.h"
 
-/* The value of a UID of the root, trimmed; what it was before where there is none. */
-static void take_uid(struct dicom_data_set *root, uint32_t tag, struct view before, char uid[65])
+/* Of the root, trimmed; empty: there is none. */
+static struct view uid_of(const struct dicom_document *d, uint32_t tag)
 {
-    const struct dicom_element *e = dicom_data_set_find(root, tag);
-    struct view now = e ? dicom_uid_trim(e->value) : before;
-    if (now.len == 0 || now.len > 64)
-        now = before;
-    size_t len = now.len < 64 ? now.len : 64;
-    if (len > 0)
-        memcpy(uid, now.at, len);
-    uid[len] = '\0';
+    const struct dicom_element *e = dicom_data_set_find(dicom_document_root(d), tag);
+    return e ? dicom_uid_trim(e->value) : (struct view){NULL, 0};
 }
 
-/* The received UIDs stay byte for byte where the morph left them (quirk 4). */
-static void take_facts(struct edition *e, struct bind *b, const struct sink_message *received)
+void edition_begin(struct edition *e, const struct dicom_document *document)
 {
-    struct dicom_data_set *root = dicom_document_root(b->document);
+    e->class_before = uid_of(document, DICOM_SOP_CLASS_UID);
+    e->instance_before = uid_of(document, DICOM_SOP_INSTANCE_UID);
+}
+
+/* The morph gave it another value. Only then: the command may name another one than the data set (quirk 28), and stays (quirk 4). */
+static bool is_renamed(struct view before, struct view now, char uid[65])
+{
+    if (now.len == 0 || now.len > 64 || dicom_uid_equal(before, now))
+        return false;
+    memcpy(uid, now.at, now.len);
+    uid[now.len] = '\0';
+    return true;
+}
+
+static void take_facts(struct edition *e, const struct dicom_document *d, const struct sink_message *received)
+{
     e->command = *received->command;
     e->facts = *received;
     e->facts.command = &e->command;
-    take_uid(root, DICOM_SOP_CLASS_UID, received->sop_class, e->sop_class);
-    take_uid(root, DICOM_SOP_INSTANCE_UID, received->sop_instance, e->sop_instance);
-    if (!dicom_uid_is(received->sop_class, e->sop_class)) {
+    if (is_renamed(e->class_before, uid_of(d, DICOM_SOP_CLASS_UID), e->sop_class)) {
         e->facts.sop_class = view_of(e->sop_class);
+        e->facts.abstract_syntax = e->sop_class;
         e->command.affected_class = e->facts.sop_class;
     }
-    if (!dicom_uid_is(received->sop_instance, e->sop_instance)) {
+    if (is_renamed(e->instance_before, uid_of(d, DICOM_SOP_INSTANCE_UID), e->sop_instance)) {
         e->facts.sop_instance = view_of(e->sop_instance);
         e->command.affected_instance = e->facts.sop_instance;
     }
@@ -68,7 +75,7 @@ enum result edition_make(struct edition *e, struct bind *b, struct pool *pool,
         memcpy(e->header->data, header.data, header.len);
     if (r == OK) {
         e->header->used = (uint32_t)header.len;
-        take_facts(e, b, received);
+        take_facts(e, b->document, received);
         take_tail(e, b);
     }
     octets_free(&header);

@@ -26,13 +26,16 @@ struct edition {
     struct sink_message facts;
     struct dimse_command command;
     char sop_class[65], sop_instance[65];
-    struct route_attributes attributes; /* as its folders ask for them */
+    struct view class_before, instance_before; /* in the data set, until edition_make */
+    struct route_attributes attributes;        /* as its folders ask for them */
     /* Behind the header. */
     struct dicom_encoding encoding;
     uint32_t drop[BIND_TAIL_MAX + 1];
     struct dicom_tail_rules tail;
 };
 
+/* Before the morph: what it may rename. */
+void edition_begin(struct edition *e, const struct dicom_document *document);
 /* From a morph that has run. `received` is what the message's own command said; trace may be NULL. OK; ERR_MEMORY; else the document
  * of the binding says why. */
 MUST_USE enum result edition_make(struct edition *e, struct bind *b, struct pool *pool,

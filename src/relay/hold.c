@@ -1,9 +1,12 @@
 #include "relay/hold.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "dicom/tag.h"
+
+enum { SMALL_BYTES = 1024 };
 
 struct hold *hold_new(const struct config *config, struct view transfer_syntax)
 {
@@ -25,6 +28,7 @@ void hold_free(struct hold **hold)
     if (!h)
         return;
     slices_clear(&h->bytes);
+    buf_unref(&h->small);
     dicom_peek_free(&h->peek);
     dicom_inflate_free(&h->inflate);
     route_attributes_free(&h->attributes);
@@ -138,7 +142,7 @@ static void end_header(struct hold *h)
     const char *why;
     if ((h->is_deflated && dicom_inflate_end(h->inflate, &why) != OK) ||
         dicom_reader_end(&h->reader, &why) != OK) {
-        header_is(h, ERR_PROTO, why, 0);
+        header_is(h, ERR_PROTO, why, dicom_reader_tag(&h->reader));
         return;
     }
     h->header_len = h->is_deflated ? h->header.len : h->bytes.bytes;
@@ -162,9 +166,32 @@ void hold_want_header(struct hold *h)
         end_header(h);
 }
 
+void hold_gather(struct hold *h, struct pool *pool, struct budget *budget)
+{
+    h->pool = pool;
+    h->budget = budget;
+}
+
+/* Behind the small piece before. False: there is no buffer. */
+static bool gather_small(struct hold *h, const uint8_t *at, uint32_t len)
+{
+    if (!h->small || h->small->size - h->small->used < len) {
+        buf_unref(&h->small);
+        h->small = buf_new(h->pool);
+        if (!h->small)
+            return false;
+        buf_charge(h->small, h->budget);
+    }
+    uint8_t *to = h->small->data + h->small->used;
+    memcpy(to, at, len);
+    h->small->used += len;
+    return slices_push(&h->bytes, h->small, to, len);
+}
+
 enum result hold_data(struct hold *h, struct buf *b, uint8_t *at, uint32_t len)
 {
-    if (!slices_push(&h->bytes, b, at, len))
+    bool is_gathered = h->pool && len < SMALL_BYTES && gather_small(h, at, len);
+    if (!is_gathered && !slices_push(&h->bytes, b, at, len))
         return ERR_MEMORY;
     if (h->attributes_known == NEED_MORE)
         peek_is(h, dicom_peek_feed(h->peek, at, len));

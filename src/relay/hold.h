@@ -18,7 +18,11 @@
 
 struct hold {
     struct slices bytes; /* all that has come */
-    bool is_ended;       /* nothing more comes */
+    struct pool *
+        pool; /* hold_gather: small pieces are copied together, since each slice takes memory that nobody counts */
+    struct budget *budget;
+    struct buf *small;
+    bool is_ended; /* nothing more comes */
 
     bool *wanted; /* by attribute of the configuration */
     struct dicom_peek *peek;
@@ -43,6 +47,9 @@ struct hold {
 /* NULL without memory. The configuration outlives it. */
 struct hold *hold_new(const struct config *config, struct view transfer_syntax);
 void hold_free(struct hold **h);
+
+/* Small pieces are gathered in buffers of this pool, charged to this budget, from now on. */
+void hold_gather(struct hold *h, struct pool *pool, struct budget *budget);
 
 /* Looks for the attributes that are set in h->wanted. */
 MUST_USE enum result hold_want_attributes(struct hold *h, const struct config *config);

@@ -25,6 +25,7 @@ void message_preset(struct message *m, uint16_t status, const char *comment)
 static void free_parts(struct message *m)
 {
     hold_free(&m->hold);
+    slices_clear(&m->ballast);
     for (unsigned i = 0; i < m->edition_count; i++)
         edition_free(&m->editions[i]);
     free(m->editions);
@@ -110,7 +111,8 @@ static void set_limit(struct message *m)
         if (s->retains)
             bytes = c->window + c->replay_max;
     }
-    uint32_t buffers = (uint32_t)((bytes + gathered) / BUF_BYTES);
+    uint64_t ballast = 4 * m->ballast.bytes;
+    uint32_t buffers = (uint32_t)((bytes + gathered + ballast + BUF_BYTES - 1) / BUF_BYTES);
     if (!m->session->is_over && m->session->a.stream.limit != buffers)
         stream_set_limit(&m->session->a.stream, buffers);
 }

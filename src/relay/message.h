@@ -40,6 +40,8 @@ struct message {
     struct edition *editions;         /* of the routes that morph it */
     struct edition **sink_editions;   /* by sink; NULL: the message as it came */
     unsigned edition_count;
+    struct slices
+        ballast; /* the header as it came, kept so that what editions have in its place counts against `memory` */
     unsigned sink_count, done_count, gone_count;
     struct io_timer watch; /* over the sinks */
     struct io_task settle;

@@ -143,7 +143,7 @@ static bool holds(void *user, const struct config_route *route, enum match *out)
     if (!open_document(a))
         return false;
     struct bind b;
-    bool is_true;
+    bool is_true = false;
     struct rules_assoc assoc = assoc_of(a);
     bind_message(&b, m, &a->document, &a->text);
     b.is_read_only = true;
@@ -186,6 +186,7 @@ static bool morph(struct asking *a, struct edition *e)
     }
     struct rules_assoc assoc = assoc_of(a);
     bind_message(&b, m, &d, &a->text);
+    edition_begin(e, &d);
     struct rules_call call = {.route = e->route, .assoc = &assoc, .push = bind_push, .arg = &b};
     r = rules_morph(rules, &call);
     if (r != OK) {
@@ -267,6 +268,10 @@ static void release_held(struct message *m)
             const struct slice *s = slices_at(&h->bytes, j);
             stage_data(m->stages[i], m->sinks[i], s->buf, s->at, s->len);
         }
+    if (m->edition_count > 0) {
+        m->ballast = h->bytes;
+        h->bytes = (struct slices){0};
+    }
     hold_free(&h);
 }
 
@@ -359,6 +364,7 @@ static enum result begin_hold(struct message *m, const struct route_facts *facts
     enum result r = OK;
     if (!h)
         return ERR_MEMORY;
+    hold_gather(h, m->session->relay->pool, m->session->a.stream.budget);
     route_wants(config, facts, h->wanted, &function);
     route_folder_wants(config, d, h->wanted);
     bool any = wants_attributes(config, h);

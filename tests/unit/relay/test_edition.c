@@ -58,6 +58,7 @@ static void begin(struct scene *s, struct dicom_encoding e, const char *instance
     s->root = dicom_document_root(&s->document);
     bind_init(&s->bind, &s->document, &s->text);
     s->bind.behind = DICOM_PIXEL_DATA;
+    edition_begin(&s->edition, &s->document);
     s->command = (struct dimse_command){.affected_class = view_of(SOP_CLASS),
                                         .affected_instance = {(const uint8_t *)"1.2.34\0", 7}};
     s->received = (struct sink_message){.command = &s->command,
