@@ -139,6 +139,8 @@ static bool has_value(struct dicom_element *e, enum dicom_vr vr, struct view val
 {
     if (!e->in || e->is_removed || e->is_undefined || dicom_element_vr(e) != vr || vr == DICOM_VR_SQ)
         return false;
+    if (dicom_element_is_big_endian(e) != e->in->encoding.is_big_endian)
+        return false; /* UN in big endian: the same bytes are another value */
     if (e->value.len == value.len + 1 && value.len % 2 == 1)
         return e->value.at[value.len] == (uint8_t)pad && memcmp(e->value.at, value.at, value.len) == 0;
     return e->value.len == value.len && (value.len == 0 || memcmp(e->value.at, value.at, value.len) == 0);

@@ -13,7 +13,7 @@ void dicom_tail_init(struct dicom_tail *t, struct dicom_encoding encoding, struc
 
 static bool is_kept(const struct dicom_tail *t, uint32_t tag)
 {
-    if (t->rules.drops_private && dicom_is_private(tag))
+    if (tag < t->rules.below || (t->rules.drops_private && dicom_is_private(tag)))
         return false;
     for (size_t i = 0; i < t->rules.drop_count; i++)
         if (t->rules.drop[i] == tag)

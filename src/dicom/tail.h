@@ -18,6 +18,7 @@ struct dicom_tail_rules {
     const uint32_t *drop; /* tags, borrowed */
     size_t drop_count;
     bool drops_private; /* every odd group */
+    uint32_t below;     /* tags below this one stand there out of order and are dropped; 0: they are kept */
 };
 
 struct dicom_tail {

@@ -12,6 +12,7 @@ struct recoding {
     struct dicom_document *document;
     struct view charset; /* the new value of (0008,0005) */
     struct dicom_charset to;
+    bool is_trial; /* nothing is put: only whether all can be held is seen */
 };
 
 void dicom_text_init(struct dicom_text *t, struct dicom_charsets *charsets)
@@ -147,7 +148,7 @@ static enum result recode_element(struct recoding *c, struct dicom_element *e,
     struct dicom_text *t = c->text;
     enum dicom_vr vr = dicom_element_vr(e);
     int32_t bad;
-    if (!dicom_vr_info(vr)->is_extended || e->value.len == 0)
+    if (!dicom_vr_info(vr)->is_extended || e->value.len == 0 || dicom_charset_equal(from, &c->to))
         return OK;
     if (!is_clean_in(t, from, vr, e->value)) {
         if (t->decoded.failed)
@@ -159,12 +160,16 @@ static enum result recode_element(struct recoding *c, struct dicom_element *e,
             replace_unknown(&t->decoded);
     }
     struct view utf8 = {t->decoded.data, t->decoded.len};
+    if (utf8.len > 0 && utf8.len % 2 == 0 && utf8.at[utf8.len - 1] == ' ')
+        utf8.len--; /* its pad, mostly: the new one is put anew */
     octets_clear(&t->encoded);
     enum result r = dicom_charset_encode(t->charsets, &c->to, vr, utf8, &t->encoded, &bad);
     if (r == ERR_USAGE)
         return fault(c->document, e->tag, "the character set asked for cannot hold its text");
     if (r != OK)
         return no_memory(c->document, e->tag);
+    if (c->is_trial)
+        return OK;
     return dicom_data_set_put(dicom_element_data_set(e), e->tag, vr,
                               (struct view){t->encoded.data, t->encoded.len});
 }
@@ -193,7 +198,7 @@ static enum result recode_level(struct recoding *c, struct dicom_data_set *ds, s
         dicom_charset_parse(own->value, &from);
     for (struct dicom_element *e = dicom_data_set_first(ds); e && r == OK; e = dicom_element_next(e))
         r = dicom_element_vr(e) == DICOM_VR_SQ ? recode_items(c, e, &from) : recode_element(c, e, &from);
-    if (r == OK && (own || dicom_data_set_depth(ds) == 0))
+    if (r == OK && !c->is_trial && (own || dicom_data_set_depth(ds) == 0))
         r = dicom_data_set_put(ds, DICOM_SPECIFIC_CHARACTER_SET, DICOM_VR_CS, c->charset);
     return r;
 }
@@ -205,5 +210,8 @@ enum result dicom_text_recode(struct dicom_text *t, struct dicom_document *d, st
     dicom_charset_parse(charset, &c.to);
     if (c.to.has_unknown)
         return fault(d, DICOM_SPECIFIC_CHARACTER_SET, "there is no such character set");
-    return recode_level(&c, dicom_document_root(d), ascii);
+    c.is_trial = true;
+    enum result r = recode_level(&c, dicom_document_root(d), ascii);
+    c.is_trial = false;
+    return r == OK ? recode_level(&c, dicom_document_root(d), ascii) : r;
 }

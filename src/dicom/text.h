@@ -40,7 +40,7 @@ MUST_USE enum result dicom_text_put(struct dicom_text *t, struct dicom_data_set 
 /*
  * Encodes all text of the document in another set, and says so in (0008,0005), also in items that have their own. Where bytes had no
  * meaning in the old set, but have one in UTF-8, and that is the new one, they stay; else U+FFFD or '?' stands for them.
- * ERR_USAGE: the set has no such name, or cannot hold some text: `why` and `tag` of the document. It is changed in part then.
+ * ERR_USAGE: the set has no such name, or cannot hold some text: `why` and `tag` of the document; nothing has changed then.
  */
 MUST_USE enum result dicom_text_recode(struct dicom_text *t, struct dicom_document *d, struct view charset);
 

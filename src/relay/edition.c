@@ -50,8 +50,10 @@ static void take_tail(struct edition *e, const struct bind *b)
     size_t count = b->tail_count;
     memcpy(e->drop, b->tail, count * sizeof(*e->drop));
     e->drop[count++] = DICOM_DIGITAL_SIGNATURES; /* over what was changed */
-    e->tail = (struct dicom_tail_rules){
-        .drop = e->drop, .drop_count = count, .drops_private = b->tail_drops_private};
+    e->tail = (struct dicom_tail_rules){.drop = e->drop,
+                                        .drop_count = count,
+                                        .drops_private = b->tail_drops_private,
+                                        .below = b->has_walked ? b->behind : 0};
     e->encoding = dicom_data_set_encoding(dicom_document_root(b->document));
 }
 

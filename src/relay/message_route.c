@@ -20,7 +20,7 @@ struct asking {
     struct message *m;
     struct route_facts facts;
     struct dicom_document document; /* that functions look at */
-    struct dicom_text text;
+    struct dicom_text text;         /* of that document: it knows sets by the place of their names */
     bool is_open;
     char remote[64];
 };
@@ -173,6 +173,7 @@ static bool morph(struct asking *a, struct edition *e)
     struct message *m = a->m;
     struct rules *rules = m->session->rules->rules;
     struct dicom_document d = {0};
+    struct dicom_text text;
     struct bind b;
     if (!rules) {
         message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, "the rules could not be opened");
@@ -185,7 +186,8 @@ static bool morph(struct asking *a, struct edition *e)
         return false;
     }
     struct rules_assoc assoc = assoc_of(a);
-    bind_message(&b, m, &d, &a->text);
+    dicom_text_init(&text, m->session->relay->charsets);
+    bind_message(&b, m, &d, &text);
     edition_begin(e, &d);
     struct rules_call call = {.route = e->route, .assoc = &assoc, .push = bind_push, .arg = &b};
     r = rules_morph(rules, &call);
@@ -202,6 +204,7 @@ static bool morph(struct asking *a, struct edition *e)
             fail_rule(m, e->route, "morph", d.why ? d.why : "the data set cannot be written");
     }
     bind_free(&b);
+    dicom_text_free(&text);
     dicom_document_free(&d);
     return r == OK;
 }

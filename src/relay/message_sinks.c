@@ -14,13 +14,22 @@ struct edition *message_edition(struct message *m, const struct config_route *ro
     return NULL;
 }
 
+/* The same node gets this message twice, in different bytes: one after the other, or with a limit of 1 both would wait for ever. */
+static bool waits_for_another(const struct message *m, const struct sink *s)
+{
+    for (unsigned i = 0; i < s->index && s->node->max_associations > 0; i++)
+        if (m->sinks[i] && !m->sinks[i]->is_done && m->sinks[i]->node == s->node)
+            return true;
+    return false;
+}
+
 /* Permits are taken in node order, one after the other; a destination without a limit does not wait for them. */
 void message_start_next_limited(struct message *m)
 {
     struct sink *next = NULL;
     for (unsigned i = 0; i < m->sink_count; i++) {
         struct sink *s = m->sinks[i];
-        if (!s || s->is_done || s->node->max_associations == 0)
+        if (!s || s->is_done || s->node->max_associations == 0 || waits_for_another(m, s))
             continue;
         if (s->is_started && !s->is_ready)
             return; /* this one is being waited for */
@@ -47,7 +56,8 @@ void message_start_sinks(struct message *m)
 
 static void stage_failed(struct stage *st, uint16_t status, const char *what)
 {
-    message_fail_sink(st->sink, status, what);
+    if (!st->sink->is_done) /* what a stage passed on may have ended it */
+        message_fail_sink(st->sink, status, what);
 }
 
 /* In front of the destination's chain. */
@@ -75,7 +85,8 @@ static bool add_stages(struct message *m, struct sink *s, const struct route_des
 {
     const struct edition *e = m->sink_editions[s->index];
     bool is_changed = e && e->is_changed;
-    if (!d->stream && !put_first(m, s, stage_gather_new(s, m->session->config->header_max)))
+    bool is_gathered = !d->stream || waits_for_another(m, s); /* so that it holds nobody up */
+    if (is_gathered && !put_first(m, s, stage_gather_new(s, m->session->config->header_max)))
         return false;
     return !is_changed || put_edition(m, s, e);
 }

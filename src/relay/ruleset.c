@@ -33,9 +33,10 @@ struct ruleset *ruleset_get(struct ruleset_list *list, struct config *config)
         if (!s)
             return NULL;
         s->config = config_ref(config);
-        open_rules(s);
         LIST_INSERT_HEAD(list, s, link);
     }
+    if (!s->rules) /* for want of memory: there may be some again */
+        open_rules(s);
     s->references++;
     return s;
 }

@@ -39,6 +39,8 @@ struct bind {
     uint32_t tail[BIND_TAIL_MAX];
     size_t tail_count;
     bool tail_drops_private;
+    bool
+        has_walked; /* a rule went over all elements: what stands behind pixel data out of order, and was not seen, goes */
 
     struct octets scratch; /* of writing */
 };

@@ -71,9 +71,16 @@ struct walk {
     struct walk_level {
         struct dicom_data_set *level;
         struct dicom_element *element; /* the last one looked at; NULL: none yet */
-        size_t item;                   /* of its items the next one; a sequence that is being gone through */
+        struct dicom_data_set *in;     /* the item of it that was gone through last; NULL: none yet */
+        size_t item;                   /* the place of the next one */
     } stack[DICOM_DEPTH_MAX + 1];
 };
+
+static bool is_item_at(struct dicom_element *e, size_t count, size_t i, const struct dicom_data_set *item)
+{
+    struct dicom_data_set *there;
+    return i < count && dicom_element_item(e, i, &there) == OK && there == item;
+}
 
 /* Into the next item of the element looked at last, if it is a sequence that is still there. */
 static bool descend(lua_State *lua, struct walk *w)
@@ -88,12 +95,16 @@ static bool descend(lua_State *lua, struct walk *w)
     if (dicom_element_items(e, &count) != OK) {
         bind_fail(lua, w->handle.bind, e->tag);
     }
+    if (top->in != NULL && !is_item_at(e, count, top->item - 1, top->in)) {
+        top->item--; /* it has been removed: the next one has taken its place */
+    }
     if (top->item >= count || w->depth == DICOM_DEPTH_MAX) {
         return false;
     }
     if (dicom_element_item(e, top->item++, &item) != OK) {
         bind_fail(lua, w->handle.bind, e->tag);
     }
+    top->in = item;
     w->stack[++w->depth] = (struct walk_level){.level = item};
     return true;
 }
@@ -164,6 +175,7 @@ int bind_walk(lua_State *lua)
 {
     struct bind_handle *h = bind_handle(lua, 1, BIND_DATA_SET);
     luaL_checktype(lua, 2, LUA_TTABLE);
+    h->bind->has_walked = true;
     struct walk *w = (struct walk *)bind_push_sized(lua, BIND_WALK, h->bind, sizeof(*w));
     w->depth = 0;
     w->stack[0] = (struct walk_level){.level = h->level};

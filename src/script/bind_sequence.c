@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "script/bind_inside.h"
+#include "script/sandbox.h"
 
 static size_t count_items(lua_State *lua, const struct bind_handle *h)
 {
@@ -61,6 +62,7 @@ static int write_item(lua_State *lua)
         return luaL_error(lua, "an item is set to a table, { Keyword = value, ... }");
     }
     enum result r = OK;
+    sandbox_charge(lua, ((size_t)i <= count ? count - (size_t)i : 0) / 8 + 1); /* those behind it move */
     if ((size_t)i <= count) {
         r = dicom_element_remove_item(h->element, (size_t)i - 1);
     }

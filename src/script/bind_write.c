@@ -20,6 +20,11 @@ static void check_ok(lua_State *lua, const struct bind *b, uint32_t tag, enum re
     }
 }
 
+static void refuse_charset(lua_State *lua)
+{
+    refuse(lua, DICOM_SPECIFIC_CHARACTER_SET, "in an item it cannot be changed; set that of the data set");
+}
+
 static bool is_behind(const struct bind *b, struct dicom_data_set *ds, uint32_t tag)
 {
     return b->behind != 0 && tag >= b->behind && dicom_data_set_depth(ds) == 0;
@@ -38,13 +43,27 @@ static void remove_behind(lua_State *lua, struct bind *b, uint32_t tag)
     b->tail[b->tail_count++] = tag;
 }
 
+/* Without a name the text would be read in another set than it is in: at the root it is encoded anew, in items it is that around. */
+static void remove_charset(lua_State *lua, struct bind *b, struct dicom_data_set *ds)
+{
+    static const struct view ascii = {(const uint8_t *)"", 0};
+    if (dicom_data_set_depth(ds) > 0) {
+        refuse_charset(lua);
+    }
+    check_ok(lua, b, DICOM_SPECIFIC_CHARACTER_SET, dicom_text_recode(b->text, b->document, ascii));
+    dicom_data_set_remove(ds, DICOM_SPECIFIC_CHARACTER_SET);
+}
+
 void bind_remove(lua_State *lua, struct bind *b, struct dicom_data_set *ds, uint32_t tag)
 {
     bind_check_writable(lua, b);
+    if (tag == DICOM_SPECIFIC_CHARACTER_SET) {
+        remove_charset(lua, b, ds);
+        return;
+    }
+    dicom_data_set_remove(ds, tag); /* also what stands here out of order */
     if (is_behind(b, ds, tag)) {
         remove_behind(lua, b, tag);
-    } else {
-        dicom_data_set_remove(ds, tag);
     }
 }
 
@@ -157,7 +176,10 @@ static void put_text(lua_State *lua, struct bind *b, struct dicom_data_set *ds, 
         luaL_error(lua, "out of memory");
     }
     struct view text = {b->scratch.data, b->scratch.len};
-    if (tag == DICOM_SPECIFIC_CHARACTER_SET && dicom_data_set_depth(ds) == 0) {
+    if (tag == DICOM_SPECIFIC_CHARACTER_SET) {
+        if (dicom_data_set_depth(ds) > 0) {
+            refuse_charset(lua);
+        }
         check_ok(lua, b, tag, dicom_text_recode(b->text, b->document, text));
     } else {
         check_ok(lua, b, tag, dicom_text_put(b->text, ds, tag, vr, text));

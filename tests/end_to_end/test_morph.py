@@ -344,6 +344,65 @@ class Identity(Case):
         self.assertEqual([m.abstract for m in sink.messages if dicom.text(bytes(m.command[0x0002])) != m.abstract], [])
 
 
+
+class Review(Case):
+    """What a review of the code found."""
+
+    def test_a_broken_stream_behind_a_chain_that_has_failed_already_is_one_failure(self):
+        gateway = self.gateway(node("a", self.sink()), route("r", "a", stream=False, morph=SET_ID), header_max="128KiB",
+                               workers=1)
+        noise = random.Random(1).randbytes(200000)
+        for size in range(60000, 200000, 8000):
+            one = instance_of([(0x00100020, "LO", "OLD"), (0x7FE00010, "OW", noise[:size])], DEFLATED)
+            one.data = bytes(one.data) + b"\xff" * 100
+            with self.subTest(size=size):
+                self.assertIn(self.sender(gateway, ((CT, [DEFLATED]),)).store(one).status, (0xA700, 0xC000))
+        self.assertTrue(gateway.alive())
+
+    def test_two_morphs_in_different_character_sets_write_what_they_say(self):
+        sink = self.sink()
+        gateway = self.gateway(
+            node("a", sink), route("m1", "a", morph=function('ds.SpecificCharacterSet = "ISO_IR 192" ds.PatientName = "\u00c4"')),
+            route("m2", "a", morph=function('ds.SpecificCharacterSet = "ISO_IR 101" ds.PatientName = "\u00c4"')))
+        sender = self.sender(gateway, ((CT, [EXPLICIT]),))
+        for _ in range(3):
+            self.assert_stored(sender.store(instance_of(ELEMENTS + [PIXELS])))
+        for message in sink.messages:
+            found = read(message)
+            self.assertEqual(str(found.PatientName), "\u00c4", found.SpecificCharacterSet)
+        self.assertEqual(len(sink.messages), 6)
+
+    def test_a_node_with_a_limit_of_one_gets_two_morphs_one_after_the_other(self):
+        sink = self.sink()
+        gateway = self.gateway(node("a", sink, max_associations=1), route("m1", "a", morph=function('ds.PatientID = "ONE"')),
+                               route("m2", "a", morph=function('ds.PatientID = "TWO"')), timeouts={"response": "20s"})
+        one = instance_of(ELEMENTS + [(0x7FE00010, "OW", bytes(8 * MIB))])
+        self.assert_stored(self.sender(gateway, ((CT, [EXPLICIT]),)).store(one))
+        self.assertEqual(sorted(read(m).PatientID for m in sink.messages), ["ONE", "TWO"])
+
+    def test_a_character_set_that_cannot_hold_the_text_changes_nothing(self):
+        sink = self.sink()
+        gateway = self.gateway(node("a", sink), route("r", "a", morph=function(
+            'assert(not pcall(function() ds.SpecificCharacterSet = "ISO_IR 100" end)) '
+            'assert(not pcall(function() ds.SpecificCharacterSet = nil end)) ds.PatientID = "X"')))
+        one = instance_of([(0x00080005, "CS", "ISO_IR 192"), (0x00081030, "LO", "\u00e4".encode()),
+                           (0x00100010, "PN", "\u5c71\u7530".encode()), PIXELS])
+        self.assert_stored(self.sender(gateway, ((CT, [EXPLICIT]),)).store(one))
+        found = read(sink.messages[-1])
+        self.assertEqual((found.SpecificCharacterSet, found.StudyDescription, str(found.PatientName), found.PatientID),
+                         ("ISO_IR 192", "\u00e4", "\u5c71\u7530", "X"))
+
+    def test_what_stands_behind_pixel_data_out_of_order_does_not_survive_a_walk(self):
+        sink = self.sink()
+        gateway = self.gateway(node("a", sink), route("r", "a", morph=function(
+            'for item, tag in ds:walk { [0x00100020] = true } do item[tag] = nil end')))
+        plain = instance_of([(0x00080060, "CS", "CT"), (0x00100020, "LO", "OLD"), PIXELS])
+        plain.data = bytes(plain.data) + encoded([(0x00100020, "LO", "AGAIN")])
+        self.assert_stored(self.sender(gateway, ((CT, [EXPLICIT]),)).store(plain))
+        self.assertNotIn(b"AGAIN", sink.messages[-1].data)
+        self.assertNotIn(b"OLD", sink.messages[-1].data)
+
+
 class Editions(Case):
     """What several routes make of one message."""
 

@@ -89,6 +89,13 @@ static void private_groups_go_as_a_whole(void **state)
     EXPECT(NATIVE PRIVATE PADDING, rules, NATIVE PADDING);
 }
 
+static void what_stands_out_of_order_may_be_dropped(void **state)
+{
+    (void)state;
+    struct dicom_tail_rules rules = {.below = DICOM_PIXEL_DATA};
+    EXPECT(NATIVE "\x10\x00\x20\x00LO\x02\0ID" PADDING, rules, NATIVE PADDING);
+}
+
 static void pixel_data_may_be_dropped_like_anything(void **state)
 {
     (void)state;
@@ -127,6 +134,7 @@ int main(void)
         cmocka_unit_test(without_rules_everything_leaves_as_it_came),
         cmocka_unit_test(what_rules_name_is_dropped_with_all_that_is_inside),
         cmocka_unit_test(private_groups_go_as_a_whole),
+        cmocka_unit_test(what_stands_out_of_order_may_be_dropped),
         cmocka_unit_test(pixel_data_may_be_dropped_like_anything),
         cmocka_unit_test(a_tail_that_ends_in_the_middle_leaves_what_was_there),
         cmocka_unit_test(what_cannot_be_read_passes_from_there_as_it_is),
