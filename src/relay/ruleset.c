@@ -48,6 +48,8 @@ void ruleset_unref(struct ruleset **set)
     if (!s || --s->references > 0)
         return;
     LIST_REMOVE(s, link);
+    if (s->rules)
+        LOG(LOG_DEBUG, "rules closed", LOG_INT("calls", rules_calls(s->rules)));
     script_rules_close(&s->rules);
     config_unref(&s->config);
     free(s);

@@ -7,7 +7,7 @@ import unittest
 
 import dicom
 from dicom import BIG_ENDIAN, CT, DEFLATED, EXPLICIT, IMPLICIT, LAST, VERIFICATION, instance_of, p_data, pdv
-from harness import SANITIZED, Case, node, route, same_data, wait_until
+from harness import SANITIZED, Case, Lua, node, route, same_data, wait_until
 from sender import Framing
 
 MIB = 1 << 20
@@ -229,13 +229,55 @@ class Flow(Case):
         self.assertIn('"payload passes by"', gateway.log())
 
     @unittest.skipIf(SANITIZED, "a sanitizer's memory is not the gateway's")
-    def test_100_mb_without_pixel_data_are_routed_in_bounded_memory(self):
+    def test_300_mb_without_pixel_data_are_routed_in_bounded_memory(self):
         """As of an RT structure set: contours without end."""
         contour = dicom.encoded([(0x30060050, "DS", "-123.456\\789.012\\3.5 " * 2000)])
         item = struct.pack("<HHI", 0xFFFE, 0xE000, len(contour)) + contour
         one = ct(without={0x7FE00010})
-        items = item * (100_000_000 // len(item))
+        items = item * (300_000_000 // len(item))
         one.data += struct.pack("<HH2sHI", 0x3006, 0x0039, b"SQ", 0, len(items)) + items
-        self.assertGreater(len(one.data), 99_000_000)
-        gateway = self.flowing(one, {}, 90 * MIB)
+        self.assertGreater(len(one.data), 299_000_000)
+        gateway = self.flowing(one, {}, 280 * MIB)
         self.assertLess(gateway.memory(), 64 * MIB)
+
+    def frames(self, size):
+        """Per-frame functional groups, all of undefined length."""
+        frame = (struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF) +
+                 dicom.encoded([(0x00209111, "SQ", [[(0x00209056, "SH", "1"), (0x00209057, "UL", 7)]]),
+                                (0x00289132, "SQ", [[(0x00281050, "DS", "40"), (0x00281051, "DS", "400")]])]) +
+                 struct.pack("<HHI", 0xFFFE, 0xE00D, 0))
+        one = ct(without={0x7FE00010})
+        one.data += (struct.pack("<HH2sHI", 0x5200, 0x9230, b"SQ", 0, 0xFFFFFFFF) + frame * (size // len(frame)) +
+                     struct.pack("<HHI", 0xFFFE, 0xE0DD, 0) + dicom.encoded([(0x7FE00010, "OW", bytes(400))]))
+        return one
+
+    @unittest.skipIf(SANITIZED, "a sanitizer's memory is not the gateway's")
+    def test_200_mb_of_functional_groups_are_routed_in_bounded_memory(self):
+        gateway = self.flowing(self.frames(200_000_000), {}, 180 * MIB)
+        self.assertLess(gateway.memory(), 64 * MIB)
+
+    def test_a_morph_of_200_mb_of_functional_groups_is_refused_in_bounded_memory(self):
+        sink = self.sink()
+        gateway = self.gateway(node("a", sink), route("r", to="a", morph=Lua('function (ds) ds.PatientID = "X" end')),
+                               max_pdu=0, memory="64MiB")
+        sender = self.sender(gateway)
+        answer = sender.store(self.frames(200_000_000))
+        self.assertEqual(answer.status, 0xA700)
+        self.assertIn("header_max", answer.comment)
+        self.assertEqual(len(gateway.events("larger than header_max")), 1)
+        if not SANITIZED:
+            self.assertLess(gateway.memory(), 96 * MIB)
+        self.assert_stored(sender.store(ct()))
+
+    def test_tables_never_enter_lua(self):
+        """The functions of another route are there, and are not called."""
+        for calling, calls in (("ELSEWHERE", 0), ("SENDER", 2)):
+            sink = self.sink()
+            gateway = self.gateway(node("a", sink), route("a", to="a", when={"Modality": "CT", "Rows": 512}),
+                                   route("b", to="a", when={"calling": calling}, morph=Lua("function (ds) end")))
+            sender = self.sender(gateway)
+            for _ in range(2):
+                self.assert_stored(sender.store(ct()))
+            sender.release()
+            gateway.stop()
+            self.assertEqual([e["calls"] for e in gateway.events("rules closed")], [calls])
