@@ -146,6 +146,7 @@ class Gateway:
 
     def __init__(self, *declarations, listen=None, environment=None, log_format="json", **settings):
         self.folder = tempfile.mkdtemp(prefix="hilum-test-")
+        os.symlink(os.path.join(ROOT, "rules"), os.path.join(self.folder, "rules"))  # for `require`
         self.port = free_port()
         self.listen = listen if listen is not None else [f'listen "127.0.0.1:{self.port}"']
         self.listen = [l if isinstance(l, str) else f"listen {lua({'port': self.port, **l})}" for l in self.listen]
