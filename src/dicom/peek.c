@@ -380,6 +380,11 @@ enum result dicom_peek_end(struct dicom_peek *p)
     return p->result;
 }
 
+uint64_t dicom_peek_offset(const struct dicom_peek *p)
+{
+    return p->reader.offset;
+}
+
 const char *dicom_peek_fault(const struct dicom_peek *p, uint32_t *tag_out)
 {
     *tag_out = p->tag;

@@ -42,6 +42,9 @@ MUST_USE enum result dicom_peek_feed(struct dicom_peek *p, const uint8_t *bytes,
 /* The data set is over. OK, or ERR_PROTO: in the middle of something. */
 MUST_USE enum result dicom_peek_end(struct dicom_peek *p);
 
+/* How much of the data set has been looked at, in bytes; of a deflated one they are counted inflated. */
+uint64_t dicom_peek_offset(const struct dicom_peek *p);
+
 /* Why ERR_PROTO (fixed text), and at or behind which tag. */
 const char *dicom_peek_fault(const struct dicom_peek *p, uint32_t *tag_out);
 

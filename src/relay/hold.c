@@ -195,6 +195,10 @@ enum result hold_data(struct hold *h, struct buf *b, uint8_t *at, uint32_t len)
         return ERR_MEMORY;
     if (h->attributes_known == NEED_MORE)
         peek_is(h, dicom_peek_feed(h->peek, at, len));
+    if (h->attributes_known == NEED_MORE && dicom_peek_offset(h->peek) > h->header_max) {
+        h->attributes_known = ERR_LIMIT; /* of a few bytes that are deflated, too */
+        h->why = "what routes ask for lies beyond header_max";
+    }
     if (h->wants_header)
         read_header(h, at, len);
     return OK;

@@ -53,19 +53,21 @@ static void fail_rule(struct message *m, const struct config_route *route, const
     message_route_fail(m, DIMSE_STATUS_RULE_FAILED, comment);
 }
 
-static void fail_state(struct message *m, enum result r)
-{
-    if (r == ERR_PROTO)
-        fail_unreadable(m);
-    else
-        message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, m->hold->why ? m->hold->why : "out of memory");
-}
-
 static void fail_too_long(struct message *m)
 {
     LOG(LOG_WARN, "larger than header_max", LOG_STR("assoc", m->session->a.id), LOG_STR("message", m->id),
         LOG_INT("header_max", m->session->config->header_max), LOG_INT("bytes", m->hold->bytes.bytes));
     message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, "what routes ask for lies beyond header_max");
+}
+
+static void fail_state(struct message *m, enum result r)
+{
+    if (r == ERR_PROTO)
+        fail_unreadable(m);
+    else if (r == ERR_LIMIT)
+        fail_too_long(m);
+    else
+        message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, m->hold->why ? m->hold->why : "out of memory");
 }
 
 /* --- rules ------------------------------------------------------------------------------------------------- */

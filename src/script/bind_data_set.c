@@ -3,6 +3,7 @@
 
 #include "dicom/dictionary.h"
 #include "script/bind_inside.h"
+#include "script/sandbox.h"
 
 static void push_fact(lua_State *lua, struct view text)
 {
@@ -82,6 +83,7 @@ static void remove_private_below(lua_State *lua, const struct bind *b, struct di
     dicom_data_set_remove_private(ds);
     for (struct dicom_element *e = dicom_data_set_first(ds); e != NULL; e = dicom_element_next(e)) {
         size_t count;
+        sandbox_charge(lua, 1);
         if (dicom_element_vr(e) != DICOM_VR_SQ) {
             continue;
         }

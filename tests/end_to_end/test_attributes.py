@@ -4,6 +4,7 @@ import fcntl
 import struct
 import termios
 import unittest
+import zlib
 
 import dicom
 from dicom import BIG_ENDIAN, CT, DEFLATED, EXPLICIT, IMPLICIT, LAST, VERIFICATION, instance_of, p_data, pdv
@@ -268,6 +269,18 @@ class Flow(Case):
         if not SANITIZED:
             self.assertLess(gateway.memory(), 96 * MIB)
         self.assert_stored(sender.store(ct()))
+
+    def test_a_few_bytes_that_inflate_without_end_are_refused_at_header_max(self):
+        packer = zlib.compressobj(6, zlib.DEFLATED, -15)
+        data = packer.compress(struct.pack("<HH2sHI", 0x0008, 0x0300, b"OB", 0, 256 * MIB))
+        data += b"".join(packer.compress(bytes(16 * MIB)) for _ in range(16))
+        one = ct(transfer=DEFLATED)
+        one.data = data + packer.compress(dicom.encoded([(0x00100020, "LO", "OLD")])) + packer.flush()
+        gateway = self.gateway(node("a", self.sink()), route("r", to="a", when={"PatientID": "OLD"}), header_max="1MiB")
+        sender = self.sender(gateway, PAIRS)
+        self.assertEqual(sender.store(one).status, 0xA700)
+        self.assertEqual(len(gateway.events("larger than header_max")), 1)
+        self.assertEqual(sender.store(ct()).status, 0x0124)
 
     def test_tables_never_enter_lua(self):
         """The functions of another route are there, and are not called."""
