@@ -3,8 +3,8 @@
 #define HILUM_COMMAND_EXPLAIN_ASKING_H
 
 #include "command/explain.h"
-#include "dicom/text.h"
 #include "dimse/command.h"
+#include "relay/ruled.h"
 #include "route/route.h"
 
 /* One file on its way. */
@@ -18,9 +18,7 @@ struct asking {
     struct route_decision decision;
     struct dimse_command command;
     struct sink_message message;
-    struct dicom_document document; /* that functions look at */
-    struct dicom_text text;
-    bool is_open;
+    struct ruled ruled; /* of what is held */
     struct edition
         *editions;      /* as decision.destinations; empty where a route morphs nothing, or has one already */
     enum result result; /* of what was called back */

@@ -11,13 +11,8 @@
 
 #include "command/explain_asking.h"
 #include "dimse/status.h"
-#include "script/bind.h"
 
-enum {
-    TREE_BYTES_MIN = 1 << 20, /* as in the gateway: */
-    TREE_FACTOR = 16,         /* what a rule may take is part of what is tried */
-    PIECE_BYTES = 64 << 10
-};
+enum { PIECE_BYTES = 64 << 10 };
 
 /* --- what cannot go on ------------------------------------------------------------------------------------- */
 
@@ -115,10 +110,6 @@ static void gather(struct asking *a)
         a->result = read_piece(a);
         if (a->result != OK)
             return;
-        if (hold_state(a->hold) == NEED_MORE && a->hold->bytes.bytes > a->x->config->header_max) {
-            fail(a, DIMSE_STATUS_OUT_OF_RESOURCES, "what routes ask for lies beyond header_max");
-            return;
-        }
     }
     if (r == OK && !a->facts.attributes) {
         a->result = hold_take_attributes(a->hold, a->x->charsets);
@@ -128,80 +119,28 @@ static void gather(struct asking *a)
     }
 }
 
-static bool has_morph(const struct route_decision *d)
-{
-    for (size_t i = 0; i < d->count; i++)
-        if (d->destinations[i].route->has_morph)
-            return true;
-    return false;
-}
-
-static bool names_folders(const struct route_decision *d)
-{
-    for (size_t i = 0; i < d->count; i++)
-        if (d->destinations[i].node->folder_attribute_count > 0)
-            return true;
-    return false;
-}
-
-/* For conditions, and for the folders of all that may become a destination. */
-static enum result begin_hold(struct asking *a, enum result decided)
-{
-    const struct config *config = a->x->config;
-    bool function, any = false;
-    struct hold *h = a->hold = hold_new(config, view_of(a->message.transfer_syntax));
-    if (!h)
-        return ERR_MEMORY;
-    route_wants(config, &a->facts, h->wanted, &function);
-    route_folder_wants(config, &a->decision, h->wanted);
-    for (size_t i = 0; i < config->attribute_count; i++)
-        any = any || h->wanted[i];
-    enum result r = any ? hold_want_attributes(h, config) : OK;
-    if (r == OK && (decided == OK ? has_morph(&a->decision) : !any))
-        hold_want_header(h);
-    return r;
-}
-
 /* --- rules ------------------------------------------------------------------------------------------------- */
 
-static struct rules_assoc assoc_of(const struct asking *a)
+static void fail_ruled(struct asking *a, const struct ruled_failure *f, const struct config_route *route,
+                       const char *word)
 {
-    const struct explain_sender *s = &a->x->sender;
-    return (struct rules_assoc){.calling = view_of(s->calling),
-                                .called = view_of(s->called),
-                                .remote = view_of(s->remote),
-                                .listener = view_of(s->listen->name),
-                                .sop_class = a->facts.sop_class,
-                                .sop_instance = a->facts.sop_instance,
-                                .transfer_syntax = view_of(a->message.transfer_syntax)};
+    if (f->is_rule)
+        fail_rule(a, route, word, f->why);
+    else
+        fail_reading(a, f->result, f->why, f->tag);
 }
 
-static size_t tree_room(const struct hold *h)
+static void begin_hold(struct asking *a, enum result decided)
 {
-    size_t room = h->header.len * TREE_FACTOR;
-    return room > TREE_BYTES_MIN ? room : TREE_BYTES_MIN;
-}
-
-/* False: it cannot be cut into a tree, as the explanation then says. */
-static bool parse_header(struct asking *a, struct dicom_document *d)
-{
-    const struct hold *h = a->hold;
-    enum result r = dicom_document_parse(d, (struct view){h->header.data, h->header.len}, h->encoding,
-                                         h->behind, tree_room(h));
-    if (r != OK) {
-        fail_reading(a, r, d->why, d->tag);
-        dicom_document_free(d);
-    }
-    return r == OK;
-}
-
-static void bind_to(struct bind *b, struct asking *a, struct dicom_document *d)
-{
-    bind_init(b, d, &a->text);
-    b->behind = a->hold->behind;
-    b->transfer_syntax = view_of(a->message.transfer_syntax);
-    b->sop_class = a->facts.sop_class;
-    b->sop_instance = a->facts.sop_instance;
+    a->hold = hold_new(a->x->config, view_of(a->message.transfer_syntax));
+    a->result = a->hold ? hold_begin(a->hold, a->x->config, &a->facts, &a->decision, decided) : ERR_MEMORY;
+    a->ruled = (struct ruled){.rules = a->x->rules,
+                              .hold = a->hold,
+                              .message = &a->message,
+                              .remote = a->x->sender.remote,
+                              .listener = a->x->sender.listen->name,
+                              .charsets = a->x->charsets,
+                              .pool = &a->x->pool};
 }
 
 /* A function as `when`, asked once: later its answer is known. */
@@ -212,22 +151,15 @@ static bool holds(void *user, const struct config_route *route, enum match *out)
     *out = known->match == EXPLAIN_YES ? MATCH_YES : known->match == EXPLAIN_NO ? MATCH_NO : MATCH_MAYBE;
     if (*out != MATCH_MAYBE || !a->hold || !a->hold->wants_header)
         return true;
-    if (!a->is_open && !(a->is_open = parse_header(a, &a->document)))
+    struct ruled_failure failure;
+    bool is_true;
+    if (!ruled_when(&a->ruled, route, &is_true, &failure)) {
+        fail_ruled(a, &failure, route, "when");
         return false;
-    struct bind b;
-    bool is_true = false;
-    struct rules_assoc assoc = assoc_of(a);
-    bind_to(&b, a, &a->document);
-    b.is_read_only = true;
-    struct rules_call call = {.route = route, .assoc = &assoc, .push = bind_push, .arg = &b};
-    enum result r = rules_when(a->x->rules, &call, &is_true);
-    bind_free(&b);
-    if (r != OK)
-        fail_rule(a, route, "when", rules_error(a->x->rules));
-    else
-        known->match = is_true ? EXPLAIN_YES : EXPLAIN_NO;
+    }
+    known->match = is_true ? EXPLAIN_YES : EXPLAIN_NO;
     *out = is_true ? MATCH_YES : MATCH_NO;
-    return r == OK;
+    return true;
 }
 
 static void compare(struct asking *a, const struct edition *e)
@@ -239,58 +171,6 @@ static void compare(struct asking *a, const struct edition *e)
     else if (r != OK)
         fail(a, DIMSE_STATUS_CANNOT_UNDERSTAND,
              asking_print(a, "what its morph changes cannot be told: %s", why));
-}
-
-static struct trace trace_of(const struct asking *a)
-{
-    const struct hold *h = a->hold;
-    struct trace t = {.before = {h->header.data, h->header.len},
-                      .encoding = h->encoding,
-                      .behind = h->behind,
-                      .memory_max = tree_room(h),
-                      .system = a->x->config->ae_title};
-    trace_now(t.now);
-    return t;
-}
-
-/* Of its own header: a folder is named by what is written into it. */
-static void take_attributes(struct asking *a, struct edition *e)
-{
-    enum result r = OK;
-    e->facts.attributes = &a->hold->attributes;
-    if (e->is_changed && a->hold->peek)
-        r = edition_take_attributes(e, a->hold, a->x->config, a->x->charsets);
-    if (r == ERR_MEMORY)
-        a->result = r;
-    else if (r != OK)
-        fail(a, DIMSE_STATUS_OUT_OF_RESOURCES, "the morphed data set cannot be looked into");
-}
-
-static void morph(struct asking *a, struct edition *e)
-{
-    struct dicom_document d = {0};
-    if (!parse_header(a, &d))
-        return;
-    struct bind b;
-    struct rules_assoc assoc = assoc_of(a);
-    bind_to(&b, a, &d);
-    edition_begin(e, &d);
-    struct rules_call call = {.route = e->route, .assoc = &assoc, .push = bind_push, .arg = &b};
-    enum result r = rules_morph(a->x->rules, &call);
-    if (r != OK) {
-        fail_rule(a, e->route, "morph", rules_error(a->x->rules));
-    } else {
-        e->received_header_len = a->hold->header_len;
-        e->is_deflated = a->hold->is_deflated;
-        struct trace trace = trace_of(a);
-        r = edition_make(e, &b, &a->x->pool, &a->message, e->route->trace ? &trace : NULL);
-        if (r == ERR_MEMORY)
-            a->result = r;
-        else if (r != OK)
-            fail_rule(a, e->route, "morph", d.why ? d.why : "the data set cannot be written");
-    }
-    bind_free(&b);
-    dicom_document_free(&d);
 }
 
 const struct edition *asking_edition(const struct asking *a, const struct config_route *route)
@@ -310,12 +190,11 @@ static void make_editions(struct asking *a)
         const struct config_route *route = a->decision.destinations[i].route;
         if (!route->has_morph || asking_edition(a, route))
             continue;
-        a->editions[i].route = route;
-        morph(a, &a->editions[i]);
-        if (may_go_on(a))
-            take_attributes(a, &a->editions[i]);
-        if (may_go_on(a))
+        struct ruled_failure failure;
+        if (ruled_morph(&a->ruled, route, &a->editions[i], &failure))
             compare(a, &a->editions[i]);
+        else
+            fail_ruled(a, &failure, route, "morph");
     }
 }
 
@@ -324,11 +203,11 @@ static void make_editions(struct asking *a)
 /* Asks for more if that is needed. False: what is known is enough. */
 static bool ask_for_more(struct asking *a, enum result decided)
 {
-    bool needs_header = decided == NEED_MORE || has_morph(&a->decision);
+    bool needs_header = decided == NEED_MORE || route_morphs(&a->decision);
     if (!a->hold) {
-        if (!needs_header && !names_folders(&a->decision))
+        if (!needs_header && !route_names_folders(&a->decision))
             return false;
-        a->result = begin_hold(a, decided);
+        begin_hold(a, decided);
         return true;
     }
     if (!needs_header || a->hold->wants_header)
@@ -352,7 +231,7 @@ static void decide(struct asking *a)
     }
     if (a->hold)
         a->message.attributes = &a->hold->attributes;
-    if (may_go_on(a) && has_morph(&a->decision))
+    if (may_go_on(a) && route_morphs(&a->decision))
         make_editions(a);
 }
 
@@ -389,7 +268,6 @@ static enum result prepare(struct asking *a, const struct plan_context *kind)
                                        .called = s->called,
                                        .config = config,
                                        .has_data = true};
-    dicom_text_init(&a->text, a->x->charsets);
     return OK;
 }
 
@@ -398,9 +276,7 @@ static void finish(struct asking *a)
     for (size_t i = 0; a->editions && i < a->decision.count; i++)
         edition_free(&a->editions[i]);
     free(a->editions);
-    if (a->is_open)
-        dicom_document_free(&a->document);
-    dicom_text_free(&a->text);
+    ruled_end(&a->ruled);
     hold_free(&a->hold);
     route_decision_free(&a->decision);
     close(a->fd);

@@ -149,6 +149,18 @@ static void end_header(struct hold *h)
     copy_header(h);
 }
 
+/* What has come is too much for what is not known yet. Of a deflated data set also what it holds, which may be without end. */
+static void bound(struct hold *h)
+{
+    bool is_peeking = h->attributes_known == NEED_MORE;
+    bool is_beyond =
+        h->bytes.bytes > h->header_max || (is_peeking && dicom_peek_offset(h->peek) > h->header_max);
+    if (hold_state(h) != NEED_MORE || !is_beyond)
+        return;
+    *(is_peeking ? &h->attributes_known : &h->header_known) = ERR_LIMIT;
+    h->why = "what routes ask for lies beyond header_max";
+}
+
 void hold_want_header(struct hold *h)
 {
     if (h->wants_header)
@@ -164,6 +176,21 @@ void hold_want_header(struct hold *h)
         read_header(h, slices_at(&h->bytes, i)->at, slices_at(&h->bytes, i)->len);
     if (h->is_ended && h->header_known == NEED_MORE)
         end_header(h);
+    bound(h);
+}
+
+enum result hold_begin(struct hold *h, const struct config *config, const struct route_facts *facts,
+                       const struct route_decision *d, enum result decided)
+{
+    bool function, any = false;
+    route_wants(config, facts, h->wanted, &function);
+    route_folder_wants(config, d, h->wanted);
+    for (size_t i = 0; i < config->attribute_count; i++)
+        any = any || h->wanted[i];
+    enum result r = any ? hold_want_attributes(h, config) : OK;
+    if (r == OK && (decided == OK ? route_morphs(d) : !any))
+        hold_want_header(h);
+    return r;
 }
 
 void hold_gather(struct hold *h, struct pool *pool, struct budget *budget)
@@ -195,12 +222,9 @@ enum result hold_data(struct hold *h, struct buf *b, uint8_t *at, uint32_t len)
         return ERR_MEMORY;
     if (h->attributes_known == NEED_MORE)
         peek_is(h, dicom_peek_feed(h->peek, at, len));
-    if (h->attributes_known == NEED_MORE && dicom_peek_offset(h->peek) > h->header_max) {
-        h->attributes_known = ERR_LIMIT; /* of a few bytes that are deflated, too */
-        h->why = "what routes ask for lies beyond header_max";
-    }
     if (h->wants_header)
         read_header(h, at, len);
+    bound(h);
     return OK;
 }
 

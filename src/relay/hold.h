@@ -15,6 +15,7 @@
 #include "dicom/reader.h"
 #include "mem/buf.h"
 #include "route/attributes.h"
+#include "route/route.h"
 
 struct hold {
     struct slices bytes; /* all that has come */
@@ -51,6 +52,10 @@ void hold_free(struct hold **h);
 /* Small pieces are gathered in buffers of this pool, charged to this budget, from now on. */
 void hold_gather(struct hold *h, struct pool *pool, struct budget *budget);
 
+/* Asks for what a decision still needs: `decided` is what route_decide said, OK or NEED_MORE, with *d and these facts. Attributes of
+ * conditions and of folders first; the header at once where nothing else can help. OK or ERR_MEMORY. */
+MUST_USE enum result hold_begin(struct hold *h, const struct config *config, const struct route_facts *facts,
+                                const struct route_decision *d, enum result decided);
 /* Looks for the attributes that are set in h->wanted. */
 MUST_USE enum result hold_want_attributes(struct hold *h, const struct config *config);
 /* The header is asked for from now on; what is held already is looked through. */
@@ -61,7 +66,8 @@ MUST_USE enum result hold_data(struct hold *h, struct buf *b, uint8_t *at, uint3
 /* The data set is over. */
 void hold_end(struct hold *h);
 
-/* All that was asked for is known, or never will be: OK; NEED_MORE; ERR_PROTO, ERR_MEMORY, ERR_LIMIT: `why` and `tag`. */
+/* All that was asked for is known, or never will be: OK; NEED_MORE; ERR_PROTO, ERR_MEMORY, ERR_LIMIT (it lies beyond header_max): `why`
+ * and `tag`. */
 enum result hold_state(const struct hold *h);
 
 /* The attributes found, as conditions look at them. Once attributes_known is OK. */

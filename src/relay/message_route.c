@@ -8,20 +8,13 @@
 #include "dimse/status.h"
 #include "relay/edition.h"
 #include "relay/hold.h"
-#include "script/bind.h"
-
-enum {
-    TREE_BYTES_MIN = 1 << 20, /* of a data set that rules look at: at least so much memory, */
-    TREE_FACTOR = 16          /* and so many times its size */
-};
+#include "relay/ruled.h"
 
 /* One try to decide. */
 struct asking {
     struct message *m;
     struct route_facts facts;
-    struct dicom_document document; /* that functions look at */
-    struct dicom_text text;         /* of that document: it knows sets by the place of their names */
-    bool is_open;
+    struct ruled ruled; /* once a rule is asked */
     char remote[64];
 };
 
@@ -72,175 +65,54 @@ static void fail_state(struct message *m, enum result r)
 
 /* --- rules ------------------------------------------------------------------------------------------------- */
 
-static struct rules_assoc assoc_of(struct asking *a)
+static void fail_ruled(struct message *m, const struct ruled_failure *f, const struct config_route *route,
+                       const char *word)
+{
+    if (f->is_rule) {
+        fail_rule(m, route, word, f->why);
+    } else if (f->result == ERR_PROTO) {
+        m->hold->why = f->why;
+        m->hold->tag = f->tag;
+        fail_unreadable(m);
+    } else {
+        message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, f->why);
+    }
+}
+
+static struct ruled *ruled_of(struct asking *a)
 {
     const struct session *s = a->m->session;
+    if (a->ruled.hold)
+        return &a->ruled;
     io_address_text(&s->a.peer, false, a->remote);
-    return (struct rules_assoc){.calling = view_of(s->calling),
-                                .called = view_of(s->called),
-                                .remote = view_of(a->remote),
-                                .listener = view_of(s->listen->name),
-                                .sop_class = a->m->facts.sop_class,
-                                .sop_instance = a->m->facts.sop_instance,
-                                .transfer_syntax = view_of(a->m->transfer_syntax)};
-}
-
-static void bind_message(struct bind *b, const struct message *m, struct dicom_document *d,
-                         struct dicom_text *text)
-{
-    bind_init(b, d, text);
-    b->behind = m->hold->behind;
-    b->transfer_syntax = view_of(m->transfer_syntax);
-    b->sop_class = m->facts.sop_class;
-    b->sop_instance = m->facts.sop_instance;
-}
-
-static size_t tree_room(const struct hold *h)
-{
-    size_t room = h->header.len * TREE_FACTOR;
-    return room > TREE_BYTES_MIN ? room : TREE_BYTES_MIN;
-}
-
-static enum result parse_header(const struct hold *h, struct dicom_document *d)
-{
-    struct view header = {h->header.data, h->header.len};
-    return dicom_document_parse(d, header, h->encoding, h->behind, tree_room(h));
-}
-
-/* The header cannot be cut into a tree. */
-static void fail_document(struct message *m, enum result r, const struct dicom_document *d)
-{
-    m->hold->why = d->why;
-    m->hold->tag = d->tag;
-    fail_state(m, r);
-}
-
-static bool open_document(struct asking *a)
-{
-    if (a->is_open)
-        return true;
-    enum result r = parse_header(a->m->hold, &a->document);
-    if (r != OK) {
-        fail_document(a->m, r, &a->document);
-        dicom_document_free(&a->document);
-        return false;
-    }
-    a->is_open = true;
-    return true;
+    a->ruled = (struct ruled){.rules = s->rules->rules,
+                              .hold = a->m->hold,
+                              .message = &a->m->facts,
+                              .remote = a->remote,
+                              .listener = s->listen->name,
+                              .charsets = s->relay->charsets,
+                              .pool = s->relay->pool};
+    return &a->ruled;
 }
 
 /* A function as `when`. */
 static bool holds(void *user, const struct config_route *route, enum match *out)
 {
     struct asking *a = user;
-    struct message *m = a->m;
-    struct rules *rules = m->session->rules->rules;
+    struct ruled_failure failure;
+    bool is_true;
     *out = MATCH_MAYBE;
-    if (!m->hold || !m->hold->wants_header)
+    if (!a->m->hold || !a->m->hold->wants_header)
         return true;
-    if (!rules) {
-        message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, "the rules could not be opened");
+    if (!ruled_when(ruled_of(a), route, &is_true, &failure)) {
+        fail_ruled(a->m, &failure, route, "when");
         return false;
     }
-    if (!open_document(a))
-        return false;
-    struct bind b;
-    bool is_true = false;
-    struct rules_assoc assoc = assoc_of(a);
-    bind_message(&b, m, &a->document, &a->text);
-    b.is_read_only = true;
-    struct rules_call call = {.route = route, .assoc = &assoc, .push = bind_push, .arg = &b};
-    enum result r = rules_when(rules, &call, &is_true);
-    bind_free(&b);
-    if (r != OK)
-        fail_rule(m, route, "when", rules_error(rules));
     *out = is_true ? MATCH_YES : MATCH_NO;
-    return r == OK;
-}
-
-static struct trace trace_of(const struct message *m)
-{
-    const struct hold *h = m->hold;
-    struct trace t = {.before = {h->header.data, h->header.len},
-                      .encoding = h->encoding,
-                      .behind = h->behind,
-                      .memory_max = tree_room(h),
-                      .system = m->session->config->ae_title};
-    trace_now(t.now);
-    return t;
-}
-
-static bool morph(struct asking *a, struct edition *e)
-{
-    struct message *m = a->m;
-    struct rules *rules = m->session->rules->rules;
-    struct dicom_document d = {0};
-    struct dicom_text text;
-    struct bind b;
-    if (!rules) {
-        message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, "the rules could not be opened");
-        return false;
-    }
-    enum result r = parse_header(m->hold, &d);
-    if (r != OK) {
-        fail_document(m, r, &d);
-        dicom_document_free(&d);
-        return false;
-    }
-    struct rules_assoc assoc = assoc_of(a);
-    dicom_text_init(&text, m->session->relay->charsets);
-    bind_message(&b, m, &d, &text);
-    edition_begin(e, &d);
-    struct rules_call call = {.route = e->route, .assoc = &assoc, .push = bind_push, .arg = &b};
-    r = rules_morph(rules, &call);
-    if (r != OK) {
-        fail_rule(m, e->route, "morph", rules_error(rules));
-    } else {
-        e->received_header_len = m->hold->header_len;
-        e->is_deflated = m->hold->is_deflated;
-        struct trace trace = trace_of(m);
-        r = edition_make(e, &b, m->session->relay->pool, &m->facts, e->route->trace ? &trace : NULL);
-        if (r == ERR_MEMORY)
-            message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
-        else if (r != OK)
-            fail_rule(m, e->route, "morph", d.why ? d.why : "the data set cannot be written");
-    }
-    bind_free(&b);
-    dicom_text_free(&text);
-    dicom_document_free(&d);
-    return r == OK;
+    return true;
 }
 
 /* --- the decision ------------------------------------------------------------------------------------------ */
-
-static bool has_morph(const struct route_decision *d)
-{
-    for (size_t i = 0; i < d->count; i++)
-        if (d->destinations[i].route->has_morph)
-            return true;
-    return false;
-}
-
-/* Of its own header: a folder is named by what is written into it. */
-static bool take_attributes(struct message *m, struct edition *e)
-{
-    enum result r = OK;
-    if (e->is_changed && m->hold->peek)
-        r = edition_take_attributes(e, m->hold, m->session->config, m->session->relay->charsets);
-    else
-        e->facts.attributes = &m->hold->attributes;
-    if (r != OK)
-        message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, "the morphed data set cannot be looked into");
-    return r == OK;
-}
-
-static bool names_folders(const struct route_decision *d)
-{
-    for (size_t i = 0; i < d->count; i++)
-        if (d->destinations[i].node->folder_attribute_count > 0)
-            return true;
-    return false;
-}
 
 /* Each morph runs once, before anything goes out: a rule that fails leaves nothing half done. */
 static bool make_editions(struct asking *a, const struct route_decision *d)
@@ -255,10 +127,11 @@ static bool make_editions(struct asking *a, const struct route_decision *d)
         const struct config_route *route = d->destinations[i].route;
         if (!route->has_morph || message_edition(m, route))
             continue;
-        struct edition *e = &m->editions[m->edition_count++];
-        e->route = route;
-        if (!morph(a, e) || !take_attributes(m, e))
+        struct ruled_failure failure;
+        if (!ruled_morph(ruled_of(a), route, &m->editions[m->edition_count++], &failure)) {
+            fail_ruled(m, &failure, route, "morph");
             return false;
+        }
     }
     return true;
 }
@@ -307,16 +180,24 @@ static bool decide(struct asking *a, struct route_decision *d)
     if (!m->hold && m->is_preset) /* a function has failed, or cannot be asked */
         return true;
     hilum_assert(m->hold);
-    bool wants_header = r == NEED_MORE || (r == OK && has_morph(d));
+    bool wants_header = r == NEED_MORE || (r == OK && route_morphs(d));
     if (wants_header && !m->hold->wants_header) {
         hold_want_header(m->hold);
         return false;
     }
     if (r != OK)
         message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
-    else if (!has_morph(d) || make_editions(a, d))
+    else if (!route_morphs(d) || make_editions(a, d))
         set_out(m, d);
     return true;
+}
+
+static void facts_of(const struct message *m, enum config_service service, struct route_facts *out)
+{
+    session_facts(m->session, service, out);
+    out->sop_class = m->facts.sop_class;
+    out->sop_instance = m->facts.sop_instance;
+    out->has_instance = true;
 }
 
 /* As far as what is held goes. */
@@ -324,78 +205,44 @@ static void pursue(struct message *m)
 {
     struct asking a = {.m = m};
     struct route_decision d = {0};
-    struct dicom_charsets *charsets = m->session->relay->charsets;
     enum result r;
     bool is_over = false;
-    session_facts(m->session, CONFIG_STORE, &a.facts);
-    a.facts.sop_class = m->facts.sop_class;
-    a.facts.sop_instance = m->facts.sop_instance;
-    a.facts.has_instance = true;
+    facts_of(m, CONFIG_STORE, &a.facts);
     a.facts.holds = holds;
     a.facts.user = &a;
-    dicom_text_init(&a.text, charsets);
     while (!is_over && (r = hold_state(m->hold)) != NEED_MORE) {
         if (r == OK && !a.facts.attributes) {
-            r = hold_take_attributes(m->hold, charsets);
+            r = hold_take_attributes(m->hold, m->session->relay->charsets);
             a.facts.attributes = &m->hold->attributes;
         }
         if (r != OK)
             fail_state(m, r);
         is_over = r != OK || decide(&a, &d);
     }
-    if (a.is_open)
-        dicom_document_free(&a.document);
-    dicom_text_free(&a.text);
+    ruled_end(&a.ruled);
     route_decision_free(&d);
 }
 
 /* --- from outside ------------------------------------------------------------------------------------------ */
 
-/* For conditions, and for the folders of all that may become a destination. */
-static bool wants_attributes(const struct config *config, struct hold *h)
-{
-    for (size_t i = 0; i < config->attribute_count; i++)
-        if (h->wanted[i])
-            return true;
-    return false;
-}
-
 static enum result begin_hold(struct message *m, const struct route_facts *facts,
                               const struct route_decision *d, enum result decided)
 {
-    const struct config *config = m->session->config;
-    struct hold *h = hold_new(config, view_of(m->transfer_syntax));
-    bool function;
-    enum result r = OK;
-    if (!h)
+    m->hold = hold_new(m->session->config, view_of(m->transfer_syntax));
+    if (!m->hold)
         return ERR_MEMORY;
-    hold_gather(h, m->session->relay->pool, m->session->a.stream.budget);
-    route_wants(config, facts, h->wanted, &function);
-    route_folder_wants(config, d, h->wanted);
-    bool any = wants_attributes(config, h);
-    if (any)
-        r = hold_want_attributes(h, config);
-    if (r == OK && decided == OK && has_morph(d))
-        hold_want_header(h);
-    if (r == OK && decided == NEED_MORE && !any)
-        hold_want_header(h);
-    if (r == OK && decided == OK && !has_morph(d) && !any) /* nothing of it is needed */
-        hold_free(&h);
-    m->hold = h;
-    return r;
+    hold_gather(m->hold, m->session->relay->pool, m->session->a.stream.budget);
+    return hold_begin(m->hold, m->session->config, facts, d, decided);
 }
 
 void message_route(struct message *m, enum config_service service)
 {
     struct route_facts facts;
     struct route_decision d = {0};
-    session_facts(m->session, service, &facts);
-    facts.sop_class = m->facts.sop_class;
-    facts.sop_instance = m->facts.sop_instance;
-    facts.has_instance = true;
+    facts_of(m, service, &facts);
     enum result decided = route_decide(m->session->config, &facts, &d);
     enum result r = decided == NEED_MORE ? OK : decided;
-    bool is_plain = decided == OK && !has_morph(&d) && !names_folders(&d);
+    bool is_plain = decided == OK && !route_morphs(&d) && !route_names_folders(&d);
     if (r == OK && !is_plain && m->facts.has_data)
         r = begin_hold(m, &facts, &d, decided);
     if (r != OK)
@@ -411,8 +258,6 @@ void message_route_data(struct message *m, struct buf *b, uint8_t *at, uint32_t 
         message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
     else if (hold_state(m->hold) != NEED_MORE)
         pursue(m);
-    if (m->hold && m->hold->bytes.bytes > m->session->config->header_max)
-        fail_too_long(m);
 }
 
 void message_route_end(struct message *m)

@@ -104,6 +104,16 @@ enum result route_decide(const struct config *config, const struct route_facts *
     return is_certain || !facts->has_instance ? OK : NEED_MORE;
 }
 
+bool route_morphs(const struct route_decision *decision)
+{
+    for (size_t i = 0; i < decision->count; i++) {
+        if (decision->destinations[i].route->has_morph) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void route_decision_free(struct route_decision *decision)
 {
     free(decision->destinations);

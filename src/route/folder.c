@@ -15,3 +15,11 @@ bool route_folder_wants(const struct config *config, const struct route_decision
     }
     return any;
 }
+
+bool route_names_folders(const struct route_decision *decision)
+{
+    for (size_t i = 0; i < decision->count; i++)
+        if (decision->destinations[i].node->folder_attribute_count > 0)
+            return true;
+    return false;
+}

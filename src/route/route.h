@@ -60,6 +60,11 @@ MUST_USE enum result route_decide(const struct config *config, const struct rout
                                   struct route_decision *decision);
 void route_decision_free(struct route_decision *decision);
 
+/* Some route of these destinations morphs. */
+bool route_morphs(const struct route_decision *decision);
+/* Some folder of these destinations is named by attributes. */
+bool route_names_folders(const struct route_decision *decision);
+
 /*
  * What the routes that may hold ask for and is not known yet: nothing of a route that certainly does not, or does, or stands behind a
  * final one that does. attributes_out has config.attribute_count flags, all of which are written; *function_out tells that functions

@@ -1,0 +1,151 @@
+#include "relay/ruled.h"
+
+#include "script/bind.h"
+
+enum {
+    TREE_BYTES_MIN = 1 << 20, /* of a data set that rules look at: at least so much memory, */
+    TREE_FACTOR = 16          /* and so many times its size */
+};
+
+static bool fail(struct ruled_failure *f, enum result r, const char *why, uint32_t tag)
+{
+    *f = (struct ruled_failure){.result = r, .why = why, .tag = tag};
+    return false;
+}
+
+static bool fail_rule(struct ruled_failure *f, enum result r, const char *why)
+{
+    *f = (struct ruled_failure){.is_rule = true, .result = r, .why = why};
+    return false;
+}
+
+static struct rules_assoc assoc_of(const struct ruled *r)
+{
+    const struct sink_message *m = r->message;
+    return (struct rules_assoc){.calling = view_of(m->calling),
+                                .called = view_of(m->called),
+                                .remote = view_of(r->remote),
+                                .listener = view_of(r->listener),
+                                .sop_class = m->sop_class,
+                                .sop_instance = m->sop_instance,
+                                .transfer_syntax = view_of(m->transfer_syntax)};
+}
+
+static void bind_to(struct bind *b, const struct ruled *r, struct dicom_document *d, struct dicom_text *text)
+{
+    bind_init(b, d, text);
+    b->behind = r->hold->behind;
+    b->transfer_syntax = view_of(r->message->transfer_syntax);
+    b->sop_class = r->message->sop_class;
+    b->sop_instance = r->message->sop_instance;
+}
+
+static size_t tree_room(const struct hold *h)
+{
+    size_t room = h->header.len * TREE_FACTOR;
+    return room > TREE_BYTES_MIN ? room : TREE_BYTES_MIN;
+}
+
+/* False: it cannot be cut into a tree, and nothing is to be freed. */
+static bool open_document(const struct ruled *r, struct dicom_document *d, struct ruled_failure *f)
+{
+    const struct hold *h = r->hold;
+    struct view header = {h->header.data, h->header.len};
+    if (!r->rules)
+        return fail(f, ERR_MEMORY, "the rules could not be opened", 0);
+    enum result result = dicom_document_parse(d, header, h->encoding, h->behind, tree_room(h));
+    if (result == OK)
+        return true;
+    fail(f, result, d->why, d->tag);
+    dicom_document_free(d);
+    return false;
+}
+
+bool ruled_when(struct ruled *r, const struct config_route *route, bool *holds_out,
+                struct ruled_failure *failure_out)
+{
+    struct bind b;
+    *holds_out = false;
+    if (!r->is_open) {
+        if (!open_document(r, &r->document, failure_out))
+            return false;
+        dicom_text_init(&r->text, r->charsets);
+        r->is_open = true;
+    }
+    struct rules_assoc assoc = assoc_of(r);
+    bind_to(&b, r, &r->document, &r->text);
+    b.is_read_only = true;
+    struct rules_call call = {.route = route, .assoc = &assoc, .push = bind_push, .arg = &b};
+    enum result result = rules_when(r->rules, &call, holds_out);
+    bind_free(&b);
+    return result == OK || fail_rule(failure_out, result, rules_error(r->rules));
+}
+
+static struct trace trace_of(const struct ruled *r)
+{
+    const struct hold *h = r->hold;
+    struct trace t = {.before = {h->header.data, h->header.len},
+                      .encoding = h->encoding,
+                      .behind = h->behind,
+                      .memory_max = tree_room(h),
+                      .system = r->message->config->ae_title};
+    trace_now(t.now);
+    return t;
+}
+
+static bool run(struct ruled *r, struct edition *e, struct bind *b, struct ruled_failure *f)
+{
+    struct rules_assoc assoc = assoc_of(r);
+    struct rules_call call = {.route = e->route, .assoc = &assoc, .push = bind_push, .arg = b};
+    enum result result = rules_morph(r->rules, &call);
+    if (result != OK)
+        return fail_rule(f, result, rules_error(r->rules));
+    struct trace trace = trace_of(r);
+    e->received_header_len = r->hold->header_len;
+    e->is_deflated = r->hold->is_deflated;
+    result = edition_make(e, b, r->pool, r->message, e->route->trace ? &trace : NULL);
+    if (result == ERR_MEMORY)
+        return fail(f, result, "out of memory", 0);
+    const char *why = b->document->why;
+    return result == OK || fail_rule(f, result, why ? why : "the data set cannot be written");
+}
+
+/* Of its own header: a folder is named by what is written into it. */
+static bool take_attributes(struct ruled *r, struct edition *e, struct ruled_failure *f)
+{
+    enum result result = OK;
+    if (e->is_changed && r->hold->peek)
+        result = edition_take_attributes(e, r->hold, r->message->config, r->charsets);
+    else
+        e->facts.attributes = &r->hold->attributes;
+    return result == OK || fail(f, result == ERR_MEMORY ? ERR_MEMORY : ERR_LIMIT,
+                                "the morphed data set cannot be looked into", 0);
+}
+
+bool ruled_morph(struct ruled *r, const struct config_route *route, struct edition *e,
+                 struct ruled_failure *failure_out)
+{
+    struct dicom_document document = {0};
+    struct dicom_text text; /* of its own: a set is known by the place of its name, and trees come and go */
+    struct bind b;
+    e->route = route;
+    if (!open_document(r, &document, failure_out))
+        return false;
+    dicom_text_init(&text, r->charsets);
+    bind_to(&b, r, &document, &text);
+    edition_begin(e, &document);
+    bool is_made = run(r, e, &b, failure_out) && take_attributes(r, e, failure_out);
+    bind_free(&b);
+    dicom_text_free(&text);
+    dicom_document_free(&document);
+    return is_made;
+}
+
+void ruled_end(struct ruled *r)
+{
+    if (!r->is_open)
+        return;
+    dicom_text_free(&r->text);
+    dicom_document_free(&r->document);
+    r->is_open = false;
+}

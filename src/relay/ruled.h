@@ -1,0 +1,42 @@
+/*
+ * A message before the rules of its routes: what a function as `when` says of it, what a morph makes of it. The gateway asks them about what
+ * comes (message_route.c), `hilum explain` about what a file holds.
+ */
+#ifndef HILUM_RELAY_RULED_H
+#define HILUM_RELAY_RULED_H
+
+#include "relay/edition.h"
+#include "relay/hold.h"
+#include "script/rules.h"
+
+/* All of it is borrowed until ruled_end. */
+struct ruled {
+    struct rules *rules;     /* NULL: they could not be opened */
+    const struct hold *hold; /* its header is known */
+    const struct sink_message *message;
+    const char *remote, *listener; /* of `assoc`; the address without its port */
+    struct dicom_charsets *charsets;
+    struct pool *pool;
+    /* private: what functions look at, cut when the first of them is asked */
+    struct dicom_document document;
+    struct dicom_text text;
+    bool is_open;
+};
+
+/* Why there is no answer. */
+struct ruled_failure {
+    bool is_rule;       /* the rule itself has failed; else the data set or memory: */
+    enum result result; /* ERR_PROTO: it cannot be read; ERR_LIMIT; ERR_MEMORY */
+    const char *why;    /* of a rule until the next one is called; else fixed */
+    uint32_t tag;
+};
+
+/* Asks a route's function. False: *failure_out says why not. */
+MUST_USE bool ruled_when(struct ruled *r, const struct config_route *route, bool *holds_out,
+                         struct ruled_failure *failure_out);
+/* Runs a route's morph: *e is that route's edition, with its attributes for folders. False as above; e is to be freed all the same. */
+MUST_USE bool ruled_morph(struct ruled *r, const struct config_route *route, struct edition *e,
+                          struct ruled_failure *failure_out);
+void ruled_end(struct ruled *r);
+
+#endif
