@@ -8,7 +8,8 @@
  * Only the last star is ever taken back: what an earlier star swallowed cannot matter, since the shortest match of
  * what stood between the two leaves the most text for the rest.
  */
-bool text_glob(const char *pattern, const char *text, size_t len)
+static bool glob(const char *pattern, const char *text, size_t len,
+                 size_t (*step)(const char *text, size_t len))
 {
     const char *p = pattern;
     const char *after_star = NULL;
@@ -18,12 +19,16 @@ bool text_glob(const char *pattern, const char *text, size_t len)
         if (*p == '*') {
             after_star = ++p;
             star_end = at;
-        } else if (*p != '\0' && (*p == '?' || *p == text[at])) {
+        } else if (*p == '?') {
+            p++;
+            at += step(text + at, len - at);
+        } else if (*p != '\0' && *p == text[at]) {
             p++;
             at++;
         } else if (after_star) {
             p = after_star;
-            at = ++star_end;
+            star_end += step(text + star_end, len - star_end);
+            at = star_end;
         } else {
             return false;
         }
@@ -32,6 +37,31 @@ bool text_glob(const char *pattern, const char *text, size_t len)
         p++;
     }
     return *p == '\0';
+}
+
+static size_t one_byte(const char *text, size_t len)
+{
+    (void)text, (void)len;
+    return 1;
+}
+
+static size_t one_character(const char *text, size_t len)
+{
+    size_t n = 1;
+    while (n < len && ((unsigned char)text[n] & 0xC0) == 0x80) {
+        n++;
+    }
+    return n;
+}
+
+bool text_glob(const char *pattern, const char *text, size_t len)
+{
+    return glob(pattern, text, len, one_byte);
+}
+
+bool text_glob_utf8(const char *pattern, const char *text, size_t len)
+{
+    return glob(pattern, text, len, one_character);
 }
 
 struct unit {

@@ -11,6 +11,8 @@
 /* True if `text` (len bytes) matches `pattern`: `*` any run, `?` any one byte, all else itself. Without recursion and
  * in at most len * strlen(pattern) steps: a pattern of many stars cannot be made slow. */
 bool text_glob(const char *pattern, const char *text, size_t len);
+/* The same for UTF-8: `?` is any one character. */
+bool text_glob_utf8(const char *pattern, const char *text, size_t len);
 
 /* "64", "64B", "64KiB", "1MiB", "2GiB", "1kB", "10MB", "1GB" -> bytes. ERR_USAGE if it is not of that form or does not fit. */
 MUST_USE enum result text_parse_size(const char *text, uint64_t *bytes_out);

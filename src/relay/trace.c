@@ -133,7 +133,7 @@ static enum result add_values(struct dicom_data_set *item, struct dicom_data_set
 }
 
 static enum result add_original(const struct trace *t, struct dicom_data_set *root,
-                                struct dicom_data_set *before, struct dicom_data_set *after)
+                                struct dicom_data_set *before)
 {
     struct dicom_data_set *item;
     enum result r = add_item(root, ORIGINAL_ATTRIBUTES, &item);
@@ -141,7 +141,7 @@ static enum result add_original(const struct trace *t, struct dicom_data_set *ro
     r = r == OK ? put_text(item, MODIFICATION_DATE_TIME, DICOM_VR_DT, t->now) : r;
     r = r == OK ? put_text(item, MODIFYING_SYSTEM, DICOM_VR_LO, t->system) : r;
     r = r == OK ? put_text(item, REASON, DICOM_VR_CS, "COERCE") : r;
-    return r == OK ? add_values(item, before, after) : r;
+    return r == OK ? add_values(item, before, root) : r;
 }
 
 static bool is_changed(struct dicom_data_set *before, struct dicom_data_set *after)
@@ -157,37 +157,35 @@ static enum result parse(const struct trace *t, struct dicom_document *d, struct
     return dicom_document_parse(d, bytes, t->encoding, t->behind, t->memory_max);
 }
 
-/* `after` is what the tree that is written stands on; it is read twice, as the one changes while the other is compared. */
-static enum result write_trace(const struct trace *t, struct dicom_document d[3], struct view after,
-                               struct octets *out, const char **why_out)
+/* What is added while the trees are compared is not told (is_told), so the one that is written serves for both. */
+static enum result write_trace(const struct trace *t, struct dicom_document *before,
+                               struct dicom_document *after, struct octets *out)
 {
-    struct view bytes[3] = {t->before, after, after};
+    struct dicom_data_set *was = dicom_document_root(before), *root = dicom_document_root(after);
     enum result r = OK;
-    int i;
-    for (i = 0; i < 3 && r == OK; i++)
-        r = parse(t, &d[i], bytes[i]);
-    i--;
-    if (r == OK) {
-        struct dicom_data_set *before = dicom_document_root(&d[0]), *is = dicom_document_root(&d[1]);
-        struct dicom_data_set *root = dicom_document_root(&d[2]);
-        if (is_changed(before, is)) {
-            r = add_original(t, root, before, is);
-            r = r == OK ? add_equipment(t, root) : r;
-            r = r == OK ? put_text(root, INSTANCE_COERCION_DATE_TIME, DICOM_VR_DT, t->now) : r;
-        }
-        r = r == OK ? dicom_document_write(&d[2], out) : r;
+    if (is_changed(was, root)) {
+        r = add_original(t, root, was);
+        r = r == OK ? add_equipment(t, root) : r;
+        r = r == OK ? put_text(root, INSTANCE_COERCION_DATE_TIME, DICOM_VR_DT, t->now) : r;
     }
-    *why_out = r == OK ? NULL : d[i].why;
-    return r;
+    return r == OK ? dicom_document_write(after, out) : r;
 }
 
 enum result trace_write(const struct trace *t, struct octets *header, const char **why_out)
 {
-    struct dicom_document d[3] = {0};
+    struct dicom_document before = {0}, after = {0};
     struct octets out = {0};
-    enum result r = write_trace(t, d, (struct view){header->data, header->len}, &out, why_out);
-    for (int i = 0; i < 3; i++)
-        dicom_document_free(&d[i]);
+    *why_out = NULL;
+    enum result r = parse(t, &before, t->before);
+    if (r != OK)
+        *why_out = before.why;
+    if (r == OK) {
+        r = parse(t, &after, (struct view){header->data, header->len});
+        r = r == OK ? write_trace(t, &before, &after, &out) : r;
+        *why_out = r == OK ? NULL : after.why;
+    }
+    dicom_document_free(&before);
+    dicom_document_free(&after);
     if (r == OK) {
         octets_free(header);
         *header = out;

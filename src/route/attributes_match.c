@@ -1,45 +1,7 @@
 /* Values of conditions against those of attributes. */
 #include "base/assert.h"
+#include "base/text.h"
 #include "route/attributes.h"
-
-/* The bytes of the character at the front: of UTF-8 made by us, so there is nothing to doubt. */
-static size_t character_len(const uint8_t *at, size_t len)
-{
-    size_t n = 1;
-    while (n < len && (at[n] & 0xC0) == 0x80)
-        n++;
-    return n;
-}
-
-/* As text_glob (base/text.h), whose `?` is a byte; here it is a character. */
-static bool glob(const char *pattern, struct view text)
-{
-    const char *p = pattern;
-    const char *after_star = NULL;
-    size_t at = 0;
-    size_t star_end = 0; /* the text that the last star has swallowed ends here */
-    while (at < text.len) {
-        if (*p == '*') {
-            after_star = ++p;
-            star_end = at;
-        } else if (*p == '?') {
-            p++;
-            at += character_len(text.at + at, text.len - at);
-        } else if (*p != '\0' && (uint8_t)*p == text.at[at]) {
-            p++;
-            at++;
-        } else if (after_star != NULL) {
-            p = after_star;
-            star_end += character_len(text.at + star_end, text.len - star_end);
-            at = star_end;
-        } else {
-            return false;
-        }
-    }
-    while (*p == '*')
-        p++;
-    return *p == '\0';
-}
 
 static bool is_equal(const struct config_number *wanted, const struct dicom_number *n, bool is_single)
 {
@@ -55,7 +17,7 @@ static bool matches(const struct route_attributes *a, const struct route_value *
 {
     struct view text = {a->text.data + v->text_at, v->text_len};
     if (wanted->glob != NULL)
-        return glob(wanted->glob, text);
+        return text_glob_utf8(wanted->glob, (const char *)text.at, text.len);
     struct dicom_number number = v->number;
     /* As an IS it keeps all digits where it is whole. */
     if (!v->is_binary && !dicom_number_parse(DICOM_VR_IS, text, &number))
