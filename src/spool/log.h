@@ -1,0 +1,105 @@
+/*
+ * The log of one generation: a thread that writes it, and a walk that reads it. (Inside spool/ only.)
+ *
+ * The writer takes all writes that wait, puts them into the segment in one or a few calls, syncs once if any of them is a commit, and answers.
+ * Nothing is copied: parts are written from where they are.
+ *
+ *   - A segment is full at LOG_SEGMENT_BYTES: it is synced, then the next one begins. A new file is durable (its folder synced) before
+ *     anything in it is acknowledged.
+ *   - After a failed write or sync a segment is never written, synced or acknowledged from again: it ends where it was last synced (cut
+ *     there, and the next one's first record says so). Commits of the group that failed whose every piece is part of the group are written
+ *     again, once, whole, into a new segment; all other writes of the group, and drafts with pieces past the synced end, fail.
+ *   - Full (max_bytes; less than `reserve` left; ENOSPC): writes of drafts fail by SPOOL_FULL, outcomes and notes still go while the disk takes
+ *     them. Tried anew with the next write.
+ *   - Outcomes and notes are written but wake no sync. If they cannot be written they are dropped with one log line.
+ */
+#ifndef HILUM_SPOOL_LOG_H
+#define HILUM_SPOOL_LOG_H
+
+#include "spool/record.h"
+
+enum { LOG_SEGMENT_BYTES = 64 << 20 };
+
+struct log_position {
+    uint32_t generation, segment;
+    uint64_t offset;
+};
+static inline bool log_position_before(struct log_position a, struct log_position b)
+{
+    return a.generation != b.generation ? a.generation < b.generation
+           : a.segment != b.segment     ? a.segment < b.segment
+                                        : a.offset < b.offset;
+}
+
+/* --- writing -------------------------------------------------------------------------------------------------- */
+
+struct log_writer;
+
+struct log_options {
+    const char *folder; /* of the generation; it is there, and durable */
+    uint32_t generation;
+    uint64_t max_bytes, reserve;
+    uint64_t other_bytes; /* of segments of other generations, against max_bytes; log_released lowers it */
+    void (*on_published)(void *owner); /* from the writer's thread: log_end has moved */
+    void *owner;
+};
+
+/* Makes the first segment and starts the thread. */
+MUST_USE enum result log_writer_open(const struct log_options *options, struct log_writer **out, char *why,
+                                     size_t why_cap);
+/* Writes what waits, ends the thread. */
+void log_writer_close(struct log_writer **w);
+
+void log_write(struct log_writer *w, struct spool_write *write);
+/* A record of the given type whose payload is copied. `is_durable`: returns after its sync (never from a worker's thread; false: it failed);
+ * otherwise at once, true. */
+bool log_append(struct log_writer *w, enum record_type type, const void *payload, size_t len,
+                bool is_durable);
+void log_set_limits(struct log_writer *w, uint64_t max_bytes, uint64_t reserve);
+bool log_is_well(const struct log_writer *w);
+
+/* Up to here the log may be read: written, and what has been acknowledged of it is synced. Never beyond a commit that is not. */
+struct log_position log_end(struct log_writer *w);
+/* Segments that nobody will ask for any more, for all the log knows: sealed, of no draft that is still open, and with no commit at or behind
+ * `indexed` that refers to them. */
+bool log_may_delete(struct log_writer *w, uint32_t segment, struct log_position indexed);
+/* Bytes of segments (any generation) were given back. */
+void log_released(struct log_writer *w, uint64_t bytes);
+
+/* --- reading -------------------------------------------------------------------------------------------------- */
+
+struct log_walk {
+    char folder[SPOOL_PATH_MAX]; /* of the generation */
+    struct log_position at;      /* of the next record */
+    int fd;                      /* of at.segment; -1: not open */
+    struct octets payload;
+};
+
+void log_walk_begin(struct log_walk *w, const char *folder, struct log_position from);
+void log_walk_end(struct log_walk *w);
+
+/*
+ * The next record before `end`; goes on to the next segment by itself. Payloads of all types but DATA are read into w->payload and checked.
+ *
+ * OK         *out is it, *payload_out its payload (none for DATA), and w->at stands behind it
+ * NEED_MORE  w->at is at `end`
+ * ERR_PROTO  a header or payload is damaged: logged, with file and offset; the walk stands behind it, at the next header that can be
+ *            read. Call again.
+ * ERR_IO     the system refused; ERR_MEMORY
+ */
+MUST_USE enum result log_walk_next(struct log_walk *w, struct log_position end, struct record *out,
+                                   struct view *payload_out);
+
+/*
+ * Where the log of a generation that nobody writes ends: looks at every record from `from` on. A torn end (no whole record, nothing behind it) is
+ * cut off the file, with a log line that says how much. *end_out is for log_walk_next. OK, ERR_IO, ERR_MEMORY.
+ */
+MUST_USE enum result log_find_end(const char *folder, struct log_position from, struct log_position *end_out);
+
+/* True if every byte of the streams is as its checksum says. A commit that was never acknowledged may be there without its data. */
+bool log_verify(const char *spool_path, struct view streams);
+
+/* Reads an extent whole, and checks it: for who is not on a ring. ERR_PROTO: damaged. */
+MUST_USE enum result log_read_extent(const char *spool_path, const struct spool_extent *e, uint8_t *to);
+
+#endif

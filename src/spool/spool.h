@@ -1,0 +1,261 @@
+/*
+ * The durable queue: stores messages and where they have to go, hands them out for delivery, remembers what became of them. Knows
+ * nothing of associations or of how to deliver.
+ *
+ *   the log     append-only segments: received bytes, finished headers, entries, outcomes. The one truth (log.h, record.h)
+ *   the index   SQLite: the log as tables, for delivery and for people; rebuilt from where it last stood (index.h)
+ *
+ * Two threads of its own: one writes the log and syncs it for all who wait (writer), one reads the log behind it and keeps the index
+ * (indexer). Workers talk to both by message; no call here waits for a disk.
+ *
+ * Folder:
+ *   version               "hilum spool 1"
+ *   index.db              the index (WAL)
+ *   GENERATION/lock       held (flock) by the process that writes here; free: the next process adopts it
+ *   GENERATION/N.log      segments
+ */
+#ifndef HILUM_SPOOL_SPOOL_H
+#define HILUM_SPOOL_SPOOL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "io/io.h"
+
+struct spool;
+
+struct spool_options {
+    const char *path;
+    uint64_t max_bytes;  /* of all segments; 0: no limit of its own */
+    uint64_t reserve;    /* bytes of the file system that are left to others */
+    uint64_t history_ms; /* how long ended entries are remembered */
+};
+
+/*
+ * Opens the folder (makes it if it is not there), takes a new generation, adopts those whose processes have gone: their torn ends are cut
+ * with a log line, and the index is brought to where the logs end. Then starts the threads. May take seconds after a crash.
+ *
+ * ERR_USAGE  it is of a newer version, or no folder of ours; nothing was changed
+ * ERR_IO     the system refused
+ * ERR_MEMORY
+ * `why` names the file. Main thread.
+ */
+MUST_USE enum result spool_open(const struct spool_options *options, struct spool **out, char *why,
+                                size_t why_cap);
+/* When no worker uses it any more: what waits is written, the index is committed, the threads end. Nulls the pointer. */
+void spool_close(struct spool **s);
+/* A reload may change these. Any thread. */
+void spool_set_limits(struct spool *s, uint64_t max_bytes, uint64_t reserve, uint64_t history_ms);
+/* False while the disk refuses or is full: what is asked to be written fails. Any thread. */
+bool spool_is_well(const struct spool *s);
+
+/* --- writing a message --------------------------------------------------------------------------------------- */
+
+enum spool_error {
+    SPOOL_DONE,
+    SPOOL_FULL, /* max_bytes, reserve, or no space on the device */
+    SPOOL_FAILED, /* the system refused to write or to sync; or what was written of this draft before is not to be trusted */
+};
+
+/* A message on its way into the log: pieces that are there without an entry mean nothing, and go with their segment. */
+struct spool_draft;
+
+/* NULL without memory. Belongs to one worker. */
+struct spool_draft *spool_draft_new(struct spool *s);
+/* No write may be pending. Without a commit before, its pieces are given up. Nulls the pointer. */
+void spool_draft_free(struct spool_draft **d);
+/* Bytes that are in the log, of the received data set. */
+uint64_t spool_draft_bytes(const struct spool_draft *d);
+
+enum { SPOOL_STREAM_DATA = 0, SPOOL_STREAM_HEADERS = 1, SPOOL_PIECE_MAX = 1 << 20, SPOOL_PARTS_MAX = 256 };
+
+struct spool_part {
+    const uint8_t *at;
+    size_t len;
+};
+
+/* What is known of a message, and what of it goes where. All borrowed until the write is done. */
+struct spool_facts {
+    uint64_t received_ms; /* wall clock, of the answer */
+    const char *calling, *called, *remote;
+    const char *abstract_syntax, *transfer_syntax;
+    struct view sop_class, sop_instance; /* of the request, trimmed */
+    struct view study, series,
+        patient; /* Study and Series Instance UID, Patient ID as UTF-8; empty: not known */
+    uint16_t priority;
+};
+
+/* What a morph has made of it: a header in place of the first bytes, and rules for what stands behind (dicom/tail.h). */
+struct spool_edition {
+    unsigned stream;              /* of the draft, that holds the header; SPOOL_STREAM_HEADERS + i */
+    uint64_t received_header_len; /* inflated, if is_deflated */
+    bool is_deflated;
+    const uint32_t *drop;
+    size_t drop_count;
+    bool drops_private;
+    uint32_t below;
+    struct view sop_class, sop_instance; /* as they are now */
+};
+
+enum { SPOOL_AS_RECEIVED = -1 };
+
+struct spool_new_entry {
+    const char *node, *route;
+    int edition;         /* index of the commit's editions, or SPOOL_AS_RECEIVED */
+    bool was_tried;      /* taken over: */
+    uint16_t status;     /*   what the node answered, or what we made of its silence */
+    const char *comment; /*   NULL: none */
+    uint64_t hold_ms;    /* quiet time it waits for, in its group; 0: goes at once */
+    const char *group;   /* what has to be quiet: "study" or "series"; NULL with hold_ms 0 */
+};
+
+struct spool_commit {
+    struct spool_facts facts;
+    const struct spool_edition *editions;
+    size_t edition_count;
+    const struct spool_new_entry *entries;
+    size_t entry_count;
+};
+
+/* One write. Fill what is above the line; all of it, parts included, must stay until on_done, which runs on io's thread. */
+struct spool_write {
+    struct spool_draft *draft;
+    struct io *io;
+    void *owner;
+    void (*on_done)(struct spool_write *w, enum spool_error error);
+    unsigned stream;                /* that the parts are appended to */
+    const struct spool_part *parts; /* SPOOL_PARTS_MAX at most, SPOOL_PIECE_MAX bytes at most; may be none */
+    unsigned part_count;
+    const struct spool_commit
+        *commit; /* not NULL: with these parts it is complete, and durable when it is done */
+    /* private */
+    struct io_message message;
+    struct spool_write *next;
+    enum spool_error error;
+};
+
+/* Writes of one draft are done in their order; those of others in between. After one that failed every later one of its draft fails. */
+void spool_write(struct spool *s, struct spool_write *w);
+
+/* --- delivery -------------------------------------------------------------------------------------------------- */
+
+/* "3.17": generation and number. */
+typedef uint64_t spool_id;
+enum { SPOOL_ID_TEXT = 32, SPOOL_ID_BITS = 40 };
+void spool_id_text(spool_id id, char out[SPOOL_ID_TEXT]);
+bool spool_id_parse(const char *text, spool_id *out);
+
+/* A piece of a stream: `bytes` at `offset` of a segment. */
+struct spool_extent {
+    uint32_t generation, segment;
+    uint64_t offset;
+    uint32_t bytes;
+    uint64_t checksum; /* XXH3 of its bytes */
+};
+
+struct spool_stream {
+    struct spool_extent *extents;
+    size_t count;
+    uint64_t bytes;
+};
+
+/* An entry that is handed out. One block of memory; spool_entry_free. */
+struct spool_entry {
+    spool_id id, message;
+    const char *node, *route;
+    const char *calling, *called, *remote, *abstract_syntax, *transfer_syntax;
+    const char *sop_class, *sop_instance; /* received */
+    const char *study, *series, *patient; /* "": not known */
+    uint16_t priority;
+    uint64_t received_ms;
+    unsigned attempts;
+    uint16_t status; /* of the last attempt */
+    struct spool_stream data;
+    /* what the morph made of it; has_edition false: as received */
+    bool has_edition, is_deflated, drops_private;
+    struct spool_stream header;
+    uint64_t received_header_len;
+    uint32_t *drop;
+    size_t drop_count;
+    uint32_t below;
+    const char *sent_class, *sent_instance; /* what it goes out as; the received ones without an edition */
+    struct spool_entry *next;
+};
+void spool_entry_free(struct spool_entry **e);
+
+enum { SPOOL_PATH_MAX = 4096 };
+/* Of an extent's segment. False: too long. */
+bool spool_segment_path(const struct spool *s, uint32_t generation, uint32_t segment,
+                        char out[SPOOL_PATH_MAX]);
+
+/* The queue of one node, as who delivers it sees it. One a node in all. Callbacks run on io's thread. */
+struct spool_feed {
+    const char *node; /* must stay */
+    struct io *io;
+    void *owner;
+    void (*on_due)(
+        struct spool_feed *f); /* there may be entries to be had; also once after spool_feed_open */
+    /* The answer to spool_feed_next: a list, to be freed by the callee; NULL: nothing is due. */
+    void (*on_entries)(struct spool_feed *f, struct spool_entry *list);
+    void (*on_closed)(struct spool_feed *f);
+    /* private */
+    struct io_message due_message, entries_message, closed_message;
+    atomic_bool due_is_posted;
+    bool is_asking;
+    unsigned want;
+    struct spool_entry *list;
+    struct spool_feed *next;
+};
+void spool_feed_open(struct spool *s, struct spool_feed *f);
+/* Up to `max` entries that are due and not handed out, oldest study first, by age within it. One question at a time. */
+void spool_feed_next(struct spool *s, struct spool_feed *f, unsigned max);
+/* What is handed out and has no outcome is due again. on_closed is the last callback. */
+void spool_feed_close(struct spool *s, struct spool_feed *f);
+
+enum spool_state {
+    SPOOL_HELD = 0,            /* waits until its group is quiet */
+    SPOOL_QUEUED = 1,          /* due, or on its way */
+    SPOOL_WAITING = 2,         /* tried, waits for its next attempt */
+    SPOOL_FAILED_FOR_GOOD = 3, /* refused; waits for an operator */
+    SPOOL_DELIVERED = 4,
+    SPOOL_DROPPED = 5, /* by an operator */
+    SPOOL_EXPIRED = 6,
+    SPOOL_RELAYED = 7, /* delivered without the queue */
+};
+const char *spool_state_name(enum spool_state state);
+
+/* What became of an attempt. */
+struct spool_outcome {
+    spool_id id;
+    enum spool_state
+        state; /* QUEUED (again, at once: nothing was tried), WAITING, FAILED_FOR_GOOD, DELIVERED, EXPIRED */
+    bool was_tried;  /* counts as an attempt */
+    uint64_t at_ms;  /* wall clock */
+    uint64_t due_ms; /* WAITING: not before; wall clock */
+    uint16_t status;
+    const char *comment; /* copied; NULL: none */
+};
+/* Any thread. Not synced: what a crash loses of it is tried again. */
+void spool_outcome(struct spool *s, const struct spool_outcome *o);
+
+/* A message that was relayed, for the ledger. */
+struct spool_relayed {
+    uint64_t at_ms;
+    const char *node, *route, *calling, *called, *remote;
+    struct view sop_class, sop_instance, sent_instance, study;
+    uint64_t bytes;
+    uint16_t status;
+    const char *comment;
+};
+/* A worker's notes: gathered in memory, written some times a second. Unsynced. */
+struct spool_notes;
+struct spool_notes *spool_notes_new(struct spool *s, struct io *io);
+void spool_note(struct spool_notes *n, const struct spool_relayed *r);
+/* Writes what is gathered. Nulls the pointer. */
+void spool_notes_free(struct spool_notes **n);
+
+#endif
