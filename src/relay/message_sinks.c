@@ -97,7 +97,7 @@ static bool add_sink(struct message *m, const struct route_destination *d)
     struct edition *e = message_edition(m, d->route);
     const struct sink_message *facts = e ? &e->facts : &m->facts;
     struct sink *s = d->node->is_folder ? sink_folder_new(r->folders, d->node, facts)
-                                        : sink_node_new(m->session, d->node, facts);
+                                        : sink_node_new(&m->session->source, d->node, facts);
     if (!s)
         return false;
     message_take_sink(m, s);

@@ -8,6 +8,7 @@
  *   4 each context gets the transfer syntax that most of its candidates take unchanged (negotiate_answer.c)
  */
 #include "relay/negotiate_inside.h"
+#include "relay/proposal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -72,8 +73,9 @@ static bool look_up(struct asked *a)
         if (!a->is_candidate[i])
             continue;
         a->choice[i] = (int16_t)knowledge_choice(
-            outbound_knowledge(r->outbound), a->node, proposal_calling(a->g->session, a->node),
-            c->abstract_syntax, c->transfer_syntaxes, c->transfer_syntax_count, io_now(r->io), &a->result[i]);
+            outbound_knowledge(r->outbound), a->node,
+            proposal_calling(a->g->session->config, a->g->session->calling, a->node), c->abstract_syntax,
+            c->transfer_syntaxes, c->transfer_syntax_count, io_now(r->io), &a->result[i]);
         unknown = unknown || a->choice[i] == KNOWLEDGE_UNKNOWN;
     }
     return unknown;
@@ -84,8 +86,8 @@ int negotiate_takes_alone(const struct asked *a, unsigned context, unsigned t)
     const struct pdu_context *c = &request_of(a->g)->contexts[context];
     struct relay *r = a->g->session->relay;
     return knowledge_choice(outbound_knowledge(r->outbound), a->node,
-                            proposal_calling(a->g->session, a->node), c->abstract_syntax,
-                            &c->transfer_syntaxes[t], 1, io_now(r->io), NULL);
+                            proposal_calling(a->g->session->config, a->g->session->calling, a->node),
+                            c->abstract_syntax, &c->transfer_syntaxes[t], 1, io_now(r->io), NULL);
 }
 
 static bool build_mirror(struct outbound_want *w, struct pdu_associate *request)
@@ -187,9 +189,9 @@ static void ask(struct asked *a, bool (*build)(struct outbound_want *w, struct p
     a->want = (struct outbound_want){.owner = a,
                                      .config = s->config,
                                      .node = a->node,
-                                     .calling = proposal_calling(s, a->node),
+                                     .calling = proposal_calling(s->config, s->calling, a->node),
                                      .user = s->user,
-                                     .profile = s->profile,
+                                     .profile = s->source.profile,
                                      .is_private = s->extras && s->extras->has_identity,
                                      .wait_ms = s->config->timeouts.association,
                                      .build = build,

@@ -1,4 +1,5 @@
-/* What we propose to nodes on behalf of a sender: contexts, roles, extended negotiation, identity. */
+#include "relay/proposal.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,17 +12,17 @@
 /* User information beside what we write ourselves must leave room in item 50 (u16 length). */
 enum { EXTRAS_MAX_BYTES = 60000 };
 
-const char *proposal_calling(const struct session *s, const struct config_node *node)
+const char *proposal_calling(const struct config *config, const char *calling, const struct config_node *node)
 {
     switch (node->calling) {
     case CONFIG_CALLING_PASS:
-        return s->calling[0] ? s->calling : s->config->ae_title;
+        return calling[0] ? calling : config->ae_title;
     case CONFIG_CALLING_TITLE:
         return node->calling_title;
     case CONFIG_CALLING_OWN:
         break;
     }
-    return s->config->ae_title;
+    return config->ae_title;
 }
 
 /* Copies the user-information items that a request of ours carries on for a sender. */
@@ -121,7 +122,8 @@ bool proposal_keep_extras(struct session *s, const struct pdu_associate *request
     pdu_associate_init(s->extras, false);
     s->extras->has_async = has_async;
     if (request->role_count + request->extended_count + request->common_count > 0)
-        s->profile = profile_of(request);
+        s->source.profile = profile_of(request);
+    s->source.is_private = request->has_identity;
     return copy_extras(s->extras, request);
 }
 

@@ -1,4 +1,5 @@
 #include "relay/session.h"
+#include "relay/proposal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -263,6 +264,43 @@ static const struct association_user session_user = {
     .on_gone = on_gone,
 };
 
+/* --- what it sends to nodes ------------------------------------------------------------------------------------ */
+
+static struct session *of_source(const struct source *s)
+{
+    return (struct session *)((uintptr_t)s - offsetof(struct session, source));
+}
+
+static bool source_is_full(const struct source *s)
+{
+    return stream_is_full(&of_source(s)->a.stream);
+}
+
+static void source_moved(struct source *s)
+{
+    association_look_again(&of_source(s)->a);
+}
+
+static bool source_propose(const struct source *s, struct pdu_associate *request, const char *abstract_syntax,
+                           const char *transfer_syntax)
+{
+    return proposal_fill(request, of_source(s), abstract_syntax, transfer_syntax) &&
+           proposal_add_extras(request, of_source(s));
+}
+
+static void set_source(struct session *s)
+{
+    s->source = (struct source){.relay = s->relay,
+                                .config = s->config,
+                                .calling = s->calling,
+                                .user = s->user,
+                                .is_full = source_is_full,
+                                .on_moved = source_moved,
+                                .propose = source_propose};
+}
+
+/* --- its life ---------------------------------------------------------------------------------------------------- */
+
 /* The newest configuration's stay open between associations. */
 static void keep_newest(struct relay *r, struct ruleset *newest)
 {
@@ -290,6 +328,7 @@ static struct session *session_new(struct relay *r, struct config *config, const
     s->listen = listen;
     s->references = 1;
     s->user = ++r->next_user;
+    set_source(s);
     TAILQ_INIT(&s->messages);
     s->a.user = &session_user;
     s->a.owner = s;

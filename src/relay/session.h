@@ -4,6 +4,7 @@
 
 #include "relay/relay.h"
 #include "relay/ruleset.h"
+#include "relay/source.h"
 #include "route/route.h"
 
 struct message;
@@ -22,11 +23,11 @@ struct session {
     uint8_t remote[16];
     char remote_text[64];
     uint64_t user;
+    struct source source; /* of what its messages send */
     bool is_silent, is_counted, is_over;
     struct negotiation *negotiation; /* while the request waits for its answer */
     struct pdu_associate
         *extras; /* roles, extended negotiation, identity of the request, for requests of ours; NULL: none */
-    uint64_t profile;                           /* hash of roles and extended negotiation */
     bool *came_from;                            /* by node index: the sender is that node; NULL: it is none */
     struct message *receiving;                  /* the one whose data set is coming */
     TAILQ_HEAD(message_list, message) messages; /* not answered yet */
@@ -47,20 +48,5 @@ void session_message_over(struct session *s, struct message *m);
 /* negotiate.c: from the request to association_answer_take or association_reject. */
 void negotiate_begin(struct session *s);
 void negotiate_cancel(struct session *s);
-
-/* proposal.c */
-/* Keeps roles, extended negotiation, identity of the request for later. False without memory. */
-bool proposal_keep_extras(struct session *s, const struct pdu_associate *request);
-/* Appends a context (views are copied). False without memory or past 128. */
-bool proposal_add(struct pdu_associate *request, uint8_t id, struct view abstract_syntax,
-                  const struct view *transfer_syntaxes, unsigned count);
-/* Copies the extras and the async window into a request of ours. */
-bool proposal_add_extras(struct pdu_associate *request, const struct session *s);
-/* The contexts of a later association for this session: these syntaxes first, then what else the session may send; original and
- * Implicit VR LE apart. */
-bool proposal_fill(struct pdu_associate *request, const struct session *s, const char *abstract_syntax,
-                   const char *transfer_syntax);
-/* The title that a node sees. */
-const char *proposal_calling(const struct session *s, const struct config_node *node);
 
 #endif

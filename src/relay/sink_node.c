@@ -1,4 +1,5 @@
 #include "relay/sink_node.h"
+#include "relay/proposal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 
 struct sink_node {
     struct sink sink; /* first */
-    struct session *session;
+    struct source *source;
     struct outbound_want want;
     struct outbound_exchange exchange;
     uint8_t context_id;
@@ -30,7 +31,7 @@ struct sink_node {
 
 static struct io *io_of(const struct sink_node *n)
 {
-    return n->session->relay->io;
+    return n->source->relay->io;
 }
 
 static void on_gone(struct io_task *task)
@@ -81,7 +82,7 @@ static void on_response_timeout(struct io_timer *t)
 static void await_response(struct sink_node *n)
 {
     if (n->is_sent && !n->response.is_armed && association_backlog(&n->exchange.outbound->a) == 0)
-        io_timer_start(io_of(n), &n->response, n->session->config->timeouts.response);
+        io_timer_start(io_of(n), &n->response, n->source->config->timeouts.response);
 }
 
 static void fill_command(const struct sink_node *n, struct dimse_command *c)
@@ -141,7 +142,7 @@ static void on_sent(struct outbound_exchange *x)
 {
     struct sink_node *n = x->owner;
     n->sink.progress_ms = io_now(io_of(n));
-    association_look_again(&n->session->a);
+    n->source->on_moved(n->source);
     await_response(n);
 }
 
@@ -209,14 +210,14 @@ static void on_ready(struct outbound_want *w, const struct association_context *
     struct sink_node *n = w->owner;
     n->context_id = context->id;
     n->sink.progress_ms = io_now(io_of(n));
-    if (is_reused && !pool_is_short(n->session->relay->pool)) {
+    if (is_reused && !pool_is_short(n->source->relay->pool)) {
         n->sink.retains = true;
         for (uint32_t i = 0; i < n->queue.count; i++) {
             struct slice *s = slices_at(&n->queue, i);
             if (!slices_push(&n->replay, s->buf, s->at, s->len))
                 n->sink.retains = false;
         }
-        if (n->replay.bytes > n->session->config->replay_max)
+        if (n->replay.bytes > n->source->config->replay_max)
             n->sink.retains = false;
         if (!n->sink.retains)
             slices_clear(&n->replay);
@@ -237,23 +238,22 @@ static void on_failed(struct outbound_want *w, enum outbound_failure kind, const
 static bool build(struct outbound_want *w, struct pdu_associate *request)
 {
     const struct sink_node *n = w->owner;
-    return proposal_fill(request, n->session, w->abstract_syntax, w->transfer_syntax) &&
-           proposal_add_extras(request, n->session);
+    return n->source->propose(n->source, request, w->abstract_syntax, w->transfer_syntax);
 }
 
 static void acquire(struct sink_node *n, bool fresh_only)
 {
-    struct session *s = n->session;
+    struct source *s = n->source;
     const struct sink_message *m = n->sink.message;
     n->exchange = (struct outbound_exchange){
         .owner = n, .on_response = on_response, .on_lost = on_lost, .on_sent = on_sent};
     n->want = (struct outbound_want){.owner = n,
                                      .config = s->config,
                                      .node = n->sink.node,
-                                     .calling = proposal_calling(s, n->sink.node),
+                                     .calling = proposal_calling(s->config, s->calling, n->sink.node),
                                      .user = s->user,
                                      .profile = s->profile,
-                                     .is_private = s->extras && s->extras->has_identity,
+                                     .is_private = s->is_private,
                                      .abstract_syntax = m->abstract_syntax,
                                      .transfer_syntax = m->transfer_syntax,
                                      .fresh_only = fresh_only,
@@ -270,9 +270,10 @@ static bool is_known_refused(const struct sink_node *n)
 {
     const struct sink_message *m = n->sink.message;
     struct view transfer = view_of(m->transfer_syntax);
-    return knowledge_choice(outbound_knowledge(n->session->relay->outbound), n->sink.node,
-                            proposal_calling(n->session, n->sink.node), view_of(m->abstract_syntax),
-                            &transfer, 1, io_now(io_of(n)), NULL) == KNOWLEDGE_REFUSED;
+    return knowledge_choice(outbound_knowledge(n->source->relay->outbound), n->sink.node,
+                            proposal_calling(n->source->config, n->source->calling, n->sink.node),
+                            view_of(m->abstract_syntax), &transfer, 1, io_now(io_of(n)),
+                            NULL) == KNOWLEDGE_REFUSED;
 }
 
 static void start(struct sink *s)
@@ -297,8 +298,8 @@ static void data(struct sink *s, struct buf *b, uint8_t *at, uint32_t len)
 {
     struct sink_node *n = (struct sink_node *)s;
     /* What is kept for a second try is given up rather than pause the sender. */
-    if (n->sink.retains && (n->replay.bytes + len > n->session->config->replay_max ||
-                            stream_is_full(&n->session->a.stream) || !slices_push(&n->replay, b, at, len)))
+    if (n->sink.retains && (n->replay.bytes + len > n->source->config->replay_max ||
+                            n->source->is_full(n->source) || !slices_push(&n->replay, b, at, len)))
         relieve(s);
     if (s->ops->backlog(s) == 0)
         n->sink.progress_ms = io_now(io_of(n)); /* a stall is counted from here */
@@ -369,7 +370,8 @@ static const struct sink_ops node_ops = {.start = start,
                                          .is_in_line = is_in_line,
                                          .flow = flow};
 
-struct sink *sink_node_new(struct session *s, const struct config_node *node, const struct sink_message *m)
+struct sink *sink_node_new(struct source *source, const struct config_node *node,
+                           const struct sink_message *m)
 {
     struct sink_node *n = calloc(1, sizeof(*n));
     if (!n)
@@ -377,7 +379,7 @@ struct sink *sink_node_new(struct session *s, const struct config_node *node, co
     n->sink.ops = &node_ops;
     n->sink.node = node;
     n->sink.message = m;
-    n->session = s;
+    n->source = source;
     n->response = (struct io_timer){.on_fire = on_response_timeout, .owner = n};
     n->gone = (struct io_task){.run = on_gone, .owner = n};
     return &n->sink;

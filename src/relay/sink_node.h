@@ -7,10 +7,11 @@
 #ifndef HILUM_RELAY_SINK_NODE_H
 #define HILUM_RELAY_SINK_NODE_H
 
-#include "relay/session.h"
 #include "relay/sink.h"
+#include "relay/source.h"
 
-/* NULL without memory. The session is referenced by the message, so it outlives the sink. */
-struct sink *sink_node_new(struct session *s, const struct config_node *node, const struct sink_message *m);
+/* NULL without memory. */
+struct sink *sink_node_new(struct source *source, const struct config_node *node,
+                           const struct sink_message *m);
 
 #endif

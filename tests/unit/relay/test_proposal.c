@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "dicom/uid.h"
+#include "relay/proposal.h"
 #include "relay/session.h"
 
 #define CT   "1.2.840.10008.5.1.4.1.1.2"
@@ -121,7 +122,7 @@ static uint64_t profile_of(struct extras e)
         request.identity = (struct pdu_identity){.type = 1, .primary = view_of(e.identity)};
     }
     assert_true(proposal_keep_extras(&s, &request));
-    uint64_t profile = s.profile;
+    uint64_t profile = s.source.profile;
     if (s.extras)
         pdu_associate_free(s.extras);
     free(s.extras);
@@ -237,11 +238,11 @@ static void a_node_sees_the_title_that_its_configuration_says(void **state)
     struct config_node own = {.calling = CONFIG_CALLING_OWN}, pass = {.calling = CONFIG_CALLING_PASS},
                        given = {.calling = CONFIG_CALLING_TITLE, .calling_title = "GATE7"};
     (void)state;
-    assert_string_equal(proposal_calling(&s, &own), "HILUM");
-    assert_string_equal(proposal_calling(&s, &pass), "CT1");
-    assert_string_equal(proposal_calling(&blank, &pass),
+    assert_string_equal(proposal_calling(s.config, s.calling, &own), "HILUM");
+    assert_string_equal(proposal_calling(s.config, s.calling, &pass), "CT1");
+    assert_string_equal(proposal_calling(blank.config, blank.calling, &pass),
                         "HILUM"); /* quirk 5: a title may be blank, ours not */
-    assert_string_equal(proposal_calling(&s, &given), "GATE7");
+    assert_string_equal(proposal_calling(s.config, s.calling, &given), "GATE7");
 }
 
 int main(void)
