@@ -112,6 +112,16 @@ enum result edition_take_attributes(struct edition *e, const struct hold *h, con
     return r;
 }
 
+bool edition_put_stages(const struct edition *e, struct stage **first, struct sink *sink, struct pool *pool,
+                        void (*on_failed)(struct stage *st, uint16_t status, const char *what))
+{
+    if (!e->is_deflated)
+        return stage_put_first(first, stage_tail_new(sink, pool, e), on_failed);
+    return stage_put_first(first, stage_deflate_new(sink, pool), on_failed) &&
+           stage_put_first(first, stage_tail_new(sink, pool, e), on_failed) &&
+           stage_put_first(first, stage_inflate_new(sink, pool), on_failed);
+}
+
 void edition_free(struct edition *e)
 {
     route_attributes_free(&e->attributes);

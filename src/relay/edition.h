@@ -45,6 +45,10 @@ MUST_USE enum result edition_take_attributes(struct edition *e, const struct hol
                                              const struct config *config, struct dicom_charsets *charsets);
 void edition_free(struct edition *e);
 
+/* In front of a chain: what makes the edition out of what was received. False without memory; what is in the chain then is freed with it. */
+bool edition_put_stages(const struct edition *e, struct stage **first, struct sink *sink, struct pool *pool,
+                        void (*on_failed)(struct stage *st, uint16_t status, const char *what));
+
 /* stage_tail.c: the edition's header in place of the one that comes, and behind it the rest with some elements dropped. NULL without memory. */
 struct stage *stage_tail_new(struct sink *sink, struct pool *pool, const struct edition *e);
 /* stage_deflate.c: around it, of a deflated data set. NULL without memory. */

@@ -60,35 +60,18 @@ static void stage_failed(struct stage *st, uint16_t status, const char *what)
         message_fail_sink(st->sink, status, what);
 }
 
-/* In front of the destination's chain. */
-static bool put_first(struct message *m, struct sink *s, struct stage *st)
-{
-    if (!st)
-        return false;
-    st->on_failed = stage_failed;
-    st->next = m->stages[s->index];
-    m->stages[s->index] = st;
-    return true;
-}
-
-static bool put_edition(struct message *m, struct sink *s, const struct edition *e)
-{
-    struct pool *pool = m->session->relay->pool;
-    if (!e->is_deflated)
-        return put_first(m, s, stage_tail_new(s, pool, e));
-    return put_first(m, s, stage_deflate_new(s, pool)) && put_first(m, s, stage_tail_new(s, pool, e)) &&
-           put_first(m, s, stage_inflate_new(s, pool));
-}
-
 /* The chain that this destination needs. */
 static bool add_stages(struct message *m, struct sink *s, const struct route_destination *d)
 {
     const struct edition *e = m->sink_editions[s->index];
-    bool is_changed = e && e->is_changed;
+    struct stage **chain = &m->stages[s->index];
     bool is_gathered = !d->stream || waits_for_another(m, s); /* so that it holds nobody up */
-    if (is_gathered && !put_first(m, s, stage_gather_new(s, m->session->config->header_max)))
+    if (is_gathered &&
+        !stage_put_first(chain, stage_gather_new(s, m->session->config->header_max), stage_failed))
         return false;
-    return !is_changed || put_edition(m, s, e);
+    if (!e || !e->is_changed)
+        return true;
+    return edition_put_stages(e, chain, s, m->session->relay->pool, stage_failed);
 }
 
 static bool add_sink(struct message *m, const struct route_destination *d)

@@ -59,6 +59,17 @@ uint64_t stage_holds(const struct stage *first)
     return most;
 }
 
+bool stage_put_first(struct stage **first, struct stage *st,
+                     void (*on_failed)(struct stage *st, uint16_t status, const char *what))
+{
+    if (!st)
+        return false;
+    st->on_failed = on_failed;
+    st->next = *first;
+    *first = st;
+    return true;
+}
+
 void stage_free(struct stage **first)
 {
     while (*first) {

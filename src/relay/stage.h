@@ -2,8 +2,8 @@
  * A step between a message and one of its sinks. Stages form a chain that ends at the sink; plain forwarding has none, and a
  * fan-out shares slices by reference up to where the chains begin.
  *
- * A stage may replace, drop or delay slices, finish after its input has, and fail after bytes have left. This version has one:
- * gathering (`stream = false`). Morphing, re-encoding and transcoding are others to come.
+ * A stage may replace, drop or delay slices, finish after its input has, and fail after bytes have left. Gathering (`stream = false`),
+ * and what a morph has made of the header (relay/edition.h); transcoding will be another.
  */
 #ifndef HILUM_RELAY_STAGE_H
 #define HILUM_RELAY_STAGE_H
@@ -42,6 +42,10 @@ void stage_pass_finish(struct stage *st);
 
 /* The most that a stage of the chain may hold on top of `window`. */
 uint64_t stage_holds(const struct stage *first);
+
+/* In front of a chain. False if st is NULL: there was no memory for it. */
+bool stage_put_first(struct stage **first, struct stage *st,
+                     void (*on_failed)(struct stage *st, uint16_t status, const char *what));
 
 /* The whole chain; nulls the pointer. */
 void stage_free(struct stage **first);
