@@ -17,6 +17,13 @@ uint64_t clock_ms(void)
     return clock_us() / 1000;
 }
 
+uint64_t clock_wall_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 void clock_date(char out[9])
 {
     struct timespec now;
