@@ -80,6 +80,13 @@ void octets_le32(struct octets *o, uint32_t v)
     octets_append(o, bytes, sizeof(bytes));
 }
 
+void octets_le64(struct octets *o, uint64_t v)
+{
+    uint8_t bytes[8];
+    put_le64(bytes, v);
+    octets_append(o, bytes, sizeof(bytes));
+}
+
 void octets_fill(struct octets *o, uint8_t value, size_t len)
 {
     if (len == 0) {

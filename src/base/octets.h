@@ -25,6 +25,7 @@ void octets_be16(struct octets *o, uint16_t v);
 void octets_be32(struct octets *o, uint32_t v);
 void octets_le16(struct octets *o, uint16_t v);
 void octets_le32(struct octets *o, uint32_t v);
+void octets_le64(struct octets *o, uint64_t v);
 /* len bytes of `value`. */
 void octets_fill(struct octets *o, uint8_t value, size_t len);
 /* Drops the first len bytes; there must be as many. */

@@ -13,11 +13,6 @@ static uint64_t tag_hash(uint32_t tag)
     return tag * MULTIPLIER;
 }
 
-static uint64_t get_le64(const uint8_t *at)
-{
-    return get_le32(at) | (uint64_t)get_le32(at + 4) << 32;
-}
-
 static uint64_t mix(uint64_t hash, uint64_t word)
 {
     hash = (hash ^ word) * MULTIPLIER;
