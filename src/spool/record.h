@@ -57,8 +57,10 @@ static inline uint64_t record_size(const struct record *r)
 struct record_segment {
     uint32_t version; /* SPOOL_VERSION */
     uint32_t generation, segment;
-    uint64_t
-        previous_end; /* what of the segment before counts: all of it was synced, or never has to be. 0 in the first */
+    /* The last segment before that counts, and how much of it does: what stands behind, or in segments between, was never acknowledged.
+     * Zeroes in the first. */
+    uint32_t previous;
+    uint64_t previous_end;
     uint64_t created_ms;
 };
 void record_segment_write(struct octets *o, const struct record_segment *s);
@@ -87,22 +89,22 @@ struct record_commit {
     size_t entry_count;
 };
 
-/* Streams: by number, as the draft has them. Entries get the ids first_entry, first_entry + 1, ... */
+/* Streams: by number, as the draft has them; editions must name one of them. Entries get the ids first_entry, first_entry + 1, ... */
 void record_commit_write(struct octets *o, spool_id message, spool_id first_entry,
                          const struct spool_commit *c, const struct spool_stream *streams,
                          size_t stream_count);
-/* ERR_PROTO: it is none; ERR_MEMORY. */
+/* ERR_PROTO: it is none (then nothing is to be freed); ERR_MEMORY. What it lets pass, the functions below can read. */
 MUST_USE enum result record_commit_read(struct view payload, struct record_commit *out);
 void record_commit_free(struct record_commit *c);
-/* What of the instance UIDs and classes an edition made of them; the received ones for SPOOL_AS_RECEIVED. */
+/* Class and instance UID that an edition goes out as; the received ones for SPOOL_AS_RECEIVED. False: there is no such edition. */
 bool record_commit_sent(const struct record_commit *c, int edition, struct view *sop_class_out,
                         struct view *sop_instance_out);
-/* Every segment that the streams lie in, each once, ascending; *out is malloc'ed. */
+/* Every segment that the streams lie in, each once, ascending; *out is malloc'ed, NULL for none. ERR_PROTO: no streams; ERR_MEMORY. */
 struct record_place {
     uint32_t generation, segment;
 };
 MUST_USE enum result record_streams_places(struct view streams, struct record_place **out, size_t *count_out);
-/* Every extent of every stream, in turn: for who verifies them or gives their space back. */
+/* Every extent of every stream, in turn: for who verifies them or gives their space back. As above. */
 MUST_USE enum result record_streams_extents(struct view streams, struct spool_extent **out,
                                             size_t *count_out);
 
