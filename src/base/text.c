@@ -74,7 +74,9 @@ static const struct unit size_units[] = {
     {"GiB", 1 << 30}, {"kB", 1000}, {"MB", 1000 * 1000}, {"GB", 1000 * 1000 * 1000},
 };
 
-static const struct unit duration_units[] = {{"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 60 * 60 * 1000}};
+static const struct unit duration_units[] = {
+    {"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 60 * 60 * 1000}, {"d", 24 * 60 * 60 * 1000},
+};
 
 /* The digits at the front of `text`; *rest_out is what follows. */
 static enum result parse_digits(const char *text, uint64_t *value_out, const char **rest_out)

@@ -17,7 +17,7 @@ bool text_glob_utf8(const char *pattern, const char *text, size_t len);
 /* "64", "64B", "64KiB", "1MiB", "2GiB", "1kB", "10MB", "1GB" -> bytes. ERR_USAGE if it is not of that form or does not fit. */
 MUST_USE enum result text_parse_size(const char *text, uint64_t *bytes_out);
 
-/* "250ms", "5s", "2m", "1h" (a plain number is not accepted, "0" is) -> milliseconds. ERR_USAGE otherwise. */
+/* "250ms", "5s", "2m", "1h", "7d" (a plain number is not accepted, "0" is) -> milliseconds. ERR_USAGE otherwise. */
 MUST_USE enum result text_parse_duration(const char *text, uint64_t *ms_out);
 
 /* Copies at most cap-1 bytes and always terminates. Returns false if it had to cut. */

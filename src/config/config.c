@@ -6,7 +6,8 @@
 
 #include "base/assert.h"
 
-#define MIB (UINT64_C(1) << 20)
+#define MIB    (UINT64_C(1) << 20)
+#define DAY_MS (UINT64_C(24) * 60 * 60 * 1000)
 
 static const struct config_timeouts default_timeouts = {
     .connect = 5 * 1000,
@@ -24,6 +25,17 @@ bool config_listen_is_at(const struct config_listen *a, const struct config_list
     return a->port == b->port && strcmp(a->address, b->address) == 0;
 }
 
+bool config_needs_spool(const struct config *c)
+{
+    for (size_t i = 0; i < c->route_count && !c->spool.is_off; i++) {
+        const struct config_route *r = &c->routes[i];
+        if (r->service == CONFIG_STORE && (r->copy_count > 0 || (r->queues && r->to_count > 0))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct config *config_new(void)
 {
     struct config *c = calloc(1, sizeof(*c));
@@ -32,7 +44,10 @@ struct config *config_new(void)
     }
     atomic_init(&c->references, 1);
     c->ae_title = strdup("HILUM");
-    if (c->ae_title == NULL) {
+    c->spool.path = strdup("./hilum-spool");
+    if (c->ae_title == NULL || c->spool.path == NULL) {
+        free(c->ae_title);
+        free(c->spool.path);
         free(c);
         return NULL;
     }
@@ -41,6 +56,12 @@ struct config *config_new(void)
     c->window = MIB;
     c->header_max = 16 * MIB;
     c->replay_max = MIB;
+    c->spool.reserve = 1024 * MIB;
+    c->journal = true;
+    c->history_ms = 7 * DAY_MS;
+    c->retry_first_ms = 5 * 1000;
+    c->retry_most_ms = 10 * 60 * 1000;
+    c->header_spool_max = 1024 * MIB;
     c->max_associations = 4096;
     c->rule_instructions = 10 * 1000 * 1000;
     c->rule_memory = 64 * MIB;
@@ -89,6 +110,7 @@ static void free_route(struct config_route *r)
     }
     free(r->conditions);
     free(r->to);
+    free(r->copy);
     free(r->name);
 }
 
@@ -134,7 +156,7 @@ static void free_config(struct config *c)
     free(c->file);
     free(c->ae_title);
     free(c->tcp_congestion);
-    free(c->spool);
+    free(c->spool.path);
     free(c->uid_key);
     free(c);
 }

@@ -86,6 +86,12 @@ struct config_node {
     uint32_t max_pdu;     /* that we announce to it */
     char *tcp_congestion; /* as config_listen.tcp_congestion */
     uint64_t lag_ms;
+    /* what is queued for it, AE or folder */
+    uint64_t expire_ms; /* then it is given up; 0: never */
+    uint64_t retry_first_ms,
+        retry_most_ms; /* the first wait after a failure, and the longest; both at least 1 */
+    unsigned
+        deliveries; /* associations (of a folder: files) at once; at least 1, at most max_associations if that is set */
     /* folder */
     char *folder;                                     /* pattern, checked: config/pattern.h */
     size_t folder_attributes[PATTERN_ATTRIBUTES_MAX]; /* that it holds, in its order: config.attributes[] */
@@ -96,20 +102,31 @@ struct config_node {
 /* Whether payload may pass by memory, from socket to socket, where nothing has to read or keep it. */
 enum config_zero_copy { CONFIG_ZERO_COPY_AUTO, CONFIG_ZERO_COPY_NEVER, CONFIG_ZERO_COPY_ALWAYS };
 
+/* What has to be quiet before what a route copies goes out. */
+enum config_hold { CONFIG_HOLD_NONE, CONFIG_HOLD_STUDY, CONFIG_HOLD_SERIES };
+
 struct config_route {
     char *name;
     enum config_service service;
     struct config_condition *conditions; /* every one must hold; none: always */
     size_t condition_count;
-    const struct config_node **to; /* at least one, each once */
+    const struct config_node **to; /* each once; the sender's answer waits for these */
     size_t to_count;
+    const struct config_node **
+        copy; /* each once, none that `to` has; queued before the answer. `to` and `copy` are not both empty */
+    size_t copy_count;
+    bool queues;  /* on_failure is "queue": of a `to` that fails for now; false where there is no spool */
+    bool journal; /* what is past replay_max is written alongside; false where there is no spool */
+    enum config_hold hold;
+    uint64_t hold_quiet_ms; /* with a hold; at least 1 */
     bool is_final;
     bool stream;
     bool back_to_sender; /* an instance may go back to the node it came from */
     enum config_zero_copy zero_copy;
     bool has_when_function; /* its conditions are a Lua function's answer: script/rules.h */
     bool has_morph;
-    bool trace; /* what the morph did is written into the data set */
+    bool has_on_study; /* only with a hold */
+    bool trace;        /* what the morph did is written into the data set */
     int line;
 };
 
@@ -117,6 +134,14 @@ struct config_route {
 struct config_attribute {
     struct dicom_path path;
     char *text; /* as it was first written, for people */
+};
+
+/* The durable queue's folder. */
+struct config_spool {
+    bool is_off;        /* there is no queue; the rest means nothing */
+    char *path;         /* as written: relative to where Hilum was started */
+    uint64_t max_bytes; /* 0: no limit of its own */
+    uint64_t reserve;   /* bytes of the file system that are left to others */
 };
 
 struct config_timeouts { /* milliseconds */
@@ -148,10 +173,15 @@ struct config {
     unsigned max_associations;
     char *tcp_congestion;            /* NULL: the system's */
     enum config_zero_copy zero_copy; /* of routes that do not say */
-    char *spool;                     /* checked and kept; used by a later version */
-    char *uid_key;                   /* of uid.map and hash; NULL: there is none */
-    uint64_t rule_instructions;      /* of one call of a rule */
-    uint64_t rule_memory; /* bytes of a worker's rules, beyond what the configuration itself holds */
+    struct config_spool spool;
+    bool journal;                           /* of routes that do not say; false where there is no spool */
+    uint64_t history_ms;                    /* how long ended deliveries are remembered; 0: not at all */
+    uint64_t expire_ms;                     /* of nodes that do not say; as theirs */
+    uint64_t retry_first_ms, retry_most_ms; /* the same */
+    uint64_t header_spool_max;  /* bytes: the largest part before pixel data that is gathered in the spool */
+    char *uid_key;              /* of uid.map and hash; NULL: there is none */
+    uint64_t rule_instructions; /* of one call of a rule */
+    uint64_t rule_memory;       /* bytes of a worker's rules, beyond what the configuration itself holds */
     struct config_timeouts timeouts;
     enum log_level log_level;
     enum log_format log_format;
@@ -173,6 +203,9 @@ struct config {
 
 /* Both listen on the same address and port. */
 bool config_listen_is_at(const struct config_listen *a, const struct config_listen *b);
+
+/* Some route for storage copies, or queues what fails: there is to be a spool. */
+bool config_needs_spool(const struct config *c);
 
 /* Zeroed, one reference, the defaults of the product page filled in. NULL without memory. */
 struct config *config_new(void);

@@ -20,6 +20,20 @@ void check_own_listeners(struct check *c);                                      
 void check_route(struct check *c, const struct declaration *d, struct config_route *out); /* check_route.c */
 void check_when(const struct item *when, struct config_route *route);                     /* check_when.c */
 
+/* What they say of the queue, once all of their keys are taken (check_queue.c). `root` is the declaration. */
+void check_gateway_queue(struct check *c, const struct declaration *d, const struct place *root);
+void check_node_queue(struct check *c, const struct declaration *d, const struct place *root,
+                      struct config_node *n);
+void check_route_queue(struct check *c, const struct declaration *d, const struct place *root,
+                       struct config_route *r);
+/* Takes for its keys; what each member must be stands behind it. */
+void take_spool(const struct item *item, void *member);         /* struct config_spool */
+void take_gateway_retry(const struct item *item, void *config); /* struct config */
+void take_node_retry(const struct item *item, void *node);      /* struct config_node */
+void take_deliveries(const struct item *item, void *member);    /* unsigned */
+void take_on_failure(const struct item *item, void *member);    /* bool: it is "queue" */
+void take_hold(const struct item *item, void *route);           /* struct config_route */
+
 /* The n-th declaration of a kind: that of config's listens[n], nodes[n], routes[n]. */
 const struct declaration *check_declaration(const struct check *c, enum declaration_kind kind, size_t n);
 

@@ -120,13 +120,18 @@ static void take_timeouts(const struct item *item, void *timeouts)
 static const struct key gateway_keys[] = {
     KEY("ae_title", take_title, config, ae_title),
     KEY("workers", take_workers, config, workers),
-    KEY("spool", take_text, config, spool),
+    KEY("spool", take_spool, config, spool),
     {"admin", take_admin, 0},
     KEY("max_pdu", take_max_pdu, config, max_pdu),
     KEY("memory", take_memory, config, memory),
     KEY("window", take_window, config, window),
     KEY("header_max", take_size, config, header_max),
+    KEY("header_spool_max", take_size, config, header_spool_max),
     KEY("replay_max", take_size, config, replay_max),
+    KEY("journal", take_boolean, config, journal),
+    KEY("history", take_duration_or_0, config, history_ms),
+    KEY("expire", take_duration_or_0, config, expire_ms),
+    {"retry", take_gateway_retry, 0},
     KEY("max_associations", take_associations, config, max_associations),
     KEY("tcp_congestion", take_congestion, config, tcp_congestion),
     KEY("zero_copy", take_zero_copy, config, zero_copy),
@@ -135,7 +140,6 @@ static const struct key gateway_keys[] = {
     KEY("uid_key", take_text, config, uid_key),
     KEY("rule_instructions", take_instructions, config, rule_instructions),
     KEY("rule_memory", take_memory, config, rule_memory),
-    {"journal", take_later, 0},
 };
 
 void check_gateway(struct check *c, const struct declaration *d)
@@ -148,4 +152,5 @@ void check_gateway(struct check *c, const struct declaration *d)
         check_error(c, &window,
                     "window is larger than memory; one association cannot hold more than all together");
     }
+    check_gateway_queue(c, d, &at);
 }

@@ -106,12 +106,14 @@ static const struct key node_keys[] = {
     KEY("tcp_congestion", take_congestion, config_node, tcp_congestion),
     KEY("lag", take_duration, config_node, lag_ms),
     {"folder", take_folder, 0},
+    KEY("expire", take_duration_or_0, config_node, expire_ms),
+    {"retry", take_node_retry, 0},
+    KEY("deliveries", take_deliveries, config_node, deliveries),
     {"tls", take_later, 0},
     {"allow", take_later, 0},
     {"health", take_later, 0},
     {"weight", take_later, 0},
     {"admin", take_later, 0},
-    {"journal", take_later, 0},
 };
 
 /* A folder has no association: every key of one on it is a misunderstanding. */
@@ -150,6 +152,10 @@ void check_node(struct check *c, const struct declaration *d, struct config_node
     out->port = 104;
     out->max_pdu = c->config->max_pdu;
     out->lag_ms = c->config->timeouts.lag;
+    out->expire_ms = c->config->expire_ms;
+    out->retry_first_ms = c->config->retry_first_ms;
+    out->retry_most_ms = c->config->retry_most_ms;
+    out->deliveries = 2;
     fields_take(&item, "a node", node_keys, COUNT(node_keys), out);
     if (d->value.kind != VALUE_TABLE) {
         return;
@@ -160,6 +166,7 @@ void check_node(struct check *c, const struct declaration *d, struct config_node
         return;
     }
     require_remote_keys(c, d, &at);
+    check_node_queue(c, d, &at, out);
     if (out->tcp_congestion == NULL && c->config->tcp_congestion != NULL) {
         field_set_text(c, &out->tcp_congestion, c->config->tcp_congestion);
     }

@@ -13,7 +13,8 @@
 #include "script/rules_inside.h"
 #include "script/sandbox.h"
 
-const char *const rule_words[RULE_KINDS] = {[RULE_WHEN] = "when", [RULE_MORPH] = "morph"};
+const char *const rule_words[RULE_KINDS] = {
+    [RULE_WHEN] = "when", [RULE_MORPH] = "morph", [RULE_ON_STUDY] = "on_study"};
 
 static void keep_function(lua_State *lua, const struct declaration *d, struct rule *rule)
 {
@@ -50,7 +51,8 @@ void rules_keep_functions(lua_State *lua, const struct declaration *d, int index
 static bool has_functions(const struct config *config)
 {
     for (size_t i = 0; i < config->route_count; i++) {
-        if (config->routes[i].has_when_function || config->routes[i].has_morph) {
+        const struct config_route *r = &config->routes[i];
+        if (r->has_when_function || r->has_morph || r->has_on_study) {
             return true;
         }
     }
@@ -70,7 +72,8 @@ static bool has_the_same_functions(const struct rules *r, size_t route)
 {
     const struct config_route *before = &r->config->routes[route];
     return (r->of[route][RULE_WHEN].function != LUA_NOREF) == before->has_when_function &&
-           (r->of[route][RULE_MORPH].function != LUA_NOREF) == before->has_morph;
+           (r->of[route][RULE_MORPH].function != LUA_NOREF) == before->has_morph &&
+           (r->of[route][RULE_ON_STUDY].function != LUA_NOREF) == before->has_on_study;
 }
 
 #define ADVICE                                                                                               \

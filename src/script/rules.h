@@ -1,5 +1,5 @@
 /*
- * The functions of a configuration, `when` and `morph` of its routes, in a Lua state of one worker.
+ * The functions of a configuration, `when`, `morph` and `on_study` of its routes, in a Lua state of one worker.
  *
  * Opening evaluates again what the configuration was made of: the text of its file and modules and the environment it asked
  * for, as they were, whatever stands on the disk by now. The functions are matched by the order of declarations. Then globals

@@ -9,8 +9,8 @@
 
 struct dicom_uid_key;
 
-enum rule_kind { RULE_WHEN, RULE_MORPH };
-#define RULE_KINDS 2
+enum rule_kind { RULE_WHEN, RULE_MORPH, RULE_ON_STUDY };
+#define RULE_KINDS 3
 
 /* The key of a route, by kind. */
 extern const char *const rule_words[RULE_KINDS];

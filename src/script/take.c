@@ -160,7 +160,7 @@ static bool duration(const struct item *item, bool zero_is_fine, uint64_t *out)
         return false;
     }
     if (v->kind != VALUE_NUMBER) {
-        const char *text = field_text(item, "a duration, as \"250ms\", \"5s\", \"2m\" or \"1h\"");
+        const char *text = field_text(item, "a duration, as \"250ms\", \"5s\", \"2m\", \"1h\" or \"7d\"");
         if (text == NULL) {
             return false;
         }
@@ -168,7 +168,7 @@ static bool duration(const struct item *item, bool zero_is_fine, uint64_t *out)
             check_error(
                 item->check, item->at,
                 "%s = \"%s\" is not a duration; write a whole number and a unit, as \"250ms\", \"5s\", "
-                "\"2m\" or \"1h\"",
+                "\"2m\", \"1h\" or \"7d\"",
                 name, text);
             return false;
         }

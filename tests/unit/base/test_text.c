@@ -139,7 +139,9 @@ static void durations_have_units(void **state)
     static const struct {
         const char *text;
         uint64_t ms;
-    } cases[] = {{"0", 0}, {"0s", 0}, {"250ms", 250}, {"5s", 5000}, {"2m", 120000}, {"1h", 3600000}};
+    } cases[] = {
+        {"0", 0},       {"0s", 0},       {"250ms", 250},    {"5s", 5000},
+        {"2m", 120000}, {"1h", 3600000}, {"7d", 604800000}, {"213503982334d", 18446744073657600000U}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         uint64_t ms = 1;
         if (text_parse_duration(cases[i].text, &ms) != OK || ms != cases[i].ms) {
@@ -151,8 +153,19 @@ static void durations_have_units(void **state)
 static void what_is_no_duration_is_refused(void **state)
 {
     (void)state;
-    static const char *const cases[] = {"",   "5",    "00", "s",    "-5s",  "5 s",
-                                        "5S", "5sec", "1d", "1.5s", "5s1m", "18446744073709551615h"};
+    static const char *const cases[] = {"",
+                                        "5",
+                                        "00",
+                                        "s",
+                                        "-5s",
+                                        "5 s",
+                                        "5S",
+                                        "5sec",
+                                        "1w",
+                                        "1.5s",
+                                        "5s1m",
+                                        "18446744073709551615h",
+                                        "213503982335d"};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         uint64_t ms = 77;
         if (text_parse_duration(cases[i], &ms) != ERR_USAGE || ms != 77) {

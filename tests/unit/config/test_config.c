@@ -21,6 +21,16 @@ static void a_new_configuration_has_the_documented_defaults(void **state)
     assert_int_equal(c->window, 1048576);
     assert_int_equal(c->header_max, 16777216);
     assert_int_equal(c->replay_max, 1048576);
+    assert_int_equal(c->header_spool_max, 1073741824);
+    assert_false(c->spool.is_off);
+    assert_string_equal(c->spool.path, "./hilum-spool");
+    assert_int_equal(c->spool.max_bytes, 0); /* none */
+    assert_int_equal(c->spool.reserve, 1073741824);
+    assert_true(c->journal);
+    assert_int_equal(c->history_ms, 604800000);
+    assert_int_equal(c->expire_ms, 0); /* never */
+    assert_int_equal(c->retry_first_ms, 5000);
+    assert_int_equal(c->retry_most_ms, 600000);
     assert_int_equal(c->max_associations, 4096);
     assert_null(c->tcp_congestion);
     assert_int_equal(c->timeouts.connect, 5000);
@@ -57,7 +67,7 @@ static void the_end_frees_all_that_hangs_on_it(void **state)
     (void)state;
     struct config *c = config_new();
     c->file = strdup("f");
-    c->spool = strdup("s");
+    assert_non_null(c->spool.path);
     c->tcp_congestion = strdup("reno");
     c->listens = calloc(1, sizeof(*c->listens));
     c->listen_count = 1;
@@ -81,6 +91,7 @@ static void the_end_frees_all_that_hangs_on_it(void **state)
     c->route_count = 1;
     c->routes[0].name = strdup("r");
     c->routes[0].to = calloc(1, sizeof(*c->routes[0].to));
+    c->routes[0].copy = calloc(1, sizeof(*c->routes[0].copy));
     c->routes[0].conditions = calloc(1, sizeof(*c->routes[0].conditions));
     c->routes[0].condition_count = 1;
     c->routes[0].conditions[0].values = calloc(2, sizeof(struct config_value));
@@ -90,9 +101,38 @@ static void the_end_frees_all_that_hangs_on_it(void **state)
     assert_null(c);
 }
 
+static void a_spool_is_needed_where_a_route_for_storage_may_queue(void **state)
+{
+    (void)state;
+    const struct config_node *nodes[1] = {NULL};
+    const struct {
+        struct config_route route;
+        bool is_off, needs;
+        const char *why;
+    } cases[] = {
+        {{.to = nodes, .to_count = 1}, false, false, "what fails fails"},
+        {{.to = nodes, .to_count = 1, .queues = true}, false, true, "what fails is queued"},
+        {{.to = nodes, .to_count = 1, .copy = nodes, .copy_count = 1}, false, true, "a copy"},
+        {{.copy = nodes, .copy_count = 1}, false, true, "copies alone"},
+        {{.copy = nodes, .copy_count = 1}, true, false, "there is no spool"},
+        {{.to = nodes, .to_count = 1, .queues = true, .service = CONFIG_ECHO}, false, false, "no storage"},
+        {{.queues = true}, false, false, "nothing that could fail"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct config_route routes[2] = {{.to = nodes, .to_count = 1}, cases[i].route};
+        struct config config = {.routes = routes, .route_count = 2, .spool.is_off = cases[i].is_off};
+        if (config_needs_spool(&config) != cases[i].needs) {
+            fail_msg("%s", cases[i].why);
+        }
+    }
+    struct config empty = {.route_count = 0};
+    assert_false(config_needs_spool(&empty));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_spool_is_needed_where_a_route_for_storage_may_queue),
         cmocka_unit_test(a_new_configuration_has_the_documented_defaults),
         cmocka_unit_test(the_last_reference_ends_it_and_no_other),
         cmocka_unit_test(the_end_frees_all_that_hangs_on_it),

@@ -43,7 +43,9 @@ static void a_gateway_sets_what_it_names_and_leaves_the_rest(void **state)
     assert_string_equal(c->file, l.path);
     assert_string_equal(c->ae_title, "SITE 7");
     assert_int_equal(c->workers, 3);
-    assert_string_equal(c->spool, "/var/spool/x");
+    assert_string_equal(c->spool.path, "/var/spool/x");
+    assert_int_equal(c->spool.max_bytes, 0);
+    assert_int_equal(c->spool.reserve, 1 << 30);
     assert_int_equal(c->max_pdu, 131072);
     assert_int_equal(c->memory, 256 << 20);
     assert_int_equal(c->window, 65536);
@@ -307,6 +309,144 @@ static void zero_copy_is_the_gateways_unless_a_route_says_otherwise(void **state
     }
 }
 
+/* --- the queue --------------------------------------------------------------------------------------------- */
+
+static void a_spool_is_a_folder_or_a_table_or_off(void **state)
+{
+    static const struct {
+        const char *spool;
+        struct config_spool expected;
+    } cases[] = {
+        {"'/s'", {false, (char *)"/s", 0, 1 << 30}},
+        {"{}", {false, (char *)"./hilum-spool", 0, 1 << 30}},
+        {"{ path = '/s' }", {false, (char *)"/s", 0, 1 << 30}},
+        {"{ path = '/s', max_bytes = '64MiB', reserve = '2MiB' }", {false, (char *)"/s", 64 << 20, 2 << 20}},
+        {"{ max_bytes = 0, reserve = 0 }", {false, (char *)"./hilum-spool", 0, 0}},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[200];
+        snprintf(text, sizeof(text), "gateway { spool = %s }", cases[i].spool);
+        struct loaded l = load_with_rest(*state, text);
+        assert_false(l.config->spool.is_off);
+        assert_string_equal(l.config->spool.path, cases[i].expected.path);
+        assert_int_equal(l.config->spool.max_bytes, cases[i].expected.max_bytes);
+        assert_int_equal(l.config->spool.reserve, cases[i].expected.reserve);
+        assert_true(l.config->journal);
+        assert_true(config_needs_spool(l.config));
+        free_loaded(&l);
+    }
+    struct loaded l =
+        load_with_rest(*state, "gateway { spool = false }\n"
+                               "route 'r' { to = 'pacs1', on_failure = 'fail', journal = false }\n");
+    assert_true(l.config->spool.is_off);
+    assert_false(l.config->journal);
+    for (size_t i = 0; i < 2; i++) {
+        assert_false(l.config->routes[i].queues);
+        assert_false(l.config->routes[i].journal);
+    }
+    assert_false(config_needs_spool(l.config));
+    free_loaded(&l);
+}
+
+static void a_gateway_says_how_long_things_are_kept_and_tried(void **state)
+{
+    struct loaded l = load_with_rest(
+        *state, "gateway { journal = false, history = '30d', expire = '2d', header_spool_max = '4GiB',\n"
+                "  retry = { first = '1s', most = '1h' } }\n");
+    const struct config *c = l.config;
+    assert_false(c->journal);
+    assert_int_equal(c->history_ms, UINT64_C(30) * 86400 * 1000);
+    assert_int_equal(c->expire_ms, 2 * 86400 * 1000);
+    assert_int_equal(c->header_spool_max, UINT64_C(4) << 30);
+    assert_int_equal(c->retry_first_ms, 1000);
+    assert_int_equal(c->retry_most_ms, 3600000);
+    assert_int_equal(c->nodes[0].expire_ms, 2 * 86400 * 1000);
+    assert_int_equal(c->nodes[0].retry_first_ms, 1000);
+    assert_int_equal(c->nodes[0].retry_most_ms, 3600000);
+    assert_false(c->routes[0].journal);
+    free_loaded(&l);
+
+    l = load_with_rest(*state, "gateway { history = 0, expire = 0, retry = { most = '5s' } }\n");
+    assert_int_equal(l.config->history_ms, 0);
+    assert_int_equal(l.config->expire_ms, 0);
+    assert_int_equal(l.config->retry_first_ms, 5000);
+    assert_int_equal(l.config->retry_most_ms, 5000);
+    free_loaded(&l);
+}
+
+static void a_node_says_how_it_is_delivered_to(void **state)
+{
+    struct loaded l = load_with_rest(
+        *state,
+        "gateway { expire = '1d' }\n"
+        "node 'a' { host = 'a', ae_title = 'A', expire = 0, retry = { first = '1s' }, deliveries = 7 }\n"
+        "node 'b' { host = 'b', ae_title = 'B', max_associations = 1 }\n"
+        "node 'c' { host = 'c', ae_title = 'C', max_associations = 5, deliveries = 5 }\n"
+        "node 'd' { folder = '/{SOPInstanceUID}', expire = '1h', retry = { most = '1m' }, deliveries = 3 }\n"
+        "node 'e' { folder = '/{SOPInstanceUID}' }\n");
+    static const struct {
+        uint64_t expire_ms, first_ms, most_ms;
+        unsigned deliveries;
+    } expected[] = {
+        {0, 1000, 600000, 7},      {86400000, 5000, 600000, 1}, {86400000, 5000, 600000, 5},
+        {3600000, 5000, 60000, 3}, {86400000, 5000, 600000, 2}, {86400000, 5000, 600000, 2},
+    };
+    assert_int_equal(l.config->node_count, 6);
+    for (size_t i = 0; i < 6; i++) {
+        const struct config_node *n = &l.config->nodes[i];
+        assert_int_equal(n->expire_ms, expected[i].expire_ms);
+        assert_int_equal(n->retry_first_ms, expected[i].first_ms);
+        assert_int_equal(n->retry_most_ms, expected[i].most_ms);
+        assert_int_equal(n->deliveries, expected[i].deliveries);
+    }
+    free_loaded(&l);
+}
+
+static void a_route_copies_and_queues(void **state)
+{
+    struct loaded l = load_with_rest(
+        *state, "node 'x' { host = 'x', ae_title = 'X' } node 'disk' { folder = '/{SOPInstanceUID}' }\n"
+                "route '0' { to = 'x' }\n"
+                "route '1' { to = 'x', copy = { 'pacs1', 'disk' }, on_failure = 'fail', journal = false }\n"
+                "route '2' { copy = 'x', hold = { quiet = '60s' }, on_failure = nil }\n"
+                "route '3' { to = 'x', copy = 'disk', on_failure = 'queue', journal = true,\n"
+                "            hold = { quiet = '2m', by = 'series' }, on_study = function (study) end }\n"
+                "route '4' { to = 'x', copy = 'disk', hold = { quiet = '1ms', by = 'study' } }\n"
+                "route '5' { to = 'x', when = { service = 'echo' } }\n"
+                "route '6' { to = 'x', on_failure = 'fail', when = { service = 'echo' } }\n");
+    static const struct {
+        const char *to, *copy;
+        bool queues, journal, has_on_study;
+        enum config_hold hold;
+        uint64_t quiet_ms;
+    } expected[] = {
+        {"x", "", true, true, false, CONFIG_HOLD_NONE, 0},
+        {"x", "pd", false, false, false, CONFIG_HOLD_NONE, 0},
+        {"", "x", true, true, false, CONFIG_HOLD_STUDY, 60000},
+        {"x", "d", true, true, true, CONFIG_HOLD_SERIES, 120000},
+        {"x", "d", true, true, false, CONFIG_HOLD_STUDY, 1},
+        {"x", "", false, true, false, CONFIG_HOLD_NONE, 0},
+        {"x", "", false, true, false, CONFIG_HOLD_NONE, 0},
+    };
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        const struct config_route *r = &l.config->routes[i];
+        assert_int_equal(r->to_count, strlen(expected[i].to));
+        assert_int_equal(r->copy_count, strlen(expected[i].copy));
+        for (size_t j = 0; j < r->to_count; j++) {
+            assert_int_equal(r->to[j]->name[0], expected[i].to[j]);
+        }
+        for (size_t j = 0; j < r->copy_count; j++) {
+            assert_int_equal(r->copy[j]->name[0], expected[i].copy[j]);
+        }
+        assert_int_equal(r->queues, expected[i].queues);
+        assert_int_equal(r->journal, expected[i].journal);
+        assert_int_equal(r->has_on_study, expected[i].has_on_study);
+        assert_int_equal(r->hold, expected[i].hold);
+        assert_int_equal(r->hold_quiet_ms, expected[i].quiet_ms);
+    }
+    free_loaded(&l);
+}
+
 /* Each is an expression that must be true in the sandbox. */
 static void the_sandbox_has_what_is_promised_and_no_more(void **state)
 {
@@ -506,6 +646,10 @@ int main(void)
         cmocka_unit_test(a_node_takes_its_defaults_from_the_gateway_wherever_that_stands),
         cmocka_unit_test(a_route_holds_its_nodes_and_conditions),
         cmocka_unit_test(zero_copy_is_the_gateways_unless_a_route_says_otherwise),
+        cmocka_unit_test(a_spool_is_a_folder_or_a_table_or_off),
+        cmocka_unit_test(a_gateway_says_how_long_things_are_kept_and_tried),
+        cmocka_unit_test(a_node_says_how_it_is_delivered_to),
+        cmocka_unit_test(a_route_copies_and_queues),
         cmocka_unit_test(the_sandbox_has_what_is_promised_and_no_more),
         cmocka_unit_test(no_configuration_outruns_its_budgets),
         cmocka_unit_test(modules_are_found_beside_the_configuration_and_run_once),

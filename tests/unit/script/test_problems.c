@@ -134,7 +134,7 @@ static void values_of_the_wrong_type_are_refused_with_the_right_one(void **state
         {"gateway()", 1, {"gateway is nil; it must be a table"}},
         {"gateway {\n ae_title = 7 }", 2, {"ae_title is a number; it must be an AE title"}},
         {"gateway {\n workers = '4' }", 2, {"workers is a string; it must be a whole number from 1 to 1024"}},
-        {"gateway {\n spool = true }", 2, {"spool is a boolean; it must be a string"}},
+        {"gateway {\n spool = true }", 2, {"spool is a boolean; it must be a folder, { path"}},
         {"gateway {\n admin = true }", 2, {"admin is a boolean; it must be \"ADDRESS:PORT\" or false"}},
         {"gateway {\n memory = {} }", 2, {"memory is a table; it must be a size"}},
         {"gateway {\n timeouts = '5s' }", 2, {"timeouts is a string; it must be a table"}},
@@ -174,7 +174,7 @@ static void values_of_the_wrong_type_are_refused_with_the_right_one(void **state
          {"zero_copy = \"yes\" is unknown; it must be \"auto\", true or false"}},
         {"route 'x' { to = 'pacs1',\n on_failure = false }",
          2,
-         {"on_failure is a boolean; it must be \"fail\""}},
+         {"on_failure is a boolean; it must be \"queue\" or \"fail\""}},
         {"route 'x' {\n to = 7 }", 2, {"to is a number; it must be the name of a node"}},
         {"route 'x' {\n to = { 'pacs1', true } }", 2, {"to[2] is a boolean"}},
         {"route 'x' { to = 'pacs1',\n when = 'CT' }", 2, {"when is a string; it must be a table"}},
@@ -257,7 +257,7 @@ static void values_out_of_range_are_refused_with_the_range(void **state)
         {"gateway {\n spool = 'a\\0b' }", 2, {"spool holds a NUL character"}},
         {"route 'x' { to = 'pacs1',\n on_failure = 'retry' }",
          2,
-         {"on_failure = \"retry\" is unknown", "\"fail\""}},
+         {"on_failure = \"retry\" is unknown", "\"queue\" or \"fail\""}},
     };
     ASSERT_EACH_IS_REFUSED(cases);
 }
@@ -389,7 +389,7 @@ static void our_own_listeners_are_no_nodes(void **state)
 static void routes_lead_to_nodes_that_are_there(void **state)
 {
     static const struct broken cases[] = {
-        {"\nroute 'x' {}", 2, {"there is neither to nor copy", "add to ="}},
+        {"\nroute 'x' {}", 2, {"there is neither to nor copy", "add to =", "or copy ="}},
         {"route 'x' {\n to = {} }", 2, {"to is an empty list; name at least one node"}},
         {"route 'x' {\n to = 'pacs2' }",
          2,
@@ -456,11 +456,98 @@ static void conditions_can_match_something(void **state)
     ASSERT_EACH_IS_REFUSED(cases);
 }
 
+static void the_queue_is_where_and_as_it_is_said_to_be(void **state)
+{
+    static const struct broken cases[] = {
+        {"gateway {\n spool = 7 }", 2, {"spool is a number; it must be a folder, { path", "or false"}},
+        {"gateway { spool = {\n path = false } }", 2, {"spool.path is a boolean; it must be a string"}},
+        {"gateway { spool = {\n path = '' } }", 2, {"spool.path is empty"}},
+        {"gateway { spool = {\n folder = '/s' } }", 2, {"unknown key \"folder\" in spool"}},
+        {"gateway { spool = {\n max_byte = '1GiB' } }", 2, {"did you mean \"max_bytes\"?"}},
+        {"gateway { spool = {\n '/s' } }", 2, {"a value without a key in spool"}},
+        {"gateway { spool = {\n max_bytes = 5 } }", 2, {"spool.max_bytes = 5 has no unit"}},
+        {"gateway { spool = {\n max_bytes = '1KiB' } }", 2, {"spool.max_bytes is too small", "\"1MiB\""}},
+        {"gateway { spool = {\n reserve = 'much' } }", 2, {"spool.reserve = \"much\" is not a size"}},
+        {"gateway {\n max_bytes = '1GiB' }", 2, {"it is a key of gateway's spool"}},
+        {"gateway {\n journal = 'yes' }", 2, {"journal is a string; it must be true or false"}},
+        {"gateway { spool = false,\n journal = true }", 2, {"spool = false", "leave journal out"}},
+        {"gateway {\n history = 7 }", 2, {"history = 7 has no unit"}},
+        {"gateway {\n history = '1w' }", 2, {"history = \"1w\" is not a duration", "\"7d\""}},
+        {"gateway {\n expire = true }", 2, {"expire is a boolean; it must be a duration"}},
+        {"gateway {\n header_spool_max = 1 }", 2, {"header_spool_max = 1 has no unit"}},
+        {"gateway {\n retry = '5s' }", 2, {"retry is a string; it must be a table"}},
+        {"gateway { retry = {\n first = 0 } }", 2, {"retry.first is 0", "at least \"1ms\""}},
+        {"gateway { retry = {\n most = '0s' } }", 2, {"retry.most is 0"}},
+        {"gateway { retry = {\n last = '1s' } }", 2, {"unknown key \"last\" in retry"}},
+        {"gateway { retry = { first = '1m',\n most = '1s' } }",
+         2,
+         {"(60000 ms) is longer than the longest (1000 ms)"}},
+        {"gateway { retry = {\n first = '1h' } }",
+         2,
+         {"(3600000 ms) is longer than the longest (600000 ms)"}},
+        {"gateway { retry = { most = '1s', first = '1s' } }\n"
+         "node 'x' { host = 'h', ae_title = 'X', retry = {\n first = '2s' } }",
+         3,
+         {"node \"x\"", "(2000 ms) is longer than the longest (1000 ms)"}},
+        {"node 'x' { host = 'h', ae_title = 'X',\n deliveries = 0 }",
+         2,
+         {"deliveries is 0", "from 1 to 1000"}},
+        {"node 'x' { host = 'h', ae_title = 'X', max_associations = 2,\n deliveries = 3 }",
+         2,
+         {"deliveries is 3, and max_associations allows 2", "from 1 to 2"}},
+        {"node 'x' { host = 'h', ae_title = 'X',\n expire = '5' }", 2, {"expire = \"5\" is not a duration"}},
+        {"node 'x' { host = 'h', ae_title = 'X',\n journal = true }", 2, {"a key of gateway, and of route"}},
+        {"gateway {\n deliveries = 2 }", 2, {"it is a key of node"}},
+    };
+    ASSERT_EACH_IS_REFUSED(cases);
+}
+
+static void routes_queue_what_can_be_queued(void **state)
+{
+    static const struct broken cases[] = {
+        {"route 'x' {\n copy = {} }", 2, {"copy is an empty list; name at least one node"}},
+        {"route 'x' {\n copy = 7 }", 2, {"copy is a number; it must be the name of a node"}},
+        {"route 'x' { to = 'pacs1',\n copy = 'pacs2' }", 2, {"unknown node \"pacs2\"; did you mean"}},
+        {"route 'x' { copy = { 'disk',\n 'disk' } }", 2, {"node \"disk\" is named twice"}},
+        {"\npool 'x' { members = { 'pacs1' } }\nroute 'x' { copy = 'x' }", 2, {"a pool is "}},
+        {"gateway { spool = false } route 'x' {\n copy = 'pacs1' }",
+         2,
+         {"copy needs the queue", "spool = false", "name the nodes in to"}},
+        {"gateway { spool = false } route 'x' { to = 'pacs1',\n on_failure = 'queue' }",
+         2,
+         {"on_failure = \"queue\" needs the queue", "write \"fail\" or leave it out"}},
+        {"gateway { spool = false } route 'x' { to = 'pacs1',\n journal = true }", 2, {"spool = false"}},
+        {"route 'x' { to = 'pacs1', when = { service = 'echo' },\n copy = 'pacs1' }",
+         2,
+         {"copy means nothing for service = \"echo\"", "name the nodes in to"}},
+        {"route 'x' { when = { service = 'echo' },\n copy = 'pacs1' }", 2, {"copy means nothing"}},
+        {"route 'x' { to = 'pacs1', when = { service = 'echo' },\n on_failure = 'queue' }",
+         2,
+         {"on_failure = \"queue\" means nothing for service = \"echo\"", "write \"fail\""}},
+        {"route 'x' { to = 'pacs1',\n journal = 1 }", 2, {"journal is a number; it must be true or false"}},
+        {"route 'x' { to = 'pacs1',\n hold = { quiet = '1s' } }", 2, {"there is no copy", "add copy ="}},
+        {"route 'x' { copy = 'pacs1',\n hold = '60s' }", 2, {"hold is a string; it must be a table"}},
+        {"route 'x' { copy = 'pacs1',\n hold = {} }", 2, {"there is no quiet", "quiet = \"60s\""}},
+        {"route 'x' { copy = 'pacs1', hold = {\n quiet = 0 } }", 2, {"hold.quiet is 0"}},
+        {"route 'x' { copy = 'pacs1', hold = { quiet = '1s',\n by = 'patient' } }",
+         2,
+         {"by = \"patient\" is unknown", "\"study\" or \"series\""}},
+        {"route 'x' { copy = 'pacs1', hold = { quiet = '1s',\n by = 1 } }", 2, {"hold.by is a number"}},
+        {"route 'x' { copy = 'pacs1',\n on_study = function () end }",
+         2,
+         {"there is no hold", "add hold = { quiet"}},
+        {"route 'x' { copy = 'pacs1', hold = { quiet = '1s' },\n on_study = true }",
+         2,
+         {"on_study is a boolean; it must be a function, function (study)"}},
+        {"route 'x' { to = 'pacs1',\n quiet = '1s' }", 2, {"it is a key of a route's hold"}},
+    };
+    ASSERT_EACH_IS_REFUSED(cases);
+}
+
 static void what_later_versions_bring_is_refused_and_never_ignored(void **state)
 {
 #define LATER "not available in this version"
     static const struct broken cases[] = {
-        {"gateway {\n journal = false }", 2, {"journal is " LATER}},
         {"gateway {\n admin = '127.0.0.1:8043' }", 2, {LATER, "admin = false"}},
         {"listen { port = 2762,\n tls = { certificate = 'x' } }", 2, {"tls is " LATER}},
         {"node 'x' { host = 'h', ae_title = 'X',\n tls = {} }", 2, {"tls is " LATER}},
@@ -469,10 +556,7 @@ static void what_later_versions_bring_is_refused_and_never_ignored(void **state)
         {"node 'x' { host = 'h', ae_title = 'X',\n weight = 2 }", 2, {"weight is " LATER}},
         {"\npool 'x' { members = { 'pacs1' } }", 2, {"a pool is " LATER, "name the nodes themselves"}},
         {"\npool 'x' { members = { 'pacs1' } }\nroute 'x' { to = 'x' }", 2, {"a pool is " LATER}},
-        {"route 'x' {\n copy = { 'pacs1' } }", 2, {"copy is " LATER}},
         {"route 'x' { to = 'pacs1',\n transfer = 'JPEG2000Lossless' }", 2, {"transfer is " LATER}},
-        {"route 'x' { to = 'pacs1',\n journal = false }", 2, {"journal is " LATER}},
-        {"route 'x' { to = 'pacs1',\n on_failure = 'queue' }", 2, {"on_failure = \"queue\" is " LATER}},
         {"route 'x' { to = 'pacs1', when = {\n peer = 'CN=*' } }", 2, {"peer is " LATER}},
         {"route 'x' { to = 'pacs1', when = {\n service = 'find' } }", 2, {"service = \"find\" is " LATER}},
         {"route 'x' { to = 'pacs1', when = {\n service = 'mpps' } }", 2, {"service = \"mpps\" is " LATER}},
@@ -525,6 +609,9 @@ static void warnings_alone_leave_the_configuration_usable(void **state)
          "it is never reached: route \"all\" on line 1 is final"},
         {"route 'x' { to = 'disk', when = {\n listener = 'other' } }", 2,
          "no listener is named \"other\"; there are \"main\""},
+        {"route 'x' { to = 'disk',\n copy = { 'pacs1', 'disk' } }", 2,
+         "node \"disk\" is named by to as well; it gets an instance once, by to"},
+        {"route 'x' { copy = 'disk',\n on_failure = 'queue' }", 2, "there is no to"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char text[1000];
@@ -631,6 +718,8 @@ int main(void)
         cmocka_unit_test(our_own_listeners_are_no_nodes),
         cmocka_unit_test(routes_lead_to_nodes_that_are_there),
         cmocka_unit_test(conditions_can_match_something),
+        cmocka_unit_test(the_queue_is_where_and_as_it_is_said_to_be),
+        cmocka_unit_test(routes_queue_what_can_be_queued),
         cmocka_unit_test(what_later_versions_bring_is_refused_and_never_ignored),
         cmocka_unit_test(a_configuration_that_does_nothing_says_so),
         cmocka_unit_test(a_file_that_is_not_there_is_a_problem),

@@ -179,17 +179,21 @@ static void what_is_evaluated_again_is_what_was_there_the_first_time(void **stat
 /* The text that is evaluated again is changed under it: what differs is told, and there are no rules. */
 static void another_set_of_declarations_stops_the_start(void **state)
 {
-    static const char text[] = "route 'first' { to = 'pacs1', when = function() end }\n"
-                               "route 'other' { to = 'pacs1', morph = function() end }\n" REST;
+    static const char text[] =
+        "route 'first' { to = 'pacs1', when = function() end }\n"
+        "route 'other' { to = 'pacs1', morph = function() end }\n"
+        "route 'third' { copy = 'pacs1', hold = { quiet = '1s' }, on_study = function() end }\n" REST;
     static const struct {
         const char *from, *to, *problem;
     } cases[] = {
         {"'first'", "'fixed'",
          ":1: route \"first\": evaluated again for its functions, \"fixed\" stands in its place"},
-        {"'pacs1' { host", "'pacsX' { host", ":5: node \"pacs1\": evaluated again"},
+        {"'pacs1' { host", "'pacsX' { host", ":6: node \"pacs1\": evaluated again"},
         {"when = f", "whim = f", ":1: route \"first\": evaluated again, it has other functions than before"},
         {"route 'other'", "pool  'other'",
-         ":1: evaluated again for its functions, the file declares 1 times route, not 2"},
+         ":1: evaluated again for its functions, the file declares 2 times route, not 3"},
+        {"on_study = f", "in_study = f",
+         ":3: route \"third\": evaluated again, it has other functions than before"},
         {"listen {", "assert {",
          ":1: evaluated again for its functions, the file declares 0 times listen, not 1"},
         {"route 'first'", "error 'first'", ":1: first; the Lua code must run"},
