@@ -1,0 +1,247 @@
+#include "io/disk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "io/disk_faults.h"
+#include "io/engine.h"
+
+/* errno itself is the thread's own last failure. */
+const char *disk_error_text(void)
+{
+    const char *text = strerrordesc_np(errno);
+    return text ? text : "unknown error";
+}
+
+static enum io_error failed(void)
+{
+    return io_error_from(errno);
+}
+
+/* For calls that answer 0 or -1; `call` is left out if a fault says so, and made again when a signal came between. */
+#define CALL(kind, call)                                                                                     \
+    __extension__({                                                                                          \
+        int done_;                                                                                           \
+        do {                                                                                                 \
+            enum disk_fault fault_ = disk_fault(kind);                                                       \
+            done_ = fault_ == DISK_FAILS ? -1 : fault_ == DISK_SKIPPED ? 0 : (call);                         \
+        } while (done_ < 0 && errno == EINTR);                                                               \
+        done_ < 0 ? failed() : IO_NONE;                                                                      \
+    })
+
+enum io_error disk_open(const char *path, enum disk_how how, int *fd_out)
+{
+    static const int flags[] = {
+        [DISK_READ] = O_RDONLY,
+        [DISK_WRITE] = O_RDWR,
+        [DISK_CREATE] = O_RDWR | O_CREAT,
+        [DISK_CREATE_NEW] = O_RDWR | O_CREAT | O_EXCL,
+    };
+    do {
+        *fd_out = disk_fault(DISK_CALL_OPEN) == DISK_FAILS ? -1 : open(path, flags[how] | O_CLOEXEC, 0640);
+    } while (*fd_out < 0 && errno == EINTR);
+    return *fd_out < 0 ? failed() : IO_NONE;
+}
+
+void disk_close(int fd)
+{
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+/* --- bytes ------------------------------------------------------------------------------------------------------ */
+
+static size_t vector_bytes(const struct iovec *parts, int count)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < count; i++)
+        bytes += parts[i].iov_len;
+    return bytes;
+}
+
+/* The first half of what a vector names, by a vector of its own. */
+static ssize_t write_half(int fd, const struct iovec *parts, int count, uint64_t offset)
+{
+    size_t left = vector_bytes(parts, count) / 2;
+    ssize_t done = 0;
+    for (int i = 0; i < count && left > 0; i++) {
+        size_t len = parts[i].iov_len < left ? parts[i].iov_len : left;
+        ssize_t n = pwrite(fd, parts[i].iov_base, len, (off_t)(offset + (uint64_t)done));
+        if (n < 0)
+            return n;
+        done += n;
+        left -= len;
+    }
+    return done;
+}
+
+static ssize_t write_some(int fd, const struct iovec *parts, int count, uint64_t offset, bool *is_torn)
+{
+    switch (disk_fault(DISK_CALL_WRITE)) {
+    case DISK_FAILS:
+        return -1;
+    case DISK_SKIPPED:
+        return (ssize_t)vector_bytes(parts, count);
+    case DISK_TORN:
+        *is_torn = true;
+        return write_half(fd, parts, count, offset);
+    case DISK_SHORT:
+        return write_half(fd, parts, count, offset);
+    case DISK_GOES_ON:
+        break;
+    }
+    return pwritev(fd, parts, count, (off_t)offset);
+}
+
+/* Steps over n bytes that were written. */
+static void advance(struct iovec **parts, size_t *count, size_t n)
+{
+    while (*count > 0 && n >= (*parts)->iov_len) {
+        n -= (*parts)->iov_len;
+        (*parts)++;
+        (*count)--;
+    }
+    if (n > 0) {
+        (*parts)->iov_base = (uint8_t *)(*parts)->iov_base + n;
+        (*parts)->iov_len -= n;
+    }
+}
+
+enum io_error disk_write(int fd, struct iovec *parts, size_t count, uint64_t offset, uint64_t *done_out)
+{
+    *done_out = 0;
+    while (count > 0) {
+        bool is_torn = false;
+        ssize_t n =
+            write_some(fd, parts, count < IOV_MAX ? (int)count : IOV_MAX, offset + *done_out, &is_torn);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return failed();
+        *done_out += (uint64_t)n;
+        if (is_torn || (n == 0 && vector_bytes(parts, count < IOV_MAX ? (int)count : IOV_MAX) > 0)) {
+            errno = EIO;
+            return failed();
+        }
+        advance(&parts, &count, (size_t)n);
+    }
+    return IO_NONE;
+}
+
+enum io_error disk_read(int fd, void *to, size_t len, uint64_t offset, size_t *n_out)
+{
+    *n_out = 0;
+    while (*n_out < len) {
+        ssize_t n = disk_fault(DISK_CALL_READ) == DISK_FAILS
+                        ? -1
+                        : pread(fd, (uint8_t *)to + *n_out, len - *n_out, (off_t)(offset + *n_out));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return failed();
+        if (n == 0)
+            break;
+        *n_out += (size_t)n;
+    }
+    return IO_NONE;
+}
+
+enum io_error disk_size(int fd, uint64_t *bytes_out)
+{
+    struct stat s;
+    *bytes_out = 0;
+    if (fstat(fd, &s) < 0)
+        return failed();
+    *bytes_out = (uint64_t)s.st_size;
+    return IO_NONE;
+}
+
+/* --- durability --------------------------------------------------------------------------------------------------- */
+
+enum io_error disk_datasync(int fd)
+{
+    return CALL(DISK_CALL_FDATASYNC, fdatasync(fd));
+}
+
+enum io_error disk_sync_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return failed();
+    enum io_error error = CALL(DISK_CALL_FSYNC, fsync(fd));
+    int why = errno;
+    (void)close(fd);
+    errno = why;
+    return error;
+}
+
+/* --- space -------------------------------------------------------------------------------------------------------- */
+
+enum io_error disk_truncate(int fd, uint64_t bytes)
+{
+    return CALL(DISK_CALL_TRUNCATE, ftruncate(fd, (off_t)bytes));
+}
+
+enum io_error disk_punch(int fd, uint64_t offset, uint64_t bytes)
+{
+    return CALL(DISK_CALL_PUNCH,
+                fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes));
+}
+
+enum io_error disk_free_bytes(const char *path, uint64_t *bytes_out)
+{
+    struct statvfs s = {.f_bavail = 0};
+    enum io_error error = CALL(DISK_CALL_FREE, statvfs(path, &s));
+    *bytes_out = (uint64_t)s.f_bavail * s.f_frsize;
+    return error;
+}
+
+/* --- names -------------------------------------------------------------------------------------------------------- */
+
+enum io_error disk_lock(int fd, bool *is_ours_out)
+{
+    enum io_error error = CALL(DISK_CALL_LOCK, flock(fd, LOCK_EX | LOCK_NB));
+    *is_ours_out = error == IO_NONE;
+    return error != IO_NONE && errno == EWOULDBLOCK ? IO_NONE : error;
+}
+
+enum io_error disk_unlink(const char *path)
+{
+    return CALL(DISK_CALL_UNLINK, unlink(path));
+}
+
+enum io_error disk_mkdir(const char *path)
+{
+    return CALL(DISK_CALL_MKDIR, mkdir(path, 0750));
+}
+
+enum io_error disk_rmdir(const char *path)
+{
+    return CALL(DISK_CALL_UNLINK, rmdir(path));
+}
+
+enum io_error disk_list(const char *path, bool (*on_name)(void *owner, const char *name), void *owner)
+{
+    DIR *folder = disk_fault(DISK_CALL_LIST) == DISK_FAILS ? NULL : opendir(path);
+    if (!folder)
+        return failed();
+    const struct dirent *e;
+    bool goes_on = true;
+    errno = 0;
+    while (goes_on && (e = readdir(folder)) != NULL) {
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            goes_on = on_name(owner, e->d_name);
+        errno = 0;
+    }
+    int why = errno;
+    (void)closedir(folder);
+    errno = why;
+    return why != 0 ? failed() : IO_NONE;
+}
