@@ -103,6 +103,8 @@ bool message_make_sinks(struct message *m, const struct route_decision *d)
     m->sink_editions = calloc(d->count, sizeof(struct edition *));
     bool ok = m->sinks && m->stages && m->outcomes && m->sink_editions;
     for (size_t i = 0; ok && i < d->count; i++) {
+        if (d->destinations[i].is_copy) /* nothing queues yet */
+            continue;
         if (goes_back(m->session, &d->destinations[i]))
             back++;
         else

@@ -52,11 +52,12 @@ static bool find_candidates(struct negotiation *g, unsigned i)
         facts.sop_class = c->abstract_syntax;
     bool ok = route_decide(g->session->config, &facts, &decision) == OK;
     for (size_t d = 0; ok && d < decision.count; d++) {
-        const struct config_node *node = decision.destinations[d].node;
-        if (node->is_folder)
-            g->contexts[i].folders++;
-        else
-            asked_for(g, node)->is_candidate[i] = true;
+        const struct route_destination *to = &decision.destinations[d];
+        /* The queue takes everything, as a folder does; beside a `to` a copy has no say. */
+        if (to->takes_all || (to->node->is_folder && !to->is_copy))
+            g->contexts[i].takers++;
+        if (!to->node->is_folder && !to->is_copy)
+            asked_for(g, to->node)->is_candidate[i] = true;
     }
     route_decision_free(&decision);
     return ok;

@@ -21,7 +21,7 @@ static bool node_takes(const struct asked *a, const struct pdu_context *c, unsig
 
 static unsigned votes_for(const struct negotiation *g, const struct pdu_context *c, unsigned i, unsigned t)
 {
-    unsigned votes = g->contexts[i].folders; /* a folder takes everything */
+    unsigned votes = g->contexts[i].takers;
     for (unsigned n = 0; n < g->asked_count; n++)
         votes += g->asked[n].is_candidate[i] && node_takes(&g->asked[n], c, i, t);
     return votes;
@@ -47,7 +47,7 @@ static uint8_t refusal(const struct negotiation *g, unsigned i)
 /* Index of the transfer syntax, or -1 with the reason. */
 static int choose(const struct negotiation *g, const struct pdu_context *c, unsigned i, uint8_t *result_out)
 {
-    bool has_candidate = g->contexts[i].folders > 0;
+    bool has_candidate = g->contexts[i].takers > 0;
     for (unsigned n = 0; n < g->asked_count; n++)
         has_candidate = has_candidate || g->asked[n].is_candidate[i];
     if (g->contexts[i].is_refused) {

@@ -28,7 +28,8 @@ struct negotiation {
     struct session *session;
     struct {
         bool is_refused; /* a service that is not served */
-        unsigned folders;
+        unsigned
+            takers; /* candidates that take everything: folders, and the queue for routes of copies alone */
     } contexts[PDU_CONTEXTS_MAX];
     struct asked *asked; /* room for every AE node */
     unsigned asked_count;

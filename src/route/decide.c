@@ -41,39 +41,62 @@ static enum config_zero_copy more_careful(enum config_zero_copy a, enum config_z
     return a == CONFIG_ZERO_COPY_AUTO ? a : b;
 }
 
-static enum result add_destination(struct route_decision *d, const struct config_route *route,
-                                   const struct config_node *node)
+/* The destination of these bytes; a new one if there is none. NULL without memory. */
+static struct route_destination *take_destination(struct route_decision *d, const struct config_route *route,
+                                                  const struct config_node *node)
 {
-    struct route_destination *known = find_destination(d, node, route);
-    if (known != NULL) {
-        known->stream = known->stream && route->stream;
-        known->zero_copy = more_careful(known->zero_copy, route->zero_copy);
-        known->back_to_sender = known->back_to_sender || route->back_to_sender;
-        return OK;
+    struct route_destination *one = find_destination(d, node, route);
+    if (one == NULL && grow(d) == OK) {
+        one = &d->destinations[d->count++];
+        *one = (struct route_destination){.node = node, .route = route, .is_copy = true};
     }
-    enum result r = grow(d);
-    if (r != OK) {
-        return r;
+    if (one != NULL) {
+        one->back_to_sender = one->back_to_sender || route->back_to_sender;
     }
-    d->destinations[d->count++] = (struct route_destination){
-        .node = node,
-        .route = route,
-        .stream = route->stream,
-        .back_to_sender = route->back_to_sender,
-        .zero_copy = route->zero_copy,
-    };
+    return one;
+}
+
+static enum result add_to(struct route_decision *d, const struct config_route *route,
+                          const struct config_node *node)
+{
+    struct route_destination *one = take_destination(d, route, node);
+    if (one == NULL) {
+        return ERR_MEMORY;
+    }
+    if (one->is_copy) { /* new, or a copy until now */
+        one->is_copy = false;
+        one->route = route;
+        one->stream = true;
+        one->zero_copy = route->zero_copy;
+    }
+    one->stream = one->stream && route->stream;
+    one->zero_copy = more_careful(one->zero_copy, route->zero_copy);
+    one->queues = one->queues || route->queues;
+    one->journal = one->journal || (route->queues && route->journal);
+    return OK;
+}
+
+static enum result add_copy(struct route_decision *d, const struct config_route *route,
+                            const struct config_node *node)
+{
+    struct route_destination *one = take_destination(d, route, node);
+    if (one == NULL) {
+        return ERR_MEMORY;
+    }
+    one->takes_all = one->takes_all || route->to_count == 0;
     return OK;
 }
 
 static enum result add_destinations(struct route_decision *d, const struct config_route *route)
 {
-    for (size_t j = 0; j < route->to_count; j++) {
-        enum result r = add_destination(d, route, route->to[j]);
-        if (r != OK) {
-            return r;
-        }
+    enum result r = OK;
+    for (size_t i = 0; r == OK && i < route->to_count; i++) {
+        r = add_to(d, route, route->to[i]);
     }
-    return OK;
+    for (size_t i = 0; r == OK && i < route->copy_count; i++) {
+        r = add_copy(d, route, route->copy[i]);
+    }
+    return r;
 }
 
 enum result route_decide(const struct config *config, const struct route_facts *facts,

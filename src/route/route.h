@@ -33,14 +33,21 @@ struct route_facts {
 
 struct route_destination {
     const struct config_node *node;
-    const struct config_route *route; /* the first that named it */
-    bool stream;                      /* false if any route that named it says so */
-    bool back_to_sender;              /* true if any route that named it says so */
-    enum config_zero_copy zero_copy;  /* the most careful of those that named it: never, auto, always */
+    const struct config_route *route; /* the first that named it: of a `to` destination, in its `to` */
+    bool is_copy;                     /* no route names it for these bytes in `to`, one does in `copy` */
+    bool back_to_sender;              /* true if any route that named it says so, in `to` or in `copy` */
+    /* What routes that name it in `to` say; of a copy it means nothing. */
+    bool stream;                     /* false if any says so */
+    enum config_zero_copy zero_copy; /* the most careful of them: never, auto, always */
+    bool queues;                     /* true if any of them queues what fails */
+    bool journal;                    /* true if any of these that queue writes a journal */
+    /* True if any route that named it has no `to`: at negotiation the queue stands for the node, and takes everything. */
+    bool takes_all;
 };
 
 struct route_decision {
-    struct route_destination *destinations; /* in file order, each node once for the same bytes */
+    struct route_destination
+        *destinations; /* in file order, of a route `to` before `copy`; each node once for the same bytes */
     size_t count;
     size_t capacity;
     bool matched; /* some route matched */

@@ -5,7 +5,7 @@ import time
 import dicom
 from dicom import (BIG_ENDIAN, CT, DEFLATED, EXPLICIT, GE_PRIVATE, IMPLICIT, JPEG, JPEG_2000, MR, PATIENT_ROOT_FIND,
                    US, VERIFICATION, make_instance)
-from harness import SAMPLES, Case, node, route, storescp, tool
+from harness import SAMPLES, Case, declare, node, route, storescp, tool
 
 
 class Contexts(Case):
@@ -88,6 +88,20 @@ class Contexts(Case):
         if sender.results[5] == 0:  # no route takes it: refused in either of two ways
             self.assertEqual(sender.store(make_instance(sop_class=US)).status, 0x0124)
         self.assertEqual((len(a.messages), len(b.messages)), (1, 1))
+
+    def test_a_copy_beside_a_to_has_no_say_and_copies_alone_take_everything(self):
+        a, b = self.sink(transfers=[IMPLICIT], classes=[CT]), self.sink(transfers=[EXPLICIT])
+        gateway = self.gateway(node("a", a), node("b", b), route("ct", to="a", copy="b", when={"SOPClassUID": [CT, US]}),
+                               declare("route", "mr", {"copy": "b", "when": {"SOPClassUID": MR}}))
+        sender = self.sender(gateway, [(CT, [EXPLICIT, IMPLICIT]), (US, [EXPLICIT]), (MR, [JPEG]), (MR, [JPEG_2000, IMPLICIT])])
+        self.assertEqual(sender.accepted, {1: (CT, IMPLICIT), 5: (MR, JPEG), 7: (MR, JPEG_2000)})
+        self.assertEqual(len(b.associations), 0, "who gets copies is not asked")
+
+    def test_copies_alone_take_what_another_candidate_refuses(self):
+        a, b = self.sink(classes=[CT]), self.sink()
+        gateway = self.gateway(node("a", a), node("b", b), route("ct", to="a", when={"Modality": "CT"}),
+                               declare("route", "all", {"copy": "b"}))
+        self.assertEqual(self.sender(gateway, [(MR, [JPEG])]).accepted, {1: (MR, JPEG)})
 
     def test_an_unknown_abstract_syntax_is_storage(self):
         gateway, sink = self.simple()

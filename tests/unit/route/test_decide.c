@@ -48,8 +48,8 @@ struct line {
     enum config_fact fact;
     const char *values[3]; /* none: no condition */
     bool negate;
-    const char *to;
-    bool is_final, no_stream, back;
+    const char *to, *copy;
+    bool is_final, no_stream, back, queues, journal, morphs;
     enum config_service service;
     enum config_zero_copy zero_copy;
 };
@@ -61,6 +61,7 @@ struct table {
     struct config_condition conditions[8];
     struct config_value values[8][3];
     const struct config_node *to[8][4];
+    const struct config_node *copy[8][4];
 };
 
 static void build_condition(struct table *t, size_t i, const struct line *l)
@@ -87,9 +88,16 @@ static void build(struct table *t, const struct line *lines, size_t count)
     for (size_t i = 0; i < count; i++) {
         struct config_route *r = &t->routes[i];
         r->to = t->to[i];
-        for (const char *p = lines[i].to; *p != '\0'; p++) {
+        for (const char *p = lines[i].to; p != NULL && *p != '\0'; p++) {
             r->to[r->to_count++] = &nodes[*p - 'a'];
         }
+        r->copy = t->copy[i];
+        for (const char *p = lines[i].copy; p != NULL && *p != '\0'; p++) {
+            r->copy[r->copy_count++] = &nodes[*p - 'a'];
+        }
+        r->queues = lines[i].queues;
+        r->journal = lines[i].journal;
+        r->has_morph = lines[i].morphs;
         r->is_final = lines[i].is_final;
         r->stream = !lines[i].no_stream;
         r->back_to_sender = lines[i].back;
@@ -99,14 +107,15 @@ static void build(struct table *t, const struct line *lines, size_t count)
     }
 }
 
-/* The destinations as letters. */
+/* The destinations as letters, copies as capitals. */
 static const char *decide(const struct table *t, const struct route_facts *facts, struct route_decision *d,
                           char got[16])
 {
     assert_int_equal(route_decide(&t->config, facts, d), OK);
     assert_true(d->count < 16);
     for (size_t i = 0; i < d->count; i++) {
-        got[i] = d->destinations[i].node->name[0];
+        const struct route_destination *one = &d->destinations[i];
+        got[i] = (char)(one->node->name[0] - (one->is_copy ? 'a' - 'A' : 0));
     }
     got[d->count] = '\0';
     return got;
@@ -307,6 +316,133 @@ static void a_node_of_several_routes_is_passed_to_as_the_most_careful_says(void 
     }
 }
 
+static void copies_stand_behind_and_give_way_to_those_that_the_sender_waits_for(void **state)
+{
+    (void)state;
+    static const struct {
+        struct line lines[3];
+        const char *expected;
+        size_t routes[4]; /* of the destinations */
+        const char *why;
+    } cases[] = {
+        {{{.to = "b", .copy = "a"}}, "bA", {0, 0}, "behind the to of the same route"},
+        {{{.copy = "cd"}}, "CD", {0, 0}, "a route of copies alone"},
+        {{{.to = "a", .copy = "b"}, {.to = "c", .copy = "d"}}, "aBcD", {0, 0, 1, 1}, "in file order"},
+        {{{.copy = "a"}, {.copy = "a"}}, "A", {0}, "two copies of the same bytes are one, the first's"},
+        {{{.to = "a"}, {.copy = "a"}}, "a", {0}, "to counts"},
+        {{{.copy = "a"}, {.to = "a"}}, "a", {1}, "also where it comes later: it is that route's"},
+        {{{.copy = "a"}, {.to = "ba"}, {.copy = "b", .to = "a"}}, "ab", {1, 1}, "whatever names it then"},
+        {{{.to = "a"}, {.copy = "a", .morphs = true}}, "aA", {0, 1}, "other bytes are another destination"},
+        {{{.copy = "a", .morphs = true}, {.copy = "a", .morphs = true}}, "AA", {0, 1}, "each has its own"},
+        {{{.copy = "a", .morphs = true}, {.to = "a"}}, "Aa", {0, 1}, "a copy of other bytes stays one"},
+        {{{.copy = "a", .is_final = true}, {.to = "a"}}, "A", {0}, "a final one ends it"},
+        {{{CONFIG_FACT_CALLING, {"X"}, .copy = "a"}, {.to = "b"}},
+         "b",
+         {1},
+         "conditions hold for copies too"},
+    };
+    struct table t;
+    struct route_decision d = {0};
+    struct route_facts facts = a_ct();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char got[16];
+        size_t count = 0;
+        while (count < 3 && (cases[i].lines[count].to != NULL || cases[i].lines[count].copy != NULL)) {
+            count++;
+        }
+        build(&t, cases[i].lines, count);
+        if (strcmp(decide(&t, &facts, &d, got), cases[i].expected) != 0) {
+            fail_msg("%s: %s", cases[i].why, got);
+        }
+        for (size_t j = 0; j < d.count; j++) {
+            if (d.destinations[j].route != &t.routes[cases[i].routes[j]]) {
+                fail_msg("%s: the route of %zu", cases[i].why, j);
+            }
+        }
+    }
+    route_decision_free(&d);
+}
+
+/* Of one node, a; where `to` counts, what a copy's route says of sending means nothing. */
+static void a_node_of_several_routes_queues_if_one_of_them_does(void **state)
+{
+    (void)state;
+    static const struct {
+        struct line lines[2];
+        bool is_copy, queues, journal, stream, back, takes_all;
+        const char *why;
+    } cases[] = {
+        {{{.to = "a"}, {.to = "b"}}, .stream = true, .why = "what fails fails"},
+        {{{.to = "a", .queues = true}, {.to = "a"}},
+         .queues = true,
+         .stream = true,
+         .why = "the first queues"},
+        {{{.to = "a"}, {.to = "a", .queues = true}},
+         .queues = true,
+         .stream = true,
+         .why = "the second does"},
+        {{{.to = "a", .journal = true}, {.to = "a", .queues = true}},
+         .queues = true,
+         .stream = true,
+         .why = "a journal is of use to a route that queues"},
+        {{{.to = "a", .queues = true}, {.to = "a", .queues = true, .journal = true}},
+         .queues = true,
+         .journal = true,
+         .stream = true,
+         .why = "one that does is enough"},
+        {{{.to = "a"}, {.copy = "a", .queues = true, .journal = true, .no_stream = true}},
+         .stream = true,
+         .takes_all = true,
+         .why = "a copy of what is sent says nothing of sending it"},
+        {{{.copy = "a", .queues = true, .journal = true, .no_stream = true}, {.to = "a"}},
+         .stream = true,
+         .takes_all = true,
+         .why = "nor where it comes first"},
+        {{{.copy = "a"}, {.to = "a", .queues = true, .journal = true, .no_stream = true}},
+         .queues = true,
+         .journal = true,
+         .takes_all = true,
+         .why = "the route that sends it says it"},
+        {{{.copy = "a", .to = "b"}, {.copy = "a"}},
+         .is_copy = true,
+         .takes_all = true,
+         .why = "the second has nothing but copies"},
+        {{{.copy = "a", .to = "b"}, {.copy = "a", .to = "c"}},
+         .is_copy = true,
+         .why = "none is of copies alone"},
+        {{{.copy = "a", .to = "b"}, {.copy = "a", .to = "c", .back = true}},
+         .is_copy = true,
+         .back = true,
+         .why = "a copy may go back where one says so"},
+        {{{.copy = "a", .to = "b", .back = true}, {.to = "a"}},
+         .stream = true,
+         .back = true,
+         .why = "whichever way it is named"},
+    };
+    struct table t;
+    struct route_decision d = {0};
+    struct route_facts facts = a_ct();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char got[16];
+        build(&t, cases[i].lines, 2);
+        decide(&t, &facts, &d, got);
+        const struct route_destination *a = NULL;
+        for (size_t j = 0; j < d.count; j++) {
+            if (d.destinations[j].node == &nodes[0]) {
+                assert_null(a);
+                a = &d.destinations[j];
+            }
+        }
+        assert_non_null(a);
+        if (a->is_copy != cases[i].is_copy || a->queues != cases[i].queues ||
+            a->journal != cases[i].journal || a->stream != cases[i].stream ||
+            a->back_to_sender != cases[i].back || a->takes_all != cases[i].takes_all) {
+            fail_msg("%s", cases[i].why);
+        }
+    }
+    route_decision_free(&d);
+}
+
 static void an_unknown_sop_class_before_the_contexts_are_known_may_be_any(void **state)
 {
     (void)state;
@@ -388,6 +524,8 @@ int main(void)
         cmocka_unit_test(routes_contribute_in_file_order_until_a_final_one),
         cmocka_unit_test(a_node_of_two_routes_keeps_the_first_and_the_stricter_ways),
         cmocka_unit_test(a_node_of_several_routes_is_passed_to_as_the_most_careful_says),
+        cmocka_unit_test(copies_stand_behind_and_give_way_to_those_that_the_sender_waits_for),
+        cmocka_unit_test(a_node_of_several_routes_queues_if_one_of_them_does),
         cmocka_unit_test(an_unknown_sop_class_before_the_contexts_are_known_may_be_any),
         cmocka_unit_test(a_decision_is_used_again_without_what_was_in_it),
         cmocka_unit_test(folders_of_a_decision_want_what_their_patterns_hold),
