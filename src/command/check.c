@@ -77,12 +77,31 @@ static void print_count(size_t count, const char *what, const char *end)
     fprintf(stderr, "%zu %s%s%s", count, what, count == 1 ? "" : "s", end);
 }
 
+/* Of the routes for storage, what they do with the queue. */
+static void print_queue(const struct config *config)
+{
+    size_t copies = 0, queues = 0, fails = 0;
+    for (size_t i = 0; i < config->route_count; i++) {
+        const struct config_route *r = &config->routes[i];
+        if (r->service == CONFIG_STORE) {
+            copies += r->copy_count > 0;
+            queues += r->to_count > 0 && r->queues;
+            fails += r->to_count > 0 && !r->queues;
+        }
+    }
+    if (copies + queues + fails > 0) {
+        fprintf(stderr, " (%zu with copy; on_failure: %zu queue, %zu fail)", copies, queues, fails);
+    }
+}
+
 static void print_summary(const struct config *config)
 {
     fprintf(stderr, "%s: ", config->file);
     print_count(config->listen_count, "listener", ", ");
     print_count(config->node_count, "node", ", ");
-    print_count(config->route_count, "route", ": fine\n");
+    print_count(config->route_count, "route", "");
+    print_queue(config);
+    fputs(": fine\n", stderr);
 }
 
 static int print(const struct options *o, enum result r, const struct config *config,

@@ -48,6 +48,7 @@ struct explain_change {
 
 struct explain_destination {
     const struct config_node *node;
+    bool is_copy;        /* of the route's copy, not of its to */
     const char *where;   /* "PACS1 at 10.1.0.5:104", or the file */
     const char *skipped; /* why it gets nothing by this route; NULL: it does */
 };

@@ -51,11 +51,12 @@ static json_t *destination_json(const struct explain_destination *d)
                      command_json_text(d->where), "skipped", text_or_null(d->skipped));
 }
 
-static json_t *destinations_json(const struct explain_route *r)
+/* Those of its `to`, or of its `copy`. */
+static json_t *destinations_json(const struct explain_route *r, bool is_copy)
 {
     json_t *list = json_array();
     for (size_t i = 0; list && i < r->to_count; i++)
-        if (json_array_append_new(list, destination_json(&r->to[i])) != 0) {
+        if (r->to[i].is_copy == is_copy && json_array_append_new(list, destination_json(&r->to[i])) != 0) {
             json_decref(list);
             return NULL;
         }
@@ -69,10 +70,11 @@ static json_t *match_json(enum explain_match match)
 
 static json_t *route_json(const struct explain_route *r)
 {
-    return json_pack("{s:o, s:o, s:b, s:o, s:o, s:o, s:o}", "route", command_json_text(r->route->name),
+    return json_pack("{s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o}", "route", command_json_text(r->route->name),
                      "matches", match_json(r->match), "failed", r->match == EXPLAIN_FAILED, "why",
-                     text_or_null(r->why), "to", destinations_json(r), "changes", changes_json(r),
-                     "dropped_behind_pixel_data", text_or_null(r->dropped));
+                     text_or_null(r->why), "to", destinations_json(r, false), "copy",
+                     destinations_json(r, true), "changes", changes_json(r), "dropped_behind_pixel_data",
+                     text_or_null(r->dropped));
 }
 
 char *explain_json(const struct explanation *e, const struct config *config)

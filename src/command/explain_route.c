@@ -50,6 +50,23 @@ static const struct route_destination *find_destination(const struct asking *a,
     return NULL;
 }
 
+static void tell_destination(struct asking *a, struct explain_route *r, const struct config_node *node,
+                             bool is_copy, const struct sink_message *message)
+{
+    struct explain_destination *to = &r->to[r->to_count++];
+    const struct route_destination *d = find_destination(a, node, r->route);
+    to->node = node;
+    to->is_copy = is_copy;
+    to->where = print_where(a, node, message);
+    if (!d) {
+        d = find_destination(a, node, NULL);
+        to->skipped =
+            d ? asking_print(a, "route \"%s\" sends it the same", d->route->name) : "nothing goes out";
+    } else if (is_sender(a, node) && !d->back_to_sender) {
+        to->skipped = "it came from there";
+    }
+}
+
 static void tell_destinations(struct asking *a, struct explain_route *r)
 {
     const struct config_route *route = r->route;
@@ -57,24 +74,15 @@ static void tell_destinations(struct asking *a, struct explain_route *r)
     /* Of a morph that did not come to an end there is nothing. */
     bool is_edited = edition && edition->facts.attributes;
     const struct sink_message *message = is_edited ? &edition->facts : &a->message;
-    r->to = arena_alloc(&a->e->arena, route->to_count * sizeof(*r->to));
+    r->to = arena_alloc(&a->e->arena, (route->to_count + route->copy_count) * sizeof(*r->to));
     if (!r->to) {
         a->result = ERR_MEMORY;
         return;
     }
-    for (size_t i = 0; i < route->to_count; i++) {
-        struct explain_destination *to = &r->to[r->to_count++];
-        const struct route_destination *d = find_destination(a, route->to[i], route);
-        to->node = route->to[i];
-        to->where = print_where(a, to->node, message);
-        if (!d) {
-            d = find_destination(a, to->node, NULL);
-            to->skipped =
-                d ? asking_print(a, "route \"%s\" sends it the same", d->route->name) : "nothing goes out";
-        } else if (is_sender(a, to->node) && !d->back_to_sender) {
-            to->skipped = "it came from there";
-        }
-    }
+    for (size_t i = 0; i < route->to_count; i++)
+        tell_destination(a, r, route->to[i], false, message);
+    for (size_t i = 0; i < route->copy_count; i++)
+        tell_destination(a, r, route->copy[i], true, message);
 }
 
 static const char *why_not(struct asking *a, const struct config_route *route)

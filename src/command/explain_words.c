@@ -109,7 +109,8 @@ static void put_destinations(const struct explain_route *r)
 {
     for (size_t i = 0; i < r->to_count; i++) {
         const struct explain_destination *to = &r->to[i];
-        fputs(to->skipped ? "    not to " : "    to ", stdout);
+        fputs(to->skipped ? "    not " : "    ", stdout);
+        fputs(to->is_copy ? "copy to " : "to ", stdout);
         put(to->node->name);
         fputs(": ", stdout);
         put(to->where);

@@ -73,6 +73,14 @@ class Check(Case):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertNotRegex(done.stdout + done.stderr, "error|warning")
 
+    def test_the_summary_tells_what_is_queued(self):
+        path = self.config('listen "11112"' + VALID + 'route "1" { to = "a" } route "2" { copy = "a" }\n'
+                           'route "3" { to = "a", copy = "disk", on_failure = "fail" }\n'
+                           'route "4" { to = "a", when = { service = "echo" } }\n')
+        done = hilum("check", path)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("4 routes (2 with copy; on_failure: 1 queue, 1 fail): fine\n", done.stderr)
+
     def test_the_configuration_that_ships_is_valid(self):
         done = hilum("check", os.path.join(ROOT, "rules", "default.lua"), cwd=ROOT)
         self.assertEqual(done.returncode, 0, done.stderr)

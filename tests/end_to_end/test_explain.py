@@ -121,6 +121,34 @@ class Routes(Explained):
         self.assertEqual([(d["node"], d["skipped"]) for d in routes["b"]["to"]],
                          [("pacs", 'route "a" sends it the same'), ("ai", None)])
 
+    def test_copies_are_told_as_such(self):
+        config = self.config(route("a", "pacs", copy=["ai", "disk"]), declare("route", "b", {"copy": ["pacs", "ai"]}))
+        path = self.file()
+        uid = pydicom.dcmread(path).SOPInstanceUID
+        file, routes = self.one(config, path)
+        self.assertIsNone(file["status"])
+        self.assertEqual([d["node"] for d in routes["a"]["to"]], ["pacs"])
+        self.assertEqual([(d["node"], d["where"], d["skipped"]) for d in routes["a"]["copy"]],
+                         [("ai", "AI at 127.0.0.1:105", None), ("disk", f"/data/4711/{uid}.dcm", None)])
+        self.assertEqual(routes["b"]["to"], [])
+        self.assertEqual([(d["node"], d["skipped"]) for d in routes["b"]["copy"]],
+                         [("pacs", 'route "a" sends it the same'), ("ai", 'route "a" sends it the same')])
+        said = self.words(config, path)
+        self.assertIn("    to pacs: PACS at 127.0.0.1:104\n    copy to ai: AI at 127.0.0.1:105\n    copy to disk: /data", said)
+        self.assertIn('    not copy to ai: AI at 127.0.0.1:105: route "a" sends it the same\n', said)
+
+    def test_a_copy_that_a_later_route_sends_is_told_to_be_that_ones(self):
+        config = self.config(declare("route", "a", {"copy": "pacs"}), route("b", "pacs"))
+        _, routes = self.one(config, self.file())
+        self.assertEqual(routes["a"]["copy"][0]["skipped"], 'route "b" sends it the same')
+        self.assertIsNone(routes["b"]["to"][0]["skipped"])
+
+    def test_what_came_from_a_node_is_not_copied_back_to_it(self):
+        config = self.config(declare("route", "r", {"copy": "pacs"}))
+        file, routes = self.one(config, self.file(), "--calling", "PACS")
+        self.assertEqual((file["status"], file["comment"]), ("0124", "it came from its only destination"))
+        self.assertEqual(routes["r"]["copy"][0]["skipped"], "it came from there")
+
     def test_nothing_goes_back_to_the_sender_and_what_nobody_takes_is_refused(self):
         config = self.config(route("r", "pacs", when={"PatientID": "4711"}))
         path = self.file()
