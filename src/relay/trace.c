@@ -120,6 +120,15 @@ static enum result add_equipment(const struct trace *t, struct dicom_data_set *r
     return r == OK ? put_text(code, CODE_MEANING, DICOM_VR_LO, "Modifying Equipment") : r;
 }
 
+/* What a private element means is said by the creator of its block, in the same data set (PS3.5 7.8.1). */
+static enum result copy_creator(struct dicom_data_set *to, struct dicom_data_set *from, uint32_t tag)
+{
+    uint32_t creator = (tag & 0xFFFF0000) | (tag >> 8 & 0xFF);
+    struct dicom_element *e =
+        dicom_is_private(tag) && (tag & 0xFFFF) >= 0x1000 ? dicom_data_set_find(from, creator) : NULL;
+    return e && !dicom_data_set_find(to, creator) ? copy_element(to, e) : OK;
+}
+
 /* Old text is in the old character set: where that has changed the item says so itself. */
 static enum result add_values(struct dicom_data_set *item, struct dicom_data_set *before,
                               struct dicom_data_set *after)
@@ -127,8 +136,10 @@ static enum result add_values(struct dicom_data_set *item, struct dicom_data_set
     struct dicom_data_set *values;
     enum result r = add_item(item, MODIFIED_ATTRIBUTES, &values);
     for (struct dicom_element *e = dicom_data_set_first(before); e && r == OK; e = dicom_element_next(e))
-        if (has_changed(e, after))
-            r = copy_element(values, e);
+        if (has_changed(e, after)) {
+            r = copy_creator(values, before, e->tag);
+            r = r == OK ? copy_element(values, e) : r;
+        }
     return r;
 }
 

@@ -1,0 +1,150 @@
+/* What `trace = true` writes into a data set: what it was before, and who changed it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../dicom/tree.h"
+#include "dicom/tag.h"
+#include "relay/trace.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+enum {
+    MEMORY_MAX = 1 << 20,
+    PATIENT_ID = DICOM_TAG(0x0010, 0x0020),
+    EQUIPMENT = DICOM_TAG(0x0018, 0xA001),
+    PURPOSE = DICOM_TAG(0x0040, 0xA170),
+    ORIGINAL = DICOM_TAG(0x0400, 0x0561),
+    MODIFIED = DICOM_TAG(0x0400, 0x0550)
+};
+
+static const struct dicom_encoding *const encodings[] = {&tree_explicit, &tree_implicit, &tree_big_endian};
+
+struct text {
+    uint32_t tag;
+    const char *vr, *value; /* of even length; NULL: there are no more */
+};
+
+static struct octets data_set(struct dicom_encoding e, const struct text *texts)
+{
+    struct octets o = {0};
+    for (; texts->value; texts++)
+        tree_text(&o, e, texts->tag, texts->vr, texts->value);
+    return o;
+}
+
+/* The data set after the trace. Freed by the caller. */
+static struct dicom_document traced(struct dicom_encoding e, const struct text *before,
+                                    const struct text *after, struct octets *out)
+{
+    struct octets was = data_set(e, before);
+    struct trace t = {.before = {was.data, was.len},
+                      .encoding = e,
+                      .behind = DICOM_PIXEL_DATA,
+                      .memory_max = MEMORY_MAX,
+                      .system = "GATEWAY",
+                      .now = "20240229101112.000000+0000"};
+    struct dicom_document d = {0};
+    const char *why;
+    *out = data_set(e, after);
+    assert_int_equal(trace_write(&t, out, &why), OK);
+    assert_int_equal(
+        dicom_document_parse(&d, (struct view){out->data, out->len}, e, DICOM_PIXEL_DATA, MEMORY_MAX), OK);
+    octets_free(&was);
+    return d;
+}
+
+static struct dicom_data_set *only_item(struct dicom_data_set *ds, uint32_t tag)
+{
+    struct dicom_element *e = dicom_data_set_find(ds, tag);
+    struct dicom_data_set *item;
+    size_t count;
+    assert_non_null(e);
+    assert_int_equal(dicom_element_items(e, &count), OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(dicom_element_item(e, 0, &item), OK);
+    return item;
+}
+
+static void assert_text(struct dicom_data_set *ds, uint32_t tag, const char *expected)
+{
+    const struct dicom_element *e = dicom_data_set_find(ds, tag);
+    assert_non_null(e);
+    assert_int_equal(e->value.len, strlen(expected));
+    assert_memory_equal(e->value.at, expected, e->value.len);
+}
+
+static size_t count_of(struct dicom_data_set *ds)
+{
+    size_t count = 0;
+    for (struct dicom_element *e = dicom_data_set_first(ds); e; e = dicom_element_next(e))
+        count++;
+    return count;
+}
+
+static void values_before_and_the_one_who_changed_them_are_told(void **state)
+{
+    static const struct text before[] = {{0x00080060, "CS", "CT"}, {PATIENT_ID, "LO", "OLD1"}, {0}};
+    static const struct text after[] = {{0x00080060, "CS", "CT"}, {PATIENT_ID, "LO", "NEW1"}, {0}};
+    (void)state;
+    for (size_t i = 0; i < COUNT(encodings); i++) {
+        struct octets out;
+        struct dicom_document d = traced(*encodings[i], before, after, &out);
+        struct dicom_data_set *root = dicom_document_root(&d);
+        struct dicom_data_set *values = only_item(only_item(root, ORIGINAL), MODIFIED);
+        assert_text(root, PATIENT_ID, "NEW1");
+        assert_text(root, DICOM_TAG(0x0008, 0x0015), "20240229101112.000000+0000");
+        assert_text(values, PATIENT_ID, "OLD1");
+        assert_int_equal(count_of(values), 1);
+        assert_text(only_item(root, EQUIPMENT), DICOM_TAG(0x0008, 0x1010), "GATEWAY ");
+        assert_text(only_item(only_item(root, EQUIPMENT), PURPOSE), DICOM_TAG(0x0008, 0x0100), "109103");
+        dicom_document_free(&d);
+        octets_free(&out);
+    }
+}
+
+/* Two of one block, one of another, one whose creator changed itself, one that has none. */
+static void a_private_value_comes_with_its_creator(void **state)
+{
+    static const struct text before[] = {{0x00090010, "LO", "ACME"},
+                                         {0x00090011, "LO", "OTHR"},
+                                         {0x00090012, "LO", "SAME"},
+                                         {0x00091001, "LO", "one1"},
+                                         {0x00091002, "LO", "two2"},
+                                         {0x00091101, "LO", "thre"},
+                                         {0x00091201, "LO", "same"},
+                                         {0x00110010, "LO", "GONE"},
+                                         {0x00111001, "LO", "four"},
+                                         {0x00131001, "LO", "alone "},
+                                         {0}};
+    static const struct text after[] = {{0x00090010, "LO", "ACME"}, {0x00090011, "LO", "OTHR"},
+                                        {0x00090012, "LO", "SAME"}, {0x00091001, "LO", "ONE1"},
+                                        {0x00091201, "LO", "same"}, {0}};
+    (void)state;
+    for (size_t i = 0; i < COUNT(encodings); i++) {
+        struct octets out;
+        struct dicom_document d = traced(*encodings[i], before, after, &out);
+        struct dicom_data_set *values = only_item(only_item(dicom_document_root(&d), ORIGINAL), MODIFIED);
+        for (size_t k = 0; before[k].value; k++)
+            if (before[k].tag == 0x00090012 || before[k].tag == 0x00091201)
+                assert_null(dicom_data_set_find(values, before[k].tag));
+            else
+                assert_text(values, before[k].tag, before[k].value);
+        assert_int_equal(count_of(values), COUNT(before) - 3);
+        dicom_document_free(&d);
+        octets_free(&out);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_before_and_the_one_who_changed_them_are_told),
+        cmocka_unit_test(a_private_value_comes_with_its_creator),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
