@@ -36,7 +36,7 @@ static int write_field(lua_State *lua)
         return luaL_error(lua, "of an element only the value can be set");
     }
     if (lua_isnil(lua, 3)) {
-        dicom_element_remove(e);
+        bind_remove_element(lua, h->bind, e);
     } else {
         bind_put_value(lua, h->bind, dicom_element_data_set(e), e->tag, DICOM_VR_UNKNOWN, 3);
     }

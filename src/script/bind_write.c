@@ -67,6 +67,19 @@ void bind_remove(lua_State *lua, struct bind *b, struct dicom_data_set *ds, uint
     }
 }
 
+void bind_remove_element(lua_State *lua, struct bind *b, struct dicom_element *e)
+{
+    bind_check_writable(lua, b);
+    if (e->is_removed) {
+        return;
+    }
+    if (e->tag == DICOM_SPECIFIC_CHARACTER_SET) {
+        remove_charset(lua, b, dicom_element_data_set(e));
+        return;
+    }
+    dicom_element_remove(e);
+}
+
 /* By Pixel Representation where the dictionary leaves a choice, as where it is read. */
 static enum dicom_vr signed_or_not(struct dicom_data_set *ds)
 {
@@ -82,6 +95,10 @@ static enum dicom_vr vr_of(lua_State *lua, struct dicom_data_set *ds, uint32_t t
 {
     struct dicom_element *e = dicom_data_set_find(ds, tag);
     const struct dicom_entry *entry = dicom_dictionary_find(tag);
+    if (tag ==
+        DICOM_SPECIFIC_CHARACTER_SET) { /* whatever was written: put as bytes it would change what all text means */
+        return DICOM_VR_CS;
+    }
     if (e != NULL && dicom_element_vr(e) != DICOM_VR_UN) {
         return dicom_element_vr(e);
     }

@@ -677,6 +677,58 @@ static void the_set_is_changed_with_all_text_in_it(void **state)
     bound_everywhere(*state, body, fill_two_sets, expect_two_sets_and_kanji);
 }
 
+/* Where nothing is left that says what text is in, text that needs it must not stay; and an item's own set stays as it is. */
+static void a_set_is_removed_by_its_element_as_by_its_name(void **state)
+{
+    static const char *const removals[] = {
+        "ds.SpecificCharacterSet = nil",
+        "for e in ds:elements() do if e.keyword == 'SpecificCharacterSet' then e.value = nil end end",
+    };
+    static const char in_item[] = "for e in ds.ReferencedImageSequence[1]:elements() do "
+                                  "if e.keyword == 'SpecificCharacterSet' then e.value = nil end end";
+    for (size_t i = 0; i < COUNT(removals); i++) {
+        struct bound b = bound_morph(*state, removals[i]);
+        fill_two_sets(&b.in, b.encoding);
+        bound_run_fails(&b, "PatientName (0010,0010): the character set asked for cannot hold its text");
+        assert_false(b.is_changed);
+        octets_clear(&b.in);
+        tree_text(&b.in, b.encoding, DICOM_SPECIFIC_CHARACTER_SET, "CS", "ISO_IR 100");
+        fill_patient(&b.in, b.encoding);
+        struct octets expected = {0};
+        fill_patient(&expected, b.encoding);
+        bound_run_ok(&b);
+        bound_wrote(&b, &expected);
+        bound_close(&b);
+    }
+    struct bound b = bound_morph(*state, in_item);
+    fill_two_sets(&b.in, b.encoding);
+    bound_run_fails(&b, "SpecificCharacterSet (0008,0005): in an item it cannot be changed");
+    bound_close(&b);
+}
+
+static void expect_in_utf8(struct octets *o, struct dicom_encoding e)
+{
+    tree_text(o, e, DICOM_SPECIFIC_CHARACTER_SET, "CS", "ISO_IR 192");
+    tree_text(o, e, PATIENT_NAME, "PN", "üü");
+}
+
+/* By a writer that took it for something else: it means the same. */
+static void a_set_of_another_vr_is_one(void **state)
+{
+    static const char *const vrs[] = {"OB", "LO", "UN"};
+    for (size_t i = 0; i < COUNT(vrs); i++) {
+        struct bound b =
+            bound_morph(*state, "assert(ds.PatientName == 'üü') ds.SpecificCharacterSet = 'ISO_IR 192'");
+        struct octets expected = {0};
+        tree_element(&b.in, b.encoding, DICOM_SPECIFIC_CHARACTER_SET, vrs[i], "ISO_IR 100", 10);
+        tree_text(&b.in, b.encoding, PATIENT_NAME, "PN", "\xFC\xFC");
+        expect_in_utf8(&expected, b.encoding);
+        bound_run_ok(&b);
+        bound_wrote(&b, &expected);
+        bound_close(&b);
+    }
+}
+
 static void a_set_that_cannot_be_is_refused(void **state)
 {
     struct bound b = bound_morph(*state, "ds.SpecificCharacterSet = 'ISO_IR 999'");
@@ -720,6 +772,8 @@ int main(void)
         cmocka_unit_test(memory_that_ends_is_an_error_like_others),
         cmocka_unit_test(text_is_utf8_in_lua_and_as_it_was_in_the_data_set),
         cmocka_unit_test(the_set_is_changed_with_all_text_in_it),
+        cmocka_unit_test(a_set_is_removed_by_its_element_as_by_its_name),
+        cmocka_unit_test(a_set_of_another_vr_is_one),
         cmocka_unit_test(a_set_that_cannot_be_is_refused),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
