@@ -11,6 +11,7 @@
 
 enum {
     INSTANCE_COERCION_DATE_TIME = DICOM_TAG(0x0008, 0x0015),
+    PATIENT_IDENTITY_REMOVED = DICOM_TAG(0x0012, 0x0062),
     MANUFACTURER = DICOM_TAG(0x0008, 0x0070),
     STATION_NAME = DICOM_TAG(0x0008, 0x1010),
     CODE_VALUE = DICOM_TAG(0x0008, 0x0100),
@@ -107,17 +108,27 @@ static enum result add_item(struct dicom_data_set *ds, uint32_t tag, struct dico
     return r == OK ? dicom_element_insert_item(e, count, out) : r;
 }
 
-static enum result add_equipment(const struct trace *t, struct dicom_data_set *root)
+/* PS3.16 CID 7005 */
+struct purpose {
+    const char *code, *meaning;
+};
+static const struct purpose modifying = {"109103", "Modifying Equipment"};
+static const struct purpose de_identifying = {"109104", "De-identifying Equipment"};
+
+static enum result add_equipment(const struct trace *t, struct dicom_data_set *root,
+                                 const struct purpose *purpose, bool is_named)
 {
     struct dicom_data_set *item, *code;
     enum result r = add_item(root, CONTRIBUTING_EQUIPMENT, &item);
     r = r == OK ? put_text(item, MANUFACTURER, DICOM_VR_LO, "Hilum") : r;
-    r = r == OK ? put_text(item, STATION_NAME, DICOM_VR_SH, t->system) : r;
-    r = r == OK ? put_text(item, CONTRIBUTION_DATE_TIME, DICOM_VR_DT, t->now) : r;
+    if (is_named) {
+        r = r == OK ? put_text(item, STATION_NAME, DICOM_VR_SH, t->system) : r;
+        r = r == OK ? put_text(item, CONTRIBUTION_DATE_TIME, DICOM_VR_DT, t->now) : r;
+    }
     r = r == OK ? add_item(item, PURPOSE, &code) : r;
-    r = r == OK ? put_text(code, CODE_VALUE, DICOM_VR_SH, "109103") : r;
+    r = r == OK ? put_text(code, CODE_VALUE, DICOM_VR_SH, purpose->code) : r;
     r = r == OK ? put_text(code, CODING_SCHEME, DICOM_VR_SH, "DCM") : r;
-    return r == OK ? put_text(code, CODE_MEANING, DICOM_VR_LO, "Modifying Equipment") : r;
+    return r == OK ? put_text(code, CODE_MEANING, DICOM_VR_LO, purpose->meaning) : r;
 }
 
 /* What a private element means is said by the creator of its block, in the same data set (PS3.5 7.8.1). */
@@ -168,17 +179,34 @@ static enum result parse(const struct trace *t, struct dicom_document *d, struct
     return dicom_document_parse(d, bytes, t->encoding, t->behind, t->memory_max);
 }
 
+static bool has_no_identity(struct dicom_data_set *root)
+{
+    const struct dicom_element *e = dicom_data_set_find(root, PATIENT_IDENTITY_REMOVED);
+    return e && e->value.len >= 3 && memcmp(e->value.at, "YES", 3) == 0;
+}
+
+/* Old values are what was to be taken out. So are when and where: an image passes here minutes after it was made. */
+static enum result tell_without_identity(const struct trace *t, struct dicom_data_set *root,
+                                         struct dicom_data_set *before)
+{
+    return add_equipment(t, root, has_no_identity(before) ? &modifying : &de_identifying, false);
+}
+
+static enum result tell_all(const struct trace *t, struct dicom_data_set *root, struct dicom_data_set *before)
+{
+    enum result r = add_original(t, root, before);
+    r = r == OK ? add_equipment(t, root, &modifying, true) : r;
+    return r == OK ? put_text(root, INSTANCE_COERCION_DATE_TIME, DICOM_VR_DT, t->now) : r;
+}
+
 /* What is added while the trees are compared is not told (is_told), so the one that is written serves for both. */
 static enum result write_trace(const struct trace *t, struct dicom_document *before,
                                struct dicom_document *after, struct octets *out)
 {
     struct dicom_data_set *was = dicom_document_root(before), *root = dicom_document_root(after);
     enum result r = OK;
-    if (is_changed(was, root)) {
-        r = add_original(t, root, was);
-        r = r == OK ? add_equipment(t, root) : r;
-        r = r == OK ? put_text(root, INSTANCE_COERCION_DATE_TIME, DICOM_VR_DT, t->now) : r;
-    }
+    if (is_changed(was, root))
+        r = has_no_identity(root) ? tell_without_identity(t, root, was) : tell_all(t, root, was);
     return r == OK ? dicom_document_write(after, out) : r;
 }
 

@@ -5,8 +5,12 @@
  *   Contributing Equipment Sequence  a further item: this gateway, purpose (109103, DCM, "Modifying Equipment")
  *   Instance Coercion DateTime
  *
- * Values before are those of the data set's own level; of a sequence in which something changed, the whole sequence. They are as
- * identifying as they were: a route that de-identifies has no use for a trace.
+ * Values before are those of the data set's own level; of a sequence in which something changed, the whole sequence; of private elements
+ * with their creators.
+ *
+ * They are as identifying as they were. So a data set that leaves with PatientIdentityRemoved YES, whoever said so, gets nothing but an
+ * item of Contributing Equipment Sequence, without name and time. Its purpose is (109104, DCM, "De-identifying Equipment"), unless
+ * PatientIdentityRemoved was YES before.
  */
 #ifndef HILUM_RELAY_TRACE_H
 #define HILUM_RELAY_TRACE_H

@@ -15,6 +15,7 @@
 
 enum {
     MEMORY_MAX = 1 << 20,
+    IDENTITY_REMOVED = DICOM_TAG(0x0012, 0x0062),
     PATIENT_ID = DICOM_TAG(0x0010, 0x0020),
     EQUIPMENT = DICOM_TAG(0x0018, 0xA001),
     PURPOSE = DICOM_TAG(0x0040, 0xA170),
@@ -140,11 +141,56 @@ static void a_private_value_comes_with_its_creator(void **state)
     }
 }
 
+/* Old values beside PatientIdentityRemoved YES would bring back what was taken out. */
+static void without_identity_only_the_equipment_is_told(void **state)
+{
+    static const struct text old = {PATIENT_ID, "LO", "OLD1"}, new = {PATIENT_ID, "LO", "NEW1"};
+    static const struct {
+        const char *before, *after, *purpose;
+    } cases[] = {{NULL, "YES ", "109104"},
+                 {"NO", "YES ", "109104"},
+                 {"YES ", "YES ", "109103"},
+                 {"YES ", "NO", NULL},
+                 {NULL, "NO", NULL}};
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases) * COUNT(encodings); i++) {
+        size_t k = i / COUNT(encodings);
+        struct text before[] = {old, {IDENTITY_REMOVED, "CS", cases[k].before}, {0}};
+        struct text after[] = {new, {IDENTITY_REMOVED, "CS", cases[k].after}, {0}};
+        struct octets out;
+        struct dicom_document d = traced(*encodings[i % COUNT(encodings)], before, after, &out);
+        struct dicom_data_set *root = dicom_document_root(&d), *equipment = only_item(root, EQUIPMENT);
+        bool is_told = cases[k].purpose == NULL;
+        assert_int_equal(memmem(out.data, out.len, "OLD1", 4) != NULL, is_told);
+        assert_int_equal(memmem(out.data, out.len, "GATEWAY", 7) != NULL, is_told);
+        assert_int_equal(memmem(out.data, out.len, "20240229", 8) != NULL, is_told);
+        assert_int_equal(dicom_data_set_find(root, ORIGINAL) != NULL, is_told);
+        assert_text(equipment, DICOM_TAG(0x0008, 0x0070), "Hilum ");
+        assert_text(only_item(equipment, PURPOSE), DICOM_TAG(0x0008, 0x0100),
+                    is_told ? "109103" : cases[k].purpose);
+        dicom_document_free(&d);
+        octets_free(&out);
+    }
+}
+
+static void without_a_change_nothing_is_told(void **state)
+{
+    static const struct text same[] = {{PATIENT_ID, "LO", "SAME"}, {IDENTITY_REMOVED, "CS", "YES "}, {0}};
+    struct octets out;
+    struct dicom_document d = traced(tree_explicit, same, same, &out);
+    (void)state;
+    assert_int_equal(count_of(dicom_document_root(&d)), 2);
+    dicom_document_free(&d);
+    octets_free(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_before_and_the_one_who_changed_them_are_told),
         cmocka_unit_test(a_private_value_comes_with_its_creator),
+        cmocka_unit_test(without_identity_only_the_equipment_is_told),
+        cmocka_unit_test(without_a_change_nothing_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
