@@ -13,7 +13,8 @@
 --
 -- Options; each is off unless it is true. F: it may be a function as well.
 --
---   retain_safe_private              private elements that PS3.15 E.3.10 lists, by creator
+--   retain_safe_private              private elements that PS3.15 E.3.10 lists, by creator; sequences only if
+--                                    they can be gone through
 --   retain_uids                      UIDs of instances, series, studies
 --   retain_device                 F  identity of the device
 --   retain_institution               identity of the institution
@@ -285,6 +286,12 @@ for creator, tags in pairs(tables.safe_private) do
   safe_in[creator] = groups
 end
 
+-- A sequence is safe if its items can be gone through: the table speaks of the element, and not of what others have put
+-- inside. As UN, as OB, or without a VR and of defined length it is bytes that nobody has read.
+local function is_readable(item, tag, safe)
+  return safe ~= "SQ" or type(item[tag]) == "userdata"
+end
+
 -- Private elements are safe by creator, group and low byte; a creator is, that has such elements here.
 local function is_safe(item, tag)
   local group, element = tag & 0xFFFF0000, tag & 0xFFFF
@@ -295,10 +302,12 @@ local function is_safe(item, tag)
     return false
   end
   if element >= 0x1000 then
-    return safe[group | element & 0xFF]
+    local low = group | element & 0xFF
+    return safe[low] and is_readable(item, tag, safe[low])
   end
   for _, low in ipairs(safe_in[creator][group] or {}) do
-    if item[group | block << 8 | low] ~= nil then
+    local owned = group | block << 8 | low
+    if item[owned] ~= nil and is_readable(item, owned, safe[group | low]) then
       return true
     end
   end

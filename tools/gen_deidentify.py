@@ -69,13 +69,15 @@ return {{
     print("  },\n  -- repeating groups: even ones, 5000 to 501E and 6000 to 601E; x is any digit\n  patterns = {")
     for tag, text in sorted(patterns):
         print(f'    ["{tag}"] = {text}')
-    print(f"  }},\n  private = {private}\n  -- creator, then group and low byte of the element: [0xGGGG00EE]\n  safe_private = {{")
+    print(f"  }},\n  private = {private}\n  -- creator, then group and low byte of the element: [0xGGGG00EE]; SQ: it is a sequence\n  safe_private = {{")
     by_creator = {}
-    for group, low, creator, *_ in safe:
-        by_creator.setdefault(creator, set()).add(int(group, 16) << 16 | int(low, 16))
+    for group, low, creator, vr, *_ in safe:
+        vrs = by_creator.setdefault(creator, {})
+        tag = int(group, 16) << 16 | int(low, 16)
+        vrs[tag] = '"SQ"' if vr == "SQ" or vrs.get(tag) == '"SQ"' else "true"
     for creator in sorted(by_creator):
         assert '"' not in creator and "\\" not in creator
-        tags = "".join(f"\n      [0x{t:08X}] = true," for t in sorted(by_creator[creator]))
+        tags = "".join(f"\n      [0x{t:08X}] = {vr}," for t, vr in sorted(by_creator[creator].items()))
         print(f'    ["{creator}"] = {{{tags}\n    }},')
     print("  },\n}")
 

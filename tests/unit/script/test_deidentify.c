@@ -659,6 +659,54 @@ static void duplicates_do_not_survive(void **state)
     }
 }
 
+/* What the table calls a sequence is kept as a sequence, with clean items, or not at all. */
+static void safe_sequences_are_read_or_go(void **state)
+{
+    enum { CREATOR = 0x20010010, SEQUENCE = 0x2001105F, NUMBER = 0x20011003 };
+    static const struct {
+        const char *vr; /* in Explicit VR */
+        bool is_undefined;
+        const char *explicit_shows, *implicit_shows;
+    } cases[] = {
+        {"SQ", false, "#1", "-"}, {"SQ", true, "#1", "#1"}, {"UN", false, "-", "-"},
+        {"UN", true, "#1", "#1"}, {"OB", false, "-", "-"},
+    };
+    struct morphing m = open_morph(*state, "deidentify { retain_safe_private = true }");
+    for (size_t i = 0; i < COUNT(cases) * COUNT(encodings) * 2; i++) {
+        size_t k = i % COUNT(cases);
+        struct dicom_encoding e = *encodings[i / COUNT(cases) % COUNT(encodings)];
+        struct dicom_encoding inner = strcmp(cases[k].vr, "UN") == 0 ? tree_implicit : e;
+        bool has_other = i / COUNT(cases) / COUNT(encodings) == 1;
+        const char *expected = e.is_explicit ? cases[k].explicit_shows : cases[k].implicit_shows;
+        struct octets in = {0}, content = {0};
+        tree_text(&content, inner, 0x00080100, "SH", "CODE");
+        tree_text(&content, inner, 0x00100010, "PN", "Doe^Jane");
+        tree_text(&content, inner, CREATOR + 1, "LO", "ACME");
+        tree_text(&content, inner, SEQUENCE + 0x100, "LO", "Doe^Jane");
+        tree_text(&in, e, CREATOR, "LO", "Philips Imaging DD 001");
+        if (has_other)
+            tree_text(&in, e, NUMBER, "FL", "\x3f\x3f\x3f\x3f");
+        uint32_t len = (uint32_t)content.len + 8;
+        tree_head(&in, e, SEQUENCE, cases[k].vr, cases[k].is_undefined ? DICOM_UNDEFINED_LENGTH : len);
+        tree_head(&in, inner, DICOM_ITEM, "", (uint32_t)content.len);
+        octets_append(&in, content.data, content.len);
+        if (cases[k].is_undefined)
+            tree_head(&in, inner, DICOM_SEQUENCE_DELIMITATION, "", 0);
+        run(&m, &in, e);
+        assert_null(memmem(m.out.data, m.out.len, "Doe^Jane", 8));
+        assert_shows(root_of(&m), SEQUENCE, expected);
+        bool is_owner = has_other || expected[0] == '#';
+        assert_shows(root_of(&m), CREATOR, is_owner ? "Philips Imaging DD 001" : "-");
+        if (has_other)
+            assert_shows(root_of(&m), NUMBER, "\x3f\x3f\x3f\x3f");
+        if (expected[0] == '#')
+            assert_shows(item_of(root_of(&m), SEQUENCE, 0), 0x00080100, "CODE");
+        octets_free(&content);
+        octets_free(&in);
+    }
+    close_morph(&m);
+}
+
 static void wrong_options_are_refused_where_they_stand(void **state)
 {
     static const struct {
@@ -786,6 +834,7 @@ int main(void)
         cmocka_unit_test(values_of_unexpected_vrs_do_not_survive),
         cmocka_unit_test(replacements_see_the_root_as_it_came),
         cmocka_unit_test(duplicates_do_not_survive),
+        cmocka_unit_test(safe_sequences_are_read_or_go),
         cmocka_unit_test(wrong_options_are_refused_where_they_stand),
         cmocka_unit_test(the_examples_do_what_they_say),
     };
