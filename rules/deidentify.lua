@@ -173,8 +173,11 @@ local function map_one(value)
   return uid.map(value)
 end
 
-local function map_uid(item, tag)
-  local value = item[tag]
+-- Values that can be a UID of any length, and those that nobody looks into.
+local HOLDS_UID = { UI = true, UN = true, LO = true, LT = true, ST = true, UC = true, UT = true }
+
+local function map_uid(item, tag, vr)
+  local value = HOLDS_UID[vr] and item[tag]
   if type(value) == "table" then
     local mapped = {}
     for i = 1, #value do
@@ -184,7 +187,7 @@ local function map_uid(item, tag)
   elseif type(value) == "string" then
     item[tag] = map_one(value)
   else
-    item[tag] = nil -- a number, or a sequence
+    item[tag] = nil -- a date, a number, a sequence
   end
 end
 
@@ -195,7 +198,7 @@ local function dummy(item, tag, vr)
   if is_empty(old) then
     return empty(item, tag, vr)
   elseif vr == "UI" then
-    return map_uid(item, tag)
+    return map_uid(item, tag, vr)
   end
   local special = DUMMIES_OF[tag]
   local new = DUMMIES[vr]

@@ -589,7 +589,7 @@ static void values_of_unexpected_vrs_do_not_survive(void **state)
         const char *vr, *value, *expected;
     } cases[] = {
         {0x00080018, "LO", "1.2.3.45", "new"},
-        {0x00080018, "DS", "1.25", "-"},
+        {0x00080014, "DS", "1.25", "-"},
         {0x00080012, "LO", "20240228", "ANONYMOUS"},
         {0x00080012, "UN", "20240228", "19000101"},
         {0x00080012, "ZZ", "20240228", "-"},
@@ -606,6 +606,30 @@ static void values_of_unexpected_vrs_do_not_survive(void **state)
         run(&m, &in, tree_explicit);
         assert_shows(root_of(&m), cases[i].tag, cases[i].expected);
         octets_free(&in);
+    }
+    close_morph(&m);
+}
+
+/* Whatever the VR: nothing is left of the old UID, and the message does not fail. */
+static void a_uid_of_any_vr_is_replaced_or_goes(void **state)
+{
+    static const char *const holding[] = {"UI", "UN", "LO", "LT", "ST", "UC", "UT"};
+    static const char *const values[] = {"1.2.3.45", "20240228", "1.2.3.45\\1.2.840.10008.1", "1.2.3.45\\9\\"};
+    struct morphing m = open_morph(*state, "deidentify {}");
+    for (enum dicom_vr vr = DICOM_VR_AE; vr < DICOM_VR_COUNT; vr++) {
+        const char *name = dicom_vr_info(vr)->name;
+        bool is_held = false;
+        for (size_t i = 0; i < COUNT(holding); i++)
+            is_held = is_held || strcmp(name, holding[i]) == 0;
+        for (size_t i = 0; vr != DICOM_VR_SQ && i < COUNT(values); i++) {
+            struct octets in = {0};
+            tree_text(&in, tree_explicit, 0x00080014, name, values[i]);
+            run(&m, &in, tree_explicit);
+            assert_int_equal(dicom_data_set_find(root_of(&m), 0x00080014) != NULL, is_held);
+            assert_null(memmem(m.out.data, m.out.len, "1.2.3.45", 8));
+            assert_null(memmem(m.out.data, m.out.len, "20240228", 8));
+            octets_free(&in);
+        }
     }
     close_morph(&m);
 }
@@ -832,6 +856,7 @@ int main(void)
         cmocka_unit_test(codes_of_patients_follow_from_the_key),
         cmocka_unit_test(what_was_recorded_before_stays),
         cmocka_unit_test(values_of_unexpected_vrs_do_not_survive),
+        cmocka_unit_test(a_uid_of_any_vr_is_replaced_or_goes),
         cmocka_unit_test(replacements_see_the_root_as_it_came),
         cmocka_unit_test(duplicates_do_not_survive),
         cmocka_unit_test(safe_sequences_are_read_or_go),
