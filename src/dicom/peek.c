@@ -219,20 +219,33 @@ static void keep_context(struct dicom_peek *p, const struct dicom_event *e, stru
     }
 }
 
+/* UN of undefined length is entered by the reader; one that has a length holds the same, if the dictionary says so (PS3.5 6.2.2). */
+static bool is_sequence_as_un(const struct dicom_event *e)
+{
+    return e->vr == DICOM_VR_UN && e->encoding.is_explicit && dicom_dictionary_vr(e->tag) == DICOM_VR_SQ;
+}
+
+static void begin_items(struct dicom_peek *p, const struct dicom_event *e)
+{
+    met(p, e, DICOM_PEEK_ITEMS, (struct piece){0, 0});
+    if (!is_on_the_way(p, e->tag)) {
+        dicom_reader_skip(&p->reader);
+        return;
+    }
+    if (!e->enters)
+        dicom_reader_enter(&p->reader);
+    p->levels[p->depth].sequence = e->tag;
+    p->levels[p->depth].item = 0;
+}
+
 static void begin_element(struct dicom_peek *p, const struct dicom_event *e)
 {
     if (p->depth == 0 && (e->tag > p->highest || dicom_is_pixel_data(e->tag))) {
         p->result = OK;
         return;
     }
-    if (e->enters) {
-        met(p, e, DICOM_PEEK_ITEMS, (struct piece){0, 0});
-        if (!is_on_the_way(p, e->tag)) {
-            dicom_reader_skip(&p->reader);
-            return;
-        }
-        p->levels[p->depth].sequence = e->tag;
-        p->levels[p->depth].item = 0;
+    if (e->enters || is_sequence_as_un(e)) {
+        begin_items(p, e);
         return;
     }
     if (!is_wanted(p, e->tag) && !decides(&p->levels[p->depth], e))

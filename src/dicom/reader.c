@@ -61,12 +61,17 @@ static void report_fault(const struct dicom_reader *r, struct dicom_event *event
         .kind = DICOM_EVENT_FAULT, .offset = r->fault_offset, .tag = r->fault_tag, .why = r->why};
 }
 
-static void fail(struct dicom_reader *r, uint64_t offset, uint32_t tag, const char *why,
-                 struct dicom_event *event)
+static void note_fault(struct dicom_reader *r, uint64_t offset, uint32_t tag, const char *why)
 {
     r->why = why;
     r->fault_offset = offset;
     r->fault_tag = tag;
+}
+
+static void fail(struct dicom_reader *r, uint64_t offset, uint32_t tag, const char *why,
+                 struct dicom_event *event)
+{
+    note_fault(r, offset, tag, why);
     report_fault(r, event);
 }
 
@@ -413,6 +418,19 @@ void dicom_reader_skip(struct dicom_reader *r)
     r->skip_floor = r->levels++;
     r->skipped = r->now;
     r->is_skipping = true;
+}
+
+void dicom_reader_enter(struct dicom_reader *r)
+{
+    hilum_assert(r->may_skip && r->is_in_value && r->now.vr == DICOM_VR_UN && !r->now.is_fragment);
+    r->is_in_value = false;
+    if (r->levels >= LEVELS_MAX - 1) {
+        r->may_skip = false;
+        note_fault(r, r->offset, r->now.tag, "sequences are nested too deep");
+        return;
+    }
+    push(r, (struct dicom_reader_level){.tag = r->now.tag, .vr = DICOM_VR_UN, .encoding = implicit_le},
+         r->now.length);
 }
 
 uint64_t dicom_reader_value_left(const struct dicom_reader *r)

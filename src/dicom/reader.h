@@ -117,6 +117,10 @@ size_t dicom_reader_next(struct dicom_reader *r, const uint8_t *bytes, size_t le
  * follows that. One of undefined length is walked to its delimiter, which belongs to it. Of what has no inside it changes nothing. */
 void dicom_reader_skip(struct dicom_reader *r);
 
+/* Right after ELEMENT of UN of defined length, in Explicit VR, whose value is known to be a sequence: it is entered, as one of undefined
+ * length is: items and an end follow, in Implicit VR Little Endian (PS3.5 6.2.2). What is no sequence inside is a fault then. It may still be skipped. */
+void dicom_reader_enter(struct dicom_reader *r);
+
 /* How many of the coming bytes are certainly part of a value that is being read or skipped by its length: they need not be shown,
  * dicom_reader_pass takes them as read. 0 outside. The last VALUE is reported even when all was passed. */
 uint64_t dicom_reader_value_left(const struct dicom_reader *r);

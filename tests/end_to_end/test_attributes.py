@@ -85,6 +85,20 @@ class Conditions(Case):
                 with self.subTest(transfer=transfer, when=when):
                     self.assertEqual([m.uid for m in sink.messages].count(one.uid), int(holds))
 
+    def test_a_sequence_that_came_as_un_is_looked_into_by_tables_as_by_functions(self):
+        table, function = self.sink(), self.sink()
+        key = f'["{REQUEST}[2].ScheduledProcedureStepID"]'
+        gateway = self.gateway(
+            node("a", table), node("b", function), route("a", to="a", when={key: "B-2"}),
+            route("b", to="b", when=Lua(f"function (ds) return ds.{REQUEST}[2].ScheduledProcedureStepID == 'B-2' end")))
+        sender = self.sender(gateway, PAIRS)
+        items = ELEMENTS[-2][2]
+        inside = b"".join(dicom.element(0xFFFE, 0xE000, dicom.encoded(one, IMPLICIT)) for one in items)
+        for transfer in (EXPLICIT, BIG_ENDIAN, DEFLATED):
+            one = instance_of(ELEMENTS[:-2] + [(0x00400275, "UN", inside), ELEMENTS[-1]], transfer)
+            self.assert_stored(sender.store(one))
+            self.assertEqual((table.uids[-1:], function.uids[-1:]), ([one.uid], [one.uid]))
+
     def test_an_attribute_is_found_wherever_the_data_set_is_cut(self):
         a, b = self.sink(), self.sink()
         gateway = self.gateway(node("a", a), node("b", b), route("a", to="a", when={"PatientID": "0512"}, final=True),

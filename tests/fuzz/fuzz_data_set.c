@@ -2,7 +2,8 @@
  * Any bytes as a data set, twice: in one piece, and cut where the input says. Both must tell the same events, every byte in exactly one
  * of them, and come to the same end.
  *
- *   input: u8 (bits 0-1: encoding, bit 2: skips some sequences and items, bit 3: passes some values by when cut),
+ *   input: u8 (bits 0-1: encoding, bit 2: skips some sequences and items, bit 3: passes some values by when cut,
+ *          bit 4: enters UN of defined length),
  *          3 u8 (lengths of pieces, in turn; 0: 256), then the data set
  */
 #include <stddef.h>
@@ -32,7 +33,7 @@ struct run {
         uint64_t end;                  /* NO_END: by delimiter */
         uint64_t limit;                /* of what is inside */
     } levels[1 + 2 * DICOM_DEPTH_MAX]; /* [open] is the innermost */
-    bool skips, passes, is_in_value, is_over;
+    bool skips, passes, enters, is_in_value, is_over;
 };
 
 static const struct dicom_encoding encodings[] = {{true, false}, {true, true}, {false, false}, {true, false}};
@@ -85,11 +86,16 @@ static void check_header(struct run *run, const struct dicom_event *e)
     const uint32_t tag = tag_at(run, e->offset, e->encoding.is_big_endian);
     const uint64_t end = e->length == DICOM_UNDEFINED_LENGTH ? NO_END : run->reader.offset + e->length;
     const bool is_item = e->kind == DICOM_EVENT_ITEM;
-    const bool opens = is_item ? !e->is_fragment : e->enters;
+    bool opens = is_item ? !e->is_fragment : e->enters;
     hilum_assert(tag == (is_item ? DICOM_ITEM : e->tag));
     hilum_assert(run->open % 2 == is_item && e->depth == run->open / 2);
     hilum_assert(opens || end != NO_END);
     hilum_assert(end == NO_END || end <= run->levels[run->open].limit);
+    if (run->enters && !is_item && !opens && e->encoding.is_explicit && e->vr == DICOM_VR_UN &&
+        e->depth < DICOM_DEPTH_MAX) {
+        dicom_reader_enter(&run->reader);
+        opens = true;
+    }
     /* Any rule that looks only at what is the same in both runs. */
     const bool skips = run->skips && ((e->tag ^ e->length) & 3) == 0;
     if (skips)
@@ -188,7 +194,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 5)
         return 0;
     const struct octets logs[] = {whole.log, cut.log}; /* their memory is used again */
-    whole = (struct run){.data_set = {data + 4, size - 4}, .skips = data[0] >> 2 & 1, .log = logs[0]};
+    whole = (struct run){.data_set = {data + 4, size - 4},
+                         .skips = data[0] >> 2 & 1,
+                         .enters = data[0] >> 4 & 1,
+                         .log = logs[0]};
     whole.levels[0].end = whole.levels[0].limit = NO_END;
     cut = whole;
     cut.log = logs[1];

@@ -3,6 +3,7 @@
 
     tests/fuzz/seed_peek.py FOLDER
 """
+import struct
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,9 @@ def main():
             deflated = squeezer.compress(data_set) + squeezer.flush()
             (folder / path.name).write_bytes(bytes([flags, 0]) + data_set)
             (folder / f"{path.name}-deflated").write_bytes(bytes([flags | 4, 7]) + deflated)
+    item = struct.pack("<HHIHHI", 0xFFFE, 0xE000, 12, 0x0008, 0x1155, 4) + b"1.2\0"
+    for flags, head in ((1, struct.pack("<HH2sHI", 0x0008, 0x1140, b"UN", 0, 40)), (3, struct.pack(">HH2sHI", 0x0008, 0x1140, b"UN", 0, 40))):
+        (folder / f"sequence-as-un-{flags}").write_bytes(bytes([flags, 5]) + head + item * 2)
 
 
 main()

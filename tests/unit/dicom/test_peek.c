@@ -457,6 +457,57 @@ static void un_of_undefined_length_is_looked_into(void **state)
     ask_and_free(&o, explicit_be, &q);
 }
 
+/* So is one that has a length, where the dictionary knows that it is a sequence, and only where something in it is asked for. */
+static void un_of_defined_length_is_looked_into(void **state)
+{
+    (void)state;
+    static const struct dicom_encoding *const encodings[] = {&explicit_le, &explicit_be};
+    static const struct question questions[] = {
+        {{"0040,0275[1].0040,0007", "0040,0275[2].0040,0009", "0040,0275[3].0040,0009", "0040,1400"},
+         {"one ", "two ", "-", "after"}},
+        {{"0040,0275", "0040,1400"}, {"[]", "after"}},
+        {{"0040,0275", "0040,0275[2].0040,0009"}, {"[]", "two "}},
+        {{"0029,1010[1].0040,0007", "0029,1010"}, {"-", "garbage!"}}, /* the dictionary knows nothing of it */
+        {{"0040,0260[1].0008,0100", "0040,1400"}, {"deep", "after"}}, /* in it another, of Implicit VR */
+    };
+    for (size_t n = 0; n < 2; n++)
+        for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++) {
+            struct octets o = {0};
+            put_text(&o, *encodings[n], 0x00291010, "UN", "garbage!");
+            put_header(&o, *encodings[n], 0x00400260, "UN", 8 + 12);
+            put_mark(&o, implicit_le, DICOM_ITEM, 12);
+            put_text(&o, implicit_le, 0x00080100, "", "deep");
+            put_text(&o, *encodings[n], 0x00400270, "UN", "garbage!");
+            put_header(&o, *encodings[n], 0x00400275, "UN", 8 + 12 + 8 + 12 + 8);
+            put_mark(&o, implicit_le, DICOM_ITEM, 12);
+            put_text(&o, implicit_le, 0x00400007, "", "one ");
+            put_mark(&o, implicit_le, DICOM_ITEM, UNDEFINED);
+            put_text(&o, implicit_le, 0x00400009, "", "two ");
+            put_mark(&o, implicit_le, DICOM_ITEM_DELIMITATION, 0);
+            put_text(&o, *encodings[n], 0x00401400, "LT", "after");
+            ask_and_free(&o, *encodings[n], &questions[i]);
+        }
+}
+
+static void un_that_is_no_sequence_inside_is_a_fault_where_it_is_asked_for(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"0040,0275[1].0040,0009", NULL};
+    struct octets o = {0};
+    struct dicom_peek *p = dicom_peek_new();
+    size_t used, count = parse_paths(texts);
+    uint32_t tag;
+    put_text(&o, explicit_le, 0x00400275, "UN", "garbage!");
+    put_text(&o, explicit_le, 0x00401400, "LT", "after");
+    assert_int_equal(dicom_peek_begin(p, paths, count, explicit_le, false), OK);
+    assert_int_equal(feed(p, (struct view){o.data, o.len}, 1, &used), ERR_PROTO);
+    assert_non_null(dicom_peek_fault(p, &tag));
+    assert_int_equal(tag, 0x00400275);
+    dicom_peek_free(&p);
+    static const struct question q = {{"0040,0275", "0040,1400"}, {"[]", "after"}};
+    ask_and_free(&o, explicit_le, &q);
+}
+
 /* Icons have encapsulated pixel data inside of items, and sequences stand around them. */
 static void fragments_are_no_items(void **state)
 {
@@ -661,6 +712,8 @@ int main(void)
         cmocka_unit_test(the_vr_is_the_one_that_counts),
         cmocka_unit_test(pixel_representation_holds_inside_too),
         cmocka_unit_test(un_of_undefined_length_is_looked_into),
+        cmocka_unit_test(un_of_defined_length_is_looked_into),
+        cmocka_unit_test(un_that_is_no_sequence_inside_is_a_fault_where_it_is_asked_for),
         cmocka_unit_test(fragments_are_no_items),
         cmocka_unit_test(nothing_asked_is_known_at_once),
         cmocka_unit_test(what_cannot_be_read_is_told_with_its_tag),

@@ -34,6 +34,7 @@ struct trace {
     uint32_t skip; /* elements and items of sequences of this tag are skipped; 0: none */
     bool skips_items;
     bool passes; /* values by dicom_reader_pass */
+    bool enters; /* UN of defined length */
     bool is_over;
 };
 
@@ -122,6 +123,11 @@ static void trace_event(struct trace *t, const struct dicom_event *e)
     if (e->kind == DICOM_EVENT_ITEM_END || e->kind == DICOM_EVENT_SEQUENCE_END)
         assert_int_equal(t->reader.offset - e->offset, e->header_len);
     const bool is_item = e->kind == DICOM_EVENT_ITEM;
+    if (t->enters && e->kind == DICOM_EVENT_ELEMENT && e->vr == DICOM_VR_UN && e->encoding.is_explicit &&
+        !e->enters) {
+        dicom_reader_enter(&t->reader);
+        put(t, "(");
+    }
     if (t->skip && e->tag == t->skip && (is_item ? t->skips_items : e->enters && !t->skips_items))
         dicom_reader_skip(&t->reader);
 }
@@ -436,6 +442,37 @@ static void sequences_and_items_are_skipped(void **state)
         check_every_cut(&settings, explicit_le, cases[i].in, cases[i].expected);
     }
 }
+
+/* What its writer had as a sequence, and somebody on its way did not know. */
+static void un_of_defined_length_is_entered_on_demand(void **state)
+{
+    (void)state;
+    static const struct reading cases[] = {
+        {"with an item", BYTES(REFS "UN\0\0\x14\0\0\0" ITEM("\x0c") ID_I ID),
+         "00081140UN20({1200100020LOi4=abcd;}]00100020LO4=abcd;"},
+        {"without one", BYTES(REFS "UN\0\0\0\0\0\0" ID), "00081140UN0(]00100020LO4=abcd;"},
+        {"with an item of undefined length", BYTES(REFS "UN\0\0\x1c\0\0\0" ITEM_U ID_I ITEM_D ID),
+         "00081140UN28({u00100020LOi4=abcd;}.]00100020LO4=abcd;"},
+        {"in a sequence of undefined length", BYTES(REFS "SQ\0\0" U ITEM_U REFS "UN\0\0\x08\0\0\0" ITEM("\0") ITEM_D SEQ_D),
+         "00081140SQu[{u00081140UN8({0}]}.]."},
+        {"no sequence", BYTES(REFS "UN\0\0\x0c\0\0\0" ID), "00081140UN12(!something else stands where an item should"},
+        {"an item that is too long", BYTES(REFS "UN\0\0\x14\0\0\0" ITEM("\x0d") ID_I ID),
+         "00081140UN20(!an item reaches past its sequence"},
+        {"too short for an item", BYTES(REFS "UN\0\0\x04\0\0\0" "\xfe\xff\x00\xe0" ID),
+         "00081140UN4(!what it stands in ends within a header or before a delimiter"},
+        {"a delimiter", BYTES(REFS "UN\0\0\x08\0\0\0" SEQ_D ID), "00081140UN8(!a delimiter stands where it ends nothing"},
+        {"an end inside", BYTES(REFS "UN\0\0\x14\0\0\0" ITEM("\x0c")),
+         "00081140UN20({12!the data set ends within a sequence or an item"},
+    };
+    static const struct reading big = {"in big endian", BYTES("\x00\x08\x11\x40UN\0\0\0\0\0\x14" ITEM("\x0c") ID_I),
+                                       "00081140UNb20({1200100020LOi4=abcd;}]"};
+    static const struct trace settings = {.enters = true};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        print_message("  %s\n", cases[i].reason);
+        check_every_cut(&settings, explicit_le, cases[i].in, cases[i].expected);
+    }
+    check_every_cut(&settings, explicit_be, big.in, big.expected);
+}
 /* clang-format on */
 
 static void passed_values_are_the_same_events_without_their_bytes(void **state)
@@ -667,6 +704,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_is_a_fault),
         cmocka_unit_test(an_end_in_the_middle_is_told),
         cmocka_unit_test(sequences_and_items_are_skipped),
+        cmocka_unit_test(un_of_defined_length_is_entered_on_demand),
         cmocka_unit_test(passed_values_are_the_same_events_without_their_bytes),
         cmocka_unit_test(a_gigabyte_of_pixels_is_passed_at_once),
         cmocka_unit_test(nesting_is_bounded),
