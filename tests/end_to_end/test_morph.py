@@ -392,6 +392,14 @@ class Review(Case):
         self.assertEqual((found.SpecificCharacterSet, found.StudyDescription, str(found.PatientName), found.PatientID),
                          ("ISO_IR 192", "\u00e4", "\u5c71\u7530", "X"))
 
+    def test_a_character_set_is_not_removed_from_text_that_needs_it_by_its_element_either(self):
+        sink = self.sink()
+        gateway = self.gateway(node("a", sink), route("r", "a", morph=function(
+            'for e in ds:elements() do if e.keyword == "SpecificCharacterSet" then e.value = nil end end')))
+        one = instance_of([(0x00080005, "CS", "ISO_IR 192"), (0x00100010, "PN", "\u5c71\u7530".encode()), PIXELS])
+        self.assertEqual(self.sender(gateway, ((CT, [EXPLICIT]),)).store(one).status, 0xC110)
+        self.assertEqual(sink.messages, [])
+
     def test_what_stands_behind_pixel_data_out_of_order_does_not_survive_a_walk(self):
         sink = self.sink()
         gateway = self.gateway(node("a", sink), route("r", "a", morph=function(
