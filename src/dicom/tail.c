@@ -11,14 +11,24 @@ void dicom_tail_init(struct dicom_tail *t, struct dicom_encoding encoding, struc
     dicom_reader_init(&t->reader, encoding);
 }
 
-static bool is_kept(const struct dicom_tail *t, uint32_t tag)
+static bool is_among(const uint32_t *tags, size_t count, uint32_t tag)
 {
-    if (tag < t->rules.below || (t->rules.drops_private && dicom_is_private(tag)))
+    for (size_t i = 0; i < count; i++)
+        if (tags[i] == tag)
+            return true;
+    return false;
+}
+
+static bool is_kept(struct dicom_tail *t, uint32_t tag)
+{
+    if (tag < t->rules.below || is_among(t->rules.copies, t->rules.copy_count, tag)) {
+        t->has_dropped_copy = true;
         return false;
-    for (size_t i = 0; i < t->rules.drop_count; i++)
-        if (t->rules.drop[i] == tag)
-            return false;
-    return true;
+    }
+    if ((t->rules.drops_private && dicom_is_private(tag)) ||
+        (t->has_dropped_copy && tag == DICOM_DIGITAL_SIGNATURES))
+        return false;
+    return !is_among(t->rules.drop, t->rules.drop_count, tag);
 }
 
 static void emit_head(struct dicom_tail *t, dicom_tail_emit *emit, void *owner)

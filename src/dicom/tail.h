@@ -19,6 +19,10 @@ struct dicom_tail_rules {
     size_t drop_count;
     bool drops_private; /* every odd group */
     uint32_t below;     /* tags below this one stand there out of order and are dropped; 0: they are kept */
+    /* Tags that stand there, if at all, as copies of what was changed before: dropped like those above. Signatures behind such a one are no
+     * longer true and go with it; those above are the caller's to name. Borrowed. */
+    const uint32_t *copies;
+    size_t copy_count;
 };
 
 struct dicom_tail {
@@ -27,6 +31,7 @@ struct dicom_tail {
     uint8_t head[12]; /* of an element that is not known whole yet */
     uint8_t head_len;
     bool keeps;
+    bool has_dropped_copy;
     const char *why; /* fixed text; NULL: all is well */
 };
 

@@ -45,22 +45,37 @@ static void take_facts(struct edition *e, const struct dicom_document *d, const 
     }
 }
 
+static bool changes_for_sure(const struct bind *b)
+{
+    return dicom_document_is_changed(b->document) || b->tail_count > 0 || b->tail_drops_private;
+}
+
+/* What the header has not, or has already as it was to be, may stand behind pixel data all the same, put there by a broken writer. */
+static bool may_change_behind(const struct bind *b)
+{
+    return b->behind != 0 && (b->touched_count > 0 || b->tail_drops_below);
+}
+
 static void take_tail(struct edition *e, const struct bind *b)
 {
     size_t count = b->tail_count;
     memcpy(e->drop, b->tail, count * sizeof(*e->drop));
-    e->drop[count++] = DICOM_DIGITAL_SIGNATURES; /* over what was changed */
+    memcpy(e->copies, b->touched, b->touched_count * sizeof(*e->copies));
+    if (changes_for_sure(b))
+        e->drop[count++] = DICOM_DIGITAL_SIGNATURES; /* over what was changed */
     e->tail = (struct dicom_tail_rules){.drop = e->drop,
                                         .drop_count = count,
                                         .drops_private = b->tail_drops_private,
-                                        .below = b->has_walked ? b->behind : 0};
+                                        .below = b->tail_drops_below ? b->behind : 0,
+                                        .copies = e->copies,
+                                        .copy_count = b->touched_count};
     e->encoding = dicom_data_set_encoding(dicom_document_root(b->document));
 }
 
 enum result edition_make(struct edition *e, struct bind *b, struct pool *pool,
                          const struct sink_message *received, const struct trace *trace)
 {
-    e->is_changed = dicom_document_is_changed(b->document) || b->tail_count > 0 || b->tail_drops_private;
+    e->is_changed = changes_for_sure(b) || may_change_behind(b);
     if (!e->is_changed) {
         e->facts = *received;
         return OK;

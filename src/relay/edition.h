@@ -2,7 +2,8 @@
  * What one route makes of a message: a header of its own, and rules for what stands behind. All destinations of the route are fed by it;
  * its morph has run once.
  *
- * An edition without a change is the message as it came.
+ * An edition without a change is the message as it came. One that may only have to drop what stands behind pixel data out of order,
+ * which nobody knows before it has passed, counts as changed: its header is the same bytes.
  */
 #ifndef HILUM_RELAY_EDITION_H
 #define HILUM_RELAY_EDITION_H
@@ -30,7 +31,7 @@ struct edition {
     struct route_attributes attributes;        /* as its folders ask for them */
     /* Behind the header. */
     struct dicom_encoding encoding;
-    uint32_t drop[BIND_TAIL_MAX + 1];
+    uint32_t drop[BIND_TAIL_MAX + 1], copies[BIND_TOUCHED_MAX];
     struct dicom_tail_rules tail;
 };
 

@@ -25,7 +25,7 @@
 
 struct lua_State;
 
-enum { BIND_TAIL_MAX = 32 };
+enum { BIND_TAIL_MAX = 32, BIND_TOUCHED_MAX = 64 };
 
 /* What one call shows and changes. Owned by the caller; Lua's long jumps leave it whole. */
 struct bind {
@@ -39,8 +39,11 @@ struct bind {
     uint32_t tail[BIND_TAIL_MAX];
     size_t tail_count;
     bool tail_drops_private;
-    bool
-        has_walked; /* a rule went over all elements: what stands behind pixel data out of order, and was not seen, goes */
+    /* The data set's own tags that the morph set or removed, or changed something in: copies of them that stand behind pixel data out of order go. More than these, or
+     * a rule that went over all elements: then all that stands there out of order goes, seen by nobody. */
+    uint32_t touched[BIND_TOUCHED_MAX];
+    size_t touched_count;
+    bool tail_drops_below;
 
     struct octets scratch; /* of writing */
 };

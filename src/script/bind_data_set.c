@@ -48,7 +48,7 @@ static void put_private(lua_State *lua, const struct bind_handle *h, const struc
     bind_check_writable(lua, h->bind);
     if (lua_isnil(lua, 5)) {
         if (e != NULL) {
-            dicom_element_remove(e);
+            bind_remove_element(lua, h->bind, e);
         }
         return;
     }

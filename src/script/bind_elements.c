@@ -175,7 +175,7 @@ int bind_walk(lua_State *lua)
 {
     struct bind_handle *h = bind_handle(lua, 1, BIND_DATA_SET);
     luaL_checktype(lua, 2, LUA_TTABLE);
-    h->bind->has_walked = true;
+    h->bind->tail_drops_below = true;
     struct walk *w = (struct walk *)bind_push_sized(lua, BIND_WALK, h->bind, sizeof(*w));
     w->depth = 0;
     w->stack[0] = (struct walk_level){.level = h->level};

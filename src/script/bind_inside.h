@@ -40,8 +40,10 @@ void bind_push_value(lua_State *lua, struct bind *b, struct dicom_element *e);
 void bind_put_value(lua_State *lua, struct bind *b, struct dicom_data_set *ds, uint32_t tag, enum dicom_vr vr,
                     int index);
 void bind_remove(lua_State *lua, struct bind *b, struct dicom_data_set *ds, uint32_t tag);
-/* This one alone, of several of its tag. */
+/* This one alone, of several of its tag in the header. */
 void bind_remove_element(lua_State *lua, struct bind *b, struct dicom_element *e);
+/* The morph has set or removed this one: of its copies behind pixel data, or of those of the sequence that it is in, none is to stay. */
+void bind_touch(struct bind *b, const struct dicom_data_set *ds, uint32_t tag);
 /* Fills an empty item with the fields of the table at the index. */
 void bind_fill_item(lua_State *lua, struct bind *b, struct dicom_data_set *item, int index);
 

@@ -72,6 +72,7 @@ static int write_item(lua_State *lua)
     if (r != OK) {
         bind_fail(lua, h->bind, h->element->tag);
     }
+    bind_touch(h->bind, dicom_element_data_set(h->element), h->element->tag);
     if (!is_removal) {
         bind_fill_item(lua, h->bind, item, 3);
     }

@@ -25,17 +25,41 @@ static void refuse_charset(lua_State *lua)
     refuse(lua, DICOM_SPECIFIC_CHARACTER_SET, "in an item it cannot be changed; set that of the data set");
 }
 
-static bool is_behind(const struct bind *b, struct dicom_data_set *ds, uint32_t tag)
+static bool is_behind(const struct bind *b, const struct dicom_data_set *ds, uint32_t tag)
 {
     return b->behind != 0 && tag >= b->behind && dicom_data_set_depth(ds) == 0;
 }
 
+static bool is_among(const uint32_t *tags, size_t count, uint32_t tag)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (tags[i] == tag) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void bind_touch(struct bind *b, const struct dicom_data_set *ds, uint32_t tag)
+{
+    while (dicom_data_set_depth(ds) > 0) {
+        tag = dicom_data_set_sequence(ds)->tag;
+        ds = dicom_element_data_set(dicom_data_set_sequence(ds));
+    }
+    if (b->behind == 0 || is_among(b->touched, b->touched_count, tag)) {
+        return;
+    }
+    if (b->touched_count == BIND_TOUCHED_MAX) {
+        b->tail_drops_below = true;
+    } else {
+        b->touched[b->touched_count++] = tag;
+    }
+}
+
 static void remove_behind(lua_State *lua, struct bind *b, uint32_t tag)
 {
-    for (size_t i = 0; i < b->tail_count; i++) {
-        if (b->tail[i] == tag) {
-            return;
-        }
+    if (is_among(b->tail, b->tail_count, tag)) {
+        return;
     }
     if (b->tail_count == BIND_TAIL_MAX) {
         refuse(lua, tag, "too many elements behind pixel data are removed; at most 32 can be");
@@ -59,11 +83,13 @@ void bind_remove(lua_State *lua, struct bind *b, struct dicom_data_set *ds, uint
     bind_check_writable(lua, b);
     if (tag == DICOM_SPECIFIC_CHARACTER_SET) {
         remove_charset(lua, b, ds);
-        return;
+    } else {
+        dicom_data_set_remove(ds, tag); /* also what stands here out of order */
     }
-    dicom_data_set_remove(ds, tag); /* also what stands here out of order */
     if (is_behind(b, ds, tag)) {
         remove_behind(lua, b, tag);
+    } else {
+        bind_touch(b, ds, tag);
     }
 }
 
@@ -75,9 +101,10 @@ void bind_remove_element(lua_State *lua, struct bind *b, struct dicom_element *e
     }
     if (e->tag == DICOM_SPECIFIC_CHARACTER_SET) {
         remove_charset(lua, b, dicom_element_data_set(e));
-        return;
+    } else {
+        dicom_element_remove(e);
     }
-    dicom_element_remove(e);
+    bind_touch(b, dicom_element_data_set(e), e->tag);
 }
 
 /* By Pixel Representation where the dictionary leaves a choice, as where it is read. */
@@ -314,4 +341,5 @@ void bind_put_value(lua_State *lua, struct bind *b, struct dicom_data_set *ds, u
         put_bytes(lua, b, ds, tag, vr, index);
         break;
     }
+    bind_touch(b, ds, tag);
 }

@@ -8,6 +8,7 @@ import re
 import struct
 import unittest
 import warnings
+import zlib
 
 import pydicom
 
@@ -225,6 +226,26 @@ class Changes(Case):
                         self.assertEqual(message.data, header + pixels, "signatures go with any change")
                     else:
                         self.assertEqual(message.data, header.replace(OLD_ID, b"LO\2\0X ") + pixels + left)
+
+    def test_copies_behind_pixel_data_of_what_a_rule_sets_or_removes_do_not_leave(self):
+        many = "for i = 1, 100 do ds[0x00200000 + i] = nil end "
+        with_other = [(0x00100010, "PN", "SECRET"), (0x00100020, "LO", "OLD"), (0x00181030, "LO", "OTHER"), (0xFFFCFFFC, "OB", bytes(8))]
+        without = lambda *tags: encoded([e for e in with_other if e[0] not in tags])
+        for body, left in (('ds.PatientName = nil ds.PatientID = "ANON"', without(0x00100010, 0x00100020)),
+                           ("ds.PatientName = nil", without(0x00100010)),  # there is none in the header
+                           ("for e in ds:elements() do if e.tag == 0x00100020 then e.value = e.value end end", without(0x00100020)),
+                           (many, without(0x00100010, 0x00100020, 0x00181030)),
+                           ("local id = ds.PatientID", without())):
+            for transfer in (EXPLICIT, DEFLATED):
+                with self.subTest(body, transfer=transfer):
+                    header = encoded([(0x00080060, "CS", "CT"), (0x00100020, "LO", "OLD")])
+                    plain, tail = header + encoded([PIXELS]), encoded(with_other)
+                    one = instance_of([], transfer)
+                    squeezer = zlib.compressobj(wbits=-15)
+                    one.data = plain + tail if transfer == EXPLICIT else squeezer.compress(plain + tail) + squeezer.flush()
+                    got = self.morphed(body, instance=one).data
+                    got = got if transfer == EXPLICIT else zlib.decompressobj(-15).decompress(got)
+                    self.assertEqual(got, plain.replace(b"LO\4\0OLD ", b"LO\4\0ANON" if "ANON" in body else b"LO\4\0OLD ") + left)
 
     def test_the_header_is_changed_wherever_the_data_set_is_cut(self):
         sink = self.sink()

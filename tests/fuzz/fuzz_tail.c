@@ -2,7 +2,8 @@
  * Any bytes as what follows a header: without rules every byte leaves as it came; with rules, what leaves is all but the elements that a
  * reader of the whole finds and they name, however the input is cut.
  *
- *   0  u8   bit 0 Explicit VR, bit 1 big endian, bit 2 drops private groups, bit 3 drops what is named below
+ *   0  u8   bit 0 Explicit VR, bit 1 big endian, bit 2 drops private groups, bit 3 drops what is named below, bit 4 drops copies,
+ *           bit 5 drops what is out of order
  *   1  u8   bytes a piece, 0: 256
  *   2  the tail
  */
@@ -17,6 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 static const uint32_t named[] = {DICOM_PIXEL_DATA, DICOM_DIGITAL_SIGNATURES, DICOM_TRAILING_PADDING,
                                  DICOM_TAG(0x0008, 0x1140)};
+
+static const uint32_t copies[] = {DICOM_TAG(0x0008, 0x0005), DICOM_TAG(0x0010, 0x0010)};
 
 struct leaving {
     struct octets out;
@@ -53,8 +56,15 @@ static const char *run(struct view tail, size_t step, struct dicom_encoding enco
     return t.why;
 }
 
-static bool is_dropped(struct dicom_tail_rules rules, uint32_t tag)
+/* *is_over_copy: signatures that follow go as well. */
+static bool is_dropped(struct dicom_tail_rules rules, uint32_t tag, bool *is_over_copy)
 {
+    bool is_copy = tag < rules.below;
+    for (size_t i = 0; i < rules.copy_count; i++)
+        is_copy = is_copy || rules.copies[i] == tag;
+    *is_over_copy = *is_over_copy || is_copy;
+    if (is_copy || (*is_over_copy && tag == DICOM_DIGITAL_SIGNATURES))
+        return true;
     for (size_t i = 0; i < rules.drop_count; i++)
         if (rules.drop[i] == tag)
             return true;
@@ -68,7 +78,7 @@ static const char *expect(struct view tail, struct dicom_encoding encoding, stru
 {
     struct dicom_reader reader;
     struct dicom_event e;
-    bool keeps = true;
+    bool keeps = true, is_over_copy = false;
     size_t at = 0, read = 0;
     dicom_reader_init(&reader, encoding);
     for (;;) {
@@ -76,7 +86,7 @@ static const char *expect(struct view tail, struct dicom_encoding encoding, stru
         if (e.kind == DICOM_EVENT_NONE || e.kind == DICOM_EVENT_FAULT)
             break;
         if (e.kind == DICOM_EVENT_ELEMENT) {
-            keeps = !is_dropped(rules, e.tag);
+            keeps = !is_dropped(rules, e.tag, &is_over_copy);
             dicom_reader_skip(&reader);
         }
         if (keeps && at > read)
@@ -111,10 +121,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     const struct dicom_encoding encoding = {.is_explicit = (bytes[0] & 1) != 0,
                                             .is_big_endian = (bytes[0] & 3) == 3};
     const struct dicom_tail_rules none = {.drop = NULL};
-    const struct dicom_tail_rules rules = {.drop = named,
-                                           .drop_count =
-                                               (bytes[0] & 8) ? sizeof(named) / sizeof(named[0]) : 0,
-                                           .drops_private = (bytes[0] & 4) != 0};
+    const struct dicom_tail_rules rules = {
+        .drop = named,
+        .drop_count = (bytes[0] & 8) ? sizeof(named) / sizeof(named[0]) : 0,
+        .drops_private = (bytes[0] & 4) != 0,
+        .below = (bytes[0] & 32) ? DICOM_PIXEL_DATA : 0,
+        .copies = copies,
+        .copy_count = (bytes[0] & 16) ? sizeof(copies) / sizeof(copies[0]) : 0};
     const struct view tail = {bytes + 2, len - 2};
     size_t step = bytes[1] == 0 ? 256 : bytes[1];
     struct octets as_it_came, whole, pieces, expected = {0};

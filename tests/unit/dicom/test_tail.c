@@ -96,6 +96,23 @@ static void what_stands_out_of_order_may_be_dropped(void **state)
     EXPECT(NATIVE "\x10\x00\x20\x00LO\x02\0ID" PADDING, rules, NATIVE PADDING);
 }
 
+#define ID   "\x10\x00\x20\x00LO\x02\0ID"
+#define NAME "\x10\x00\x10\x00PN\x02\0XY"
+
+/* With the signatures that follow; without a copy these stay. */
+static void copies_are_dropped_where_they_stand(void **state)
+{
+    (void)state;
+    static const uint32_t copies[] = {DICOM_TAG(0x0008, 0x0060), DICOM_TAG(0x0010, 0x0020)};
+    struct dicom_tail_rules rules = {.copies = copies, .copy_count = 2};
+    EXPECT(NATIVE ID NAME PRIVATE SIGNATURES PADDING ID, rules, NATIVE NAME PRIVATE PADDING);
+    EXPECT(FRAGMENTS NAME SIGNATURES PADDING, rules, FRAGMENTS NAME SIGNATURES PADDING);
+    rules.below = DICOM_PIXEL_DATA;
+    EXPECT(NATIVE ID NAME SIGNATURES PADDING, rules, NATIVE PADDING);
+    EXPECT(NATIVE NAME SIGNATURES PADDING, rules, NATIVE PADDING);
+    EXPECT(NATIVE SIGNATURES PADDING, rules, NATIVE SIGNATURES PADDING);
+}
+
 static void pixel_data_may_be_dropped_like_anything(void **state)
 {
     (void)state;
@@ -135,6 +152,7 @@ int main(void)
         cmocka_unit_test(what_rules_name_is_dropped_with_all_that_is_inside),
         cmocka_unit_test(private_groups_go_as_a_whole),
         cmocka_unit_test(what_stands_out_of_order_may_be_dropped),
+        cmocka_unit_test(copies_are_dropped_where_they_stand),
         cmocka_unit_test(pixel_data_may_be_dropped_like_anything),
         cmocka_unit_test(a_tail_that_ends_in_the_middle_leaves_what_was_there),
         cmocka_unit_test(what_cannot_be_read_passes_from_there_as_it_is),

@@ -331,6 +331,50 @@ static void rules_for_the_tail_alone_are_a_change(void **state)
     }
 }
 
+static void add_copy(struct octets *o)
+{
+    tree_text(o, tree_explicit, PATIENT_ID, "LO", "copy");
+    tree_text(o, tree_explicit, MODALITY, "CS", "CT");
+}
+
+/* Nobody knows before they have passed whether there are any: the header is as it came, and without a copy so is all. */
+static void copies_behind_of_what_a_morph_touched_go_even_if_the_header_did_not_change(void **state)
+{
+    static const struct {
+        bool touches, drops_below, has_copy;
+    } cases[] = {{true, false, true}, {true, false, false}, {false, true, true}, {false, true, false}};
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct scene s = {.in = {0}};
+        struct octets message = {0}, expected = {0};
+        begin(&s, tree_explicit, "1.2.34");
+        if (cases[i].touches)
+            s.bind.touched[s.bind.touched_count++] = PATIENT_ID;
+        s.bind.tail_drops_below = cases[i].drops_below;
+        make(&s);
+        assert_true(s.edition.is_changed);
+        octets_append(&message, s.in.data, s.in.len);
+        octets_append(&expected, s.in.data, s.in.len);
+        add_tail(&message, 3);
+        add_tail(&expected, 3);
+        if (cases[i].has_copy) {
+            add_copy(&message);
+            if (cases[i].touches)
+                tree_text(&expected, tree_explicit, MODALITY, "CS", "CT");
+        }
+        add_signature(&message);
+        if (!cases[i].has_copy)
+            add_signature(&expected);
+        open_stage(&s);
+        feed(&s, &message, 50);
+        assert_int_equal(s.out.len, expected.len);
+        assert_memory_equal(s.out.data, expected.data, expected.len);
+        octets_free(&message);
+        octets_free(&expected);
+        end(&s);
+    }
+}
+
 /* Whatever was there is gone: what leaves is empty, and is finished. */
 static void nothing_may_be_left(void **state)
 {
@@ -492,6 +536,7 @@ int main(void)
         cmocka_unit_test(an_attribute_is_that_of_the_edition),
         cmocka_unit_test(what_stands_behind_passes_but_for_what_is_dropped),
         cmocka_unit_test(rules_for_the_tail_alone_are_a_change),
+        cmocka_unit_test(copies_behind_of_what_a_morph_touched_go_even_if_the_header_did_not_change),
         cmocka_unit_test(nothing_may_be_left),
         cmocka_unit_test(a_deflated_message_is_changed_inside),
         cmocka_unit_test(a_deflated_message_that_breaks_fails_its_destination),

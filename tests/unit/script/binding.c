@@ -58,6 +58,9 @@ static void keep_outcome(struct bound *b, const struct bind *bind)
     b->tail_count = bind->tail_count;
     memcpy(b->tail, bind->tail, sizeof(b->tail));
     b->tail_drops_private = bind->tail_drops_private;
+    b->tail_drops_below = bind->tail_drops_below;
+    b->touched_count = bind->touched_count;
+    memcpy(b->touched, bind->touched, sizeof(b->touched));
 }
 
 static enum result call_rule(struct bound *b, struct bind *bind)

@@ -23,7 +23,9 @@ struct bound {
     bool is_changed;
     uint32_t tail[BIND_TAIL_MAX];
     size_t tail_count;
-    bool tail_drops_private;
+    bool tail_drops_private, tail_drops_below;
+    uint32_t touched[BIND_TOUCHED_MAX];
+    size_t touched_count;
 };
 
 /* The body is that of `function (ds, assoc)`, on line 1; `kept` is a table that lives from call to call. Explicit VR LE, no pixel data,

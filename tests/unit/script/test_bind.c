@@ -572,6 +572,62 @@ static void only_so_many_can_be_removed_behind(void **state)
     bound_close(&b);
 }
 
+/* What was set or removed may stand behind pixel data as well, put there by a broken writer: its tag is told, once. */
+static void what_a_morph_touches_is_told_for_what_stands_behind(void **state)
+{
+    static const struct {
+        const char *body;
+        uint32_t touched[4];
+    } cases[] = {
+        {"local id, s = ds.PatientID, ds.ReferencedImageSequence[1].PatientID for e in ds:elements() do end",
+         {0}},
+        {"ds.PatientID = 'x' ds.PatientID = ds.PatientID", {PATIENT_ID}},
+        {"ds.PatientID = ds.PatientID ds.OtherPatientNames = nil", {PATIENT_ID, DICOM_TAG(0x0010, 0x1001)}},
+        {"pcall(function() ds.Modality = 'not one' end)", {0}},
+        {"for e in ds:elements() do if e.keyword == 'PatientID' then e.value = nil end end", {PATIENT_ID}},
+        {"for e in ds:elements() do if e.keyword == 'PatientID' then e.value = 'x' end end", {PATIENT_ID}},
+        {"ds.ReferencedImageSequence[1].PatientID = 'x'", {REFERENCED}},
+        {"ds.ReferencedImageSequence[2].ReferencedSOPInstanceUID = nil", {REFERENCED}},
+        {"ds.ReferencedImageSequence[2] = nil", {REFERENCED}},
+        {"ds.ReferencedImageSequence = nil ds.SpecificCharacterSet = nil",
+         {REFERENCED, DICOM_SPECIFIC_CHARACTER_SET}},
+        {"ds.PixelData = nil", {0}},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++)
+        for (int has_pixels = 0; has_pixels < 2; has_pixels++) {
+            struct bound b = bound_morph(*state, cases[i].body);
+            size_t count = 0;
+            b.behind = has_pixels ? DICOM_PIXEL_DATA : 0;
+            fill_sequence(&b.in, b.encoding);
+            fill_patient(&b.in, b.encoding);
+            bound_run_ok(&b);
+            while (has_pixels && count < 4 && cases[i].touched[count] != 0)
+                count++;
+            assert_int_equal(b.touched_count, count);
+            assert_memory_equal(b.touched, cases[i].touched, count * sizeof(uint32_t));
+            assert_false(b.tail_drops_below);
+            bound_close(&b);
+        }
+}
+
+/* No list grows with what a rule does: past its end all that is out of order goes. */
+static void who_touches_many_touches_all_that_is_out_of_order(void **state)
+{
+    for (int count = BIND_TOUCHED_MAX; count <= BIND_TOUCHED_MAX + 1; count++) {
+        char body[200];
+        snprintf(body, sizeof(body), "for n = 1, 2 do for i = 1, %d do ds[0x00200000 + i] = nil end end",
+                 count);
+        struct bound b = bound_morph(*state, body);
+        b.behind = DICOM_PIXEL_DATA;
+        fill_patient(&b.in, b.encoding);
+        bound_run_ok(&b);
+        assert_int_equal(b.touched_count, BIND_TOUCHED_MAX);
+        assert_int_equal(b.tail_drops_below, count > BIND_TOUCHED_MAX);
+        assert_false(b.is_changed);
+        bound_close(&b);
+    }
+}
+
 static void handles_are_of_their_call(void **state)
 {
     static const char *const uses[] = {
@@ -768,6 +824,8 @@ int main(void)
         cmocka_unit_test(in_when_the_data_set_is_read_only),
         cmocka_unit_test(what_stands_behind_can_be_removed_only),
         cmocka_unit_test(only_so_many_can_be_removed_behind),
+        cmocka_unit_test(what_a_morph_touches_is_told_for_what_stands_behind),
+        cmocka_unit_test(who_touches_many_touches_all_that_is_out_of_order),
         cmocka_unit_test(handles_are_of_their_call),
         cmocka_unit_test(memory_that_ends_is_an_error_like_others),
         cmocka_unit_test(text_is_utf8_in_lua_and_as_it_was_in_the_data_set),
