@@ -43,7 +43,8 @@
 -- allows a dummy it is one, else an empty value where that is allowed, else the attribute goes. What is empty
 -- stays as it is. Of a sequence the dummy is one item that names nobody: the old items with dummies inside
 -- would still show what was there, and a dummy of a CodeValue or ValueType has no meaning. References to
--- instances stay, with new UIDs inside. Overlays and curves go as whole groups.
+-- images stay, with new UIDs inside. What stays as a sequence goes if it comes as bytes. Overlays and
+-- curves go as whole groups.
 --
 -- All patients get the same dummy for an ID, "ANONYMOUS", unless `replace` says otherwise.
 --
@@ -77,12 +78,29 @@ local FARTHEST_DAY = 1826
 local days
 
 ----------------------------------------------------------------------------------------------------
+-- UIDs
+
+-- Those of the standard are no identities: SOP classes, transfer syntaxes, well-known frames of reference.
+local function is_well_known(value)
+  return #value <= 64 and value:find("^1%.2%.840%.10008%.[%d.]*%d$")
+    and not value:find("..", 1, true) and not value:find("%.0%d")
+end
+
+local function map_one(value)
+  if value == "" or is_well_known(value) then
+    return value
+  end
+  return uid.map(value)
+end
+
+----------------------------------------------------------------------------------------------------
 -- Dummies
 
 local function code(value, meaning, scheme)
   return { { CodeValue = value, CodingSchemeDesignator = scheme or "DCM", CodeMeaning = meaning } }
 end
 
+local MPPS = "1.2.840.10008.3.1.2.3.3"
 local NOBODY = code("ANONYMOUS", "Anonymous", "99HILUM")
 
 local DUMMIES = {
@@ -129,6 +147,18 @@ local DUMMIES_OF = {
     ReferencedWaveformChannels = { 1, 0 },
     ConceptNameCodeSequence = NOBODY,
   } } },
+  [0x00081111] = { "SQ", function (_, old) -- ReferencedPerformedProcedureStepSequence: one, with a new UID
+    for i = 1, #old do
+      local class, instance = old[i].ReferencedSOPClassUID, old[i].ReferencedSOPInstanceUID
+      if type(instance) == "string" and instance ~= "" then
+        return { {
+          ReferencedSOPClassUID = type(class) == "string" and is_well_known(class) and class or MPPS,
+          ReferencedSOPInstanceUID = instance, -- the walk comes here next, and maps it
+        } }
+      end
+    end
+    return {}
+  end },
   [0x00700001] = { "SQ", function (_, old) -- GraphicAnnotationSequence: its layers are described elsewhere
     local layer = old[1].GraphicLayer
     return { {
@@ -151,6 +181,13 @@ local function remove(item, tag)
   item[tag] = nil
 end
 
+-- Of what stays if it is a sequence, since the walk goes through its items; nothing goes through bytes.
+local function remove_unless_sequence(item, tag, vr)
+  if vr ~= "SQ" then
+    item[tag] = nil
+  end
+end
+
 local function is_empty(value)
   return value == "" or type(value) == "userdata" and #value == 0
 end
@@ -158,19 +195,6 @@ end
 -- Also where it is empty already: to put a value is to remove its duplicates.
 local function empty(item, tag, vr)
   item[tag] = vr == "SQ" and {} or ""
-end
-
--- Those of the standard are no identities: SOP classes, transfer syntaxes, well-known frames of reference.
-local function is_well_known(value)
-  return #value <= 64 and value:find("^1%.2%.840%.10008%.[%d.]*%d$")
-    and not value:find("..", 1, true) and not value:find("%.0%d")
-end
-
-local function map_one(value)
-  if value == "" or is_well_known(value) then
-    return value
-  end
-  return uid.map(value)
 end
 
 -- Values that can be a UID of any length, and those that nobody looks into.
@@ -289,8 +313,8 @@ for creator, tags in pairs(tables.safe_private) do
   safe_in[creator] = groups
 end
 
--- A sequence is safe if its items can be gone through: the table speaks of the element, and not of what others have put
--- inside. As UN, as OB, or without a VR and of defined length it is bytes that nobody has read.
+-- A sequence is safe if its items can be gone through: the table speaks of the element, and not of what
+-- others put inside. As UN, as OB, or without a VR and of defined length it is bytes that nobody has read.
 local function is_readable(item, tag, safe)
   return safe ~= "SQ" or type(item[tag]) == "userdata"
 end
@@ -329,20 +353,21 @@ end
 local BY_LETTERS = {
   ["X"] = remove, ["Z"] = empty, ["D"] = dummy, ["U"] = map_uid,
   ["X/Z"] = empty, ["X/D"] = dummy, ["Z/D"] = dummy, ["X/Z/D"] = dummy,
-  -- "X/Z/U*", sequences of references: they stay, and the UIDs inside are new
+  ["X/Z/U*"] = remove_unless_sequence, -- references: they stay, and the UIDs inside are new
 }
 
--- A reference with a new UID inside is the best dummy of a reference; an empty one is wrong in most objects.
-local REFERENCES = {
-  [0x00081110] = true, -- ReferencedStudySequence
-  [0x00081111] = true, -- ReferencedPerformedProcedureStepSequence
-}
+-- Beside a SOPClassUID it may be absent, and may not be empty; in a ReferencedRequestSequence it is the other
+-- way round.
+local function remove_studies(item, tag, vr)
+  if item.SOPClassUID ~= nil then
+    item[tag] = nil
+  else
+    empty(item, tag, vr)
+  end
+end
 
 local function basic_action(tag, row)
-  if REFERENCES[tag] then
-    return nil
-  end
-  return BY_LETTERS[row[2]]
+  return tag == 0x00081110 and remove_studies or BY_LETTERS[row[2]]
 end
 
 -- What options that clean make of it; they go before those that keep. Second: whether one does.
@@ -375,7 +400,10 @@ local function action_of(tag, row, options)
   if is_cleaned then
     return action
   end
-  return not is_kept(row, options) and basic or nil
+  if not is_kept(row, options) then
+    return basic
+  end
+  return row[1]:find("Sequence$") and remove_unless_sequence or nil
 end
 
 -- Even groups 5000 to 50FE and 6000 to 60FE: more than there are today, as ACR-NEMA had them.

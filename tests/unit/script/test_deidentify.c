@@ -281,7 +281,7 @@ static const struct {
     {0x00081050, "-"},
     {0x00081070, "ANONYMOUS"},
     {0x00081072, "#1"},
-    {0x00081110, "#1"},
+    {0x00081110, "-"},
     {0x00081155, "new"},
     {0x00100010, ""},
     {0x00100020, "ANONYMOUS"},
@@ -614,7 +614,8 @@ static void values_of_unexpected_vrs_do_not_survive(void **state)
 static void a_uid_of_any_vr_is_replaced_or_goes(void **state)
 {
     static const char *const holding[] = {"UI", "UN", "LO", "LT", "ST", "UC", "UT"};
-    static const char *const values[] = {"1.2.3.45", "20240228", "1.2.3.45\\1.2.840.10008.1", "1.2.3.45\\9\\"};
+    static const char *const values[] = {"1.2.3.45", "20240228", "1.2.3.45\\1.2.840.10008.1",
+                                         "1.2.3.45\\9\\"};
     struct morphing m = open_morph(*state, "deidentify {}");
     for (enum dicom_vr vr = DICOM_VR_AE; vr < DICOM_VR_COUNT; vr++) {
         const char *name = dicom_vr_info(vr)->name;
@@ -729,6 +730,79 @@ static void safe_sequences_are_read_or_go(void **state)
         octets_free(&in);
     }
     close_morph(&m);
+}
+
+/* Study, procedure step, images: at the root, and where there is no SOPClassUID around. */
+static void references_tell_nothing_but_new_uids(void **state)
+{
+    enum {
+        STUDIES = 0x00081110,
+        STEPS = 0x00081111,
+        CLASS = 0x00081150,
+        INSTANCE = 0x00081155,
+        UID = 0x00080018
+    };
+    struct morphing m = open_morph(*state, "deidentify {}");
+    for (size_t i = 0; i < COUNT(encodings) * 2; i++) {
+        struct dicom_encoding e = *encodings[i / 2];
+        bool has_class = i % 2 == 0;
+        struct octets in = {0}, one = {0};
+        tree_text(&one, e, 0x00080100, "SH", "SECRET");
+        tree_text(&one, e, 0x00081030, "LO", "SECRET");
+        tree_text(&one, e, CLASS, "UI", i < 2 ? "1.2.840.10008.3.1.2.3.5 " : "SECRET");
+        tree_text(&one, e, INSTANCE, "UI", "1.2.3.45");
+        if (has_class)
+            tree_text(&in, e, 0x00080016, "UI", "1.2.840.10008.5.1.4.1.1.20");
+        tree_text(&in, e, UID, "UI", "1.2.3.45");
+        put_item(&in, e, STUDIES, &one);
+        put_item(&in, e, STEPS, &one);
+        run(&m, &in, e);
+        assert_shows(root_of(&m), STUDIES, has_class ? "-" : "#0");
+        assert_shows(root_of(&m), STEPS, "#1");
+        assert_null(memmem(m.out.data, m.out.len, "SECRET", 6));
+        assert_null(memmem(m.out.data, m.out.len, "1.2.3.45", 8));
+        struct dicom_data_set *step = item_of(root_of(&m), STEPS, 0);
+        assert_shows(step, CLASS, i < 2 ? "1.2.840.10008.3.1.2.3.5" : "1.2.840.10008.3.1.2.3.3");
+        const struct dicom_element *old = dicom_data_set_find(root_of(&m), UID);
+        const struct dicom_element *new = dicom_data_set_find(step, INSTANCE);
+        assert_int_equal(old->value.len, new->value.len);
+        assert_memory_equal(old->value.at, new->value.at, old->value.len);
+        octets_free(&in);
+        octets_free(&one);
+    }
+    close_morph(&m);
+}
+
+/* What the profile or an option keeps if it is a sequence. */
+static void sequences_that_come_as_bytes_do_not_survive(void **state)
+{
+    static const struct {
+        const char *options;
+        uint32_t tag;
+    } cases[] = {
+        {"", 0x00081110}, /* ReferencedStudySequence */
+        {"", 0x00081111}, /* ReferencedPerformedProcedureStepSequence */
+        {"", IMAGES},
+        {"", 0x00082112}, /* SourceImageSequence */
+        {"retain_uids = true", 0x00081110},
+        {"retain_uids = true", 0x00081111},
+        {"retain_uids = true", IMAGES},
+        {"retain_institution = true", 0x00080082}, /* InstitutionCodeSequence */
+        {"retain_device = true", 0x0018100A},      /* UDISequence */
+    };
+    static const char *const vrs[] = {"OB", "LO", "UT", "UI", "AT", "ZZ"};
+    for (size_t i = 0; i < COUNT(cases) * COUNT(vrs); i++) {
+        char morph[100];
+        struct octets in = {0};
+        snprintf(morph, sizeof(morph), "deidentify { %s }", cases[i / COUNT(vrs)].options);
+        struct morphing m = open_morph(*state, morph);
+        tree_text(&in, tree_explicit, 0x00080016, "UI", "1.2.840.10008.5.1.4.1.1.20");
+        tree_text(&in, tree_explicit, cases[i / COUNT(vrs)].tag, vrs[i % COUNT(vrs)], "SECRET45");
+        run(&m, &in, tree_explicit);
+        assert_null(memmem(m.out.data, m.out.len, "SECRET", 6));
+        octets_free(&in);
+        close_morph(&m);
+    }
 }
 
 static void wrong_options_are_refused_where_they_stand(void **state)
@@ -860,6 +934,8 @@ int main(void)
         cmocka_unit_test(replacements_see_the_root_as_it_came),
         cmocka_unit_test(duplicates_do_not_survive),
         cmocka_unit_test(safe_sequences_are_read_or_go),
+        cmocka_unit_test(references_tell_nothing_but_new_uids),
+        cmocka_unit_test(sequences_that_come_as_bytes_do_not_survive),
         cmocka_unit_test(wrong_options_are_refused_where_they_stand),
         cmocka_unit_test(the_examples_do_what_they_say),
     };
