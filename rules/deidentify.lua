@@ -46,6 +46,8 @@
 -- images stay, with new UIDs inside. What stays as a sequence goes if it comes as bytes. Overlays and
 -- curves go as whole groups.
 --
+-- A data set without SOPInstanceUID gets a new one, by which it is called in the command and in file names.
+--
 -- All patients get the same dummy for an ID, "ANONYMOUS", unless `replace` says otherwise.
 --
 -- Pixel data is not looked at: what is burned into it stays, and BurnedInAnnotation says what it said. An
@@ -591,6 +593,16 @@ local function days_of(options, ds)
   return given
 end
 
+-- Without a UID of its own an instance is called what its command says: in the next command, in file meta
+-- information, in file names. A new UID is what makes the gateway call it by another name.
+local function rename(ds)
+  local named, new = ds.sop_instance or "", ds.SOPInstanceUID
+  if type(new) == "string" and new ~= "" and (new == named or not is_well_known(new)) then
+    return
+  end
+  ds.SOPInstanceUID = named == "" and uid.new() or map_one(named)
+end
+
 -- At the root replacements are made before anything is changed, so that they may look at other attributes.
 -- Meanwhile the walk does not meet what they replace.
 local function take_replaced(ds, replacements)
@@ -635,6 +647,9 @@ local function without_identity(options)
       action(item, tag, vr)
     end
     put_replaced(ds, made)
+    if not options.retain_uids then
+      rename(ds)
+    end
     -- Also behind pixel data, where no walk leads:
     ds[0xFFFAFFFA] = nil -- DigitalSignaturesSequence
     ds[0xFFFCFFFC] = nil -- DataSetTrailingPadding

@@ -1,4 +1,4 @@
-"""The basic profile on every real file that is here, judged by pydicom and dicom3tools, not by our own code."""
+"""The basic profile on every real file that is here, judged by pydicom and dicom3tools, not by our own code; new names."""
 
 import collections
 import concurrent.futures
@@ -11,7 +11,9 @@ import warnings
 
 import pydicom
 
-from harness import ROOT, SANITIZED, Case, Lua, node, route, tool
+import dicom
+from dicom import CT, EXPLICIT, encoded
+from harness import ROOT, SANITIZED, Case, Lua, files_under, folder, node, route, tool
 from test_fidelity import storage_samples
 from test_morph import UNREADABLE, part10
 
@@ -53,6 +55,33 @@ def is_empty(element):
 def values(element):
     several = isinstance(element.value, (list, pydicom.multival.MultiValue))
     return [str(v) for v in element.value] if several else [str(element.value)]
+
+
+class Names(Case):
+    def test_an_instance_without_a_uid_is_called_by_a_new_one_everywhere(self):
+        sink = self.sink()
+        gateway = self.gateway(node("a", sink), folder("disk", "$FOLDER/out/{SOPInstanceUID}.dcm"),
+                               route("r", ["a", "disk"], morph=PROFILE), uid_key="test")
+        sender, names = self.sender(gateway, [(CT, [EXPLICIT])]), set()
+        for given in (None, ("UI", b""), ("DA", "20240228"), ("UI", "1.2.3\\4.5"), ("UI", "1.2.777.5")):
+            with self.subTest(given):
+                rest = [] if given is None else [(0x00080018, *given)]
+                one = dicom.Instance(CT, "1.2.777.5", EXPLICIT,
+                                     encoded([(0x00080016, "UI", CT), *rest, (0x00100010, "PN", "DOE^JANE")]))
+                answer = sender.store(one)
+                self.assert_stored(answer)
+                self.assertEqual(dicom.text(answer.fields[0x1000]), "1.2.777.5")  # the sender knows no other
+                message = sink.messages[-1]
+                names.add(message.uid)
+                paths = files_under(gateway.folder + "/out")
+                self.assertEqual([os.path.basename(path) for path in paths], [message.uid + ".dcm"])
+                self.assertEqual(dicom.text(message.command[0x1000]), message.uid)
+                read = pydicom.dcmread(paths[0])
+                self.assertEqual((read.file_meta.MediaStorageSOPInstanceUID, read.SOPInstanceUID), (message.uid,) * 2)
+                with open(paths[0], "rb") as f:
+                    self.assertNotIn(b"1.2.777.5", f.read())
+        self.assertEqual(len(names), 1)
+        self.assertRegex(names.pop(), r"^2\.25\.")
 
 
 class Profile(Case):

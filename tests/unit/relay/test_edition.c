@@ -158,6 +158,23 @@ static void a_renamed_instance_is_renamed_in_its_command_too(void **state)
     end(&s);
 }
 
+/* What stood there before, if anything, was no UID. */
+static void a_uid_that_is_added_renames_too(void **state)
+{
+    static const char *const before[] = {NULL, "", "20240228", "1.2.34\\1.2.34 "};
+    (void)state;
+    for (size_t i = 0; i < COUNT(before); i++) {
+        struct scene s = {.in = {0}};
+        begin(&s, tree_explicit, before[i]);
+        put(&s, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, "2.25.7");
+        make(&s);
+        assert_true(is_same(s.edition.facts.sop_instance, view_of("2.25.7")));
+        assert_true(is_same(s.edition.facts.command->affected_instance, view_of("2.25.7")));
+        assert_true(is_same(s.received.sop_instance, view_of("1.2.34")));
+        end(&s);
+    }
+}
+
 /* Its UID is not in the data set, or is no UID: it is still who the command says. */
 static void without_a_uid_it_is_who_it_was(void **state)
 {
@@ -532,6 +549,7 @@ int main(void)
         cmocka_unit_test(without_a_change_it_is_the_message_as_it_came),
         cmocka_unit_test(a_change_makes_a_header_and_leaves_the_command),
         cmocka_unit_test(a_renamed_instance_is_renamed_in_its_command_too),
+        cmocka_unit_test(a_uid_that_is_added_renames_too),
         cmocka_unit_test(without_a_uid_it_is_who_it_was),
         cmocka_unit_test(an_attribute_is_that_of_the_edition),
         cmocka_unit_test(what_stands_behind_passes_but_for_what_is_dropped),

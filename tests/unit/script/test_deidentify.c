@@ -102,6 +102,7 @@ static enum result run_on(struct morphing *m, const struct octets *in, struct di
     struct view bytes = {in->data, in->len};
     assert_int_equal(dicom_document_parse(&d, bytes, encoding, behind, MEMORY_MAX), OK);
     bind_init(&b, &d, &m->text);
+    b.sop_instance = view_of("1.2.3.45");
     b.behind = behind;
     struct rules_call call = {
         .route = &m->loaded.config->routes[0], .assoc = &assoc, .push = bind_push, .arg = &b};
@@ -610,6 +611,48 @@ static void values_of_unexpected_vrs_do_not_survive(void **state)
     close_morph(&m);
 }
 
+/* What the command called it is "1.2.3.45"; a well-known UID is not renamed, and so leaves the command as it was. */
+static void an_instance_always_gets_a_new_name(void **state)
+{
+    static const struct {
+        const char *vr, *value; /* NULL: it is not there */
+        const char *expected;
+    } cases[] = {
+        {"UI", NULL, "mapped"},
+        {"UI", "", "mapped"},
+        {"UI", "1.2.3.45", "mapped"},
+        {"DA", "20240228", "mapped"},
+        {"OB", "1.2.3.45", "mapped"},
+        {"UI", "1.2.3.45\\1.2.3.9 ", "mapped"},
+        {"UI", "1.2.840.10008.1.10", "mapped"},
+        {"UI", "9.9.9.99", "new"},
+        {"LO", "9.9.9.99", "new"},
+    };
+    char mapped[300];
+    struct morphing m = open_morph(*state, "function (ds) ds.SOPInstanceUID = uid.map('1.2.3.45') end");
+    struct octets none = {0};
+    run(&m, &none, tree_explicit);
+    snprintf(mapped, sizeof(mapped), "%.*s", (int)dicom_data_set_find(root_of(&m), 0x00080018)->value.len,
+             dicom_data_set_find(root_of(&m), 0x00080018)->value.at);
+    close_morph(&m);
+    m = open_morph(*state, "deidentify {}");
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct octets in = {0};
+        if (cases[i].value != NULL)
+            tree_text(&in, tree_explicit, 0x00080018, cases[i].vr, cases[i].value);
+        run(&m, &in, tree_explicit);
+        assert_shows(root_of(&m), 0x00080018, "new");
+        assert_int_equal(memmem(m.out.data, m.out.len, mapped, strlen(mapped)) != NULL,
+                         strcmp(cases[i].expected, "mapped") == 0);
+        octets_free(&in);
+    }
+    close_morph(&m);
+    m = open_morph(*state, "deidentify { retain_uids = true }");
+    run(&m, &none, tree_explicit);
+    assert_shows(root_of(&m), 0x00080018, "-");
+    close_morph(&m);
+}
+
 /* Whatever the VR: nothing is left of the old UID, and the message does not fail. */
 static void a_uid_of_any_vr_is_replaced_or_goes(void **state)
 {
@@ -930,6 +973,7 @@ int main(void)
         cmocka_unit_test(codes_of_patients_follow_from_the_key),
         cmocka_unit_test(what_was_recorded_before_stays),
         cmocka_unit_test(values_of_unexpected_vrs_do_not_survive),
+        cmocka_unit_test(an_instance_always_gets_a_new_name),
         cmocka_unit_test(a_uid_of_any_vr_is_replaced_or_goes),
         cmocka_unit_test(replacements_see_the_root_as_it_came),
         cmocka_unit_test(duplicates_do_not_survive),
