@@ -7,10 +7,11 @@
  *   - A segment is full at LOG_SEGMENT_BYTES: it is synced, then the next one begins. A new file is durable (its folder synced) before
  *     anything in it is acknowledged.
  *   - After a failed write or sync a segment is never written, synced or acknowledged from again: it ends where it was last synced (cut
- *     there, and the next one's first record says so). Commits of the group that failed whose every piece is part of the group are written
- *     again, once, whole, into a new segment; all other writes of the group, and drafts with pieces past the synced end, fail.
+ *     there, and the next one's first record says so). Drafts with pieces past that end fail. What else is in the group is still in its callers'
+ *     memory: it is written again, once, whole, into a new segment, and fails if that fails too.
  *   - Full (max_bytes; less than `reserve` left; ENOSPC): writes of drafts fail by SPOOL_FULL, outcomes and notes still go while the disk takes
- *     them. Tried anew with the next write.
+ *     them. A segment that had no space for a write is cut back to its last whole record and goes on.
+ *   - While it is not well it tries a record of its own once a second, so that it gets well without being asked.
  *   - Outcomes and notes are written but wake no sync. If they cannot be written they are dropped with one log line.
  */
 #ifndef HILUM_SPOOL_LOG_H
@@ -50,7 +51,9 @@ MUST_USE enum result log_writer_open(const struct log_options *options, struct l
 /* Writes what waits, ends the thread. */
 void log_writer_close(struct log_writer **w);
 
-void log_write(struct log_writer *w, struct spool_write *write);
+/* spool_draft_new, spool_write. */
+struct spool_draft *log_draft_new(struct log_writer *w);
+void log_submit(struct log_writer *w, struct spool_write *write);
 /* A record of the given type whose payload is copied. `is_durable`: returns after its sync (never from a worker's thread; false: it failed);
  * otherwise at once, true. */
 bool log_append(struct log_writer *w, enum record_type type, const void *payload, size_t len,
@@ -58,13 +61,18 @@ bool log_append(struct log_writer *w, enum record_type type, const void *payload
 void log_set_limits(struct log_writer *w, uint64_t max_bytes, uint64_t reserve);
 bool log_is_well(const struct log_writer *w);
 
-/* Up to here the log may be read: written, and what has been acknowledged of it is synced. Never beyond a commit that is not. */
+/* Up to here the log may be read: written, and what has been acknowledged of it is synced. Never beyond a commit that is not. It goes back when a
+ * segment is given up: what was read past it then were outcomes, notes and pieces, of which no more is known. */
 struct log_position log_end(struct log_writer *w);
 /* Segments that nobody will ask for any more, for all the log knows: sealed, of no draft that is still open, and with no commit at or behind
- * `indexed` that refers to them. */
+ * `indexed` that refers to them. A segment that says that the one before it was given up stays as long as the process. */
 bool log_may_delete(struct log_writer *w, uint32_t segment, struct log_position indexed);
 /* Bytes of segments (any generation) were given back. */
 void log_released(struct log_writer *w, uint64_t bytes);
+
+/* GENERATION and N.log below it, as spool.h draws them. False: too long. */
+MUST_USE bool log_folder_path(const char *spool_path, uint32_t generation, char out[SPOOL_PATH_MAX]);
+MUST_USE bool log_segment_path(const char *folder, uint32_t segment, char out[SPOOL_PATH_MAX]);
 
 /* --- reading -------------------------------------------------------------------------------------------------- */
 
@@ -72,6 +80,7 @@ struct log_walk {
     char folder[SPOOL_PATH_MAX]; /* of the generation */
     struct log_position at;      /* of the next record */
     int fd;                      /* of at.segment; -1: not open */
+    uint64_t limit; /* where that one ends, once another has followed; UINT64_MAX: not known yet */
     struct octets payload;
 };
 
@@ -82,7 +91,7 @@ void log_walk_end(struct log_walk *w);
  * The next record before `end`; goes on to the next segment by itself. Payloads of all types but DATA are read into w->payload and checked.
  *
  * OK         *out is it, *payload_out its payload (none for DATA), and w->at stands behind it
- * NEED_MORE  w->at is at `end`
+ * NEED_MORE  w->at is at `end`, or behind it, or the log was cut between log_end and this call
  * ERR_PROTO  a header or payload is damaged: logged, with file and offset; the walk stands behind it, at the next header that can be
  *            read. Call again.
  * ERR_IO     the system refused; ERR_MEMORY
@@ -91,8 +100,10 @@ MUST_USE enum result log_walk_next(struct log_walk *w, struct log_position end, 
                                    struct view *payload_out);
 
 /*
- * Where the log of a generation that nobody writes ends: looks at every record from `from` on. A torn end (no whole record, nothing behind it) is
- * cut off the file, with a log line that says how much. *end_out is for log_walk_next. OK, ERR_IO, ERR_MEMORY.
+ * Where the log of a generation that nobody writes ends: looks at every record of its last segment from `from` on. A torn end (no whole record,
+ * nothing behind it) is cut off the file, with a log line that says how much; so is what stands behind the end of a segment that was given
+ * up. *end_out is for log_walk_next; before `from` if what the index has read was never synced. OK, ERR_IO, ERR_MEMORY; ERR_USAGE: of a
+ * newer version, nothing was changed.
  */
 MUST_USE enum result log_find_end(const char *folder, struct log_position from, struct log_position *end_out);
 

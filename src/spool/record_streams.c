@@ -172,8 +172,10 @@ enum result record_streams_places(struct view streams, struct record_place **out
     *out = NULL;
     *count_out = 0;
     enum result r = record_streams_extents(streams, &extents, &extent_count);
-    if (!extents)
+    if (!extents || extent_count == 0) {
+        free(extents);
         return r;
+    }
     struct record_place *list = calloc(extent_count, sizeof(*list));
     for (size_t i = 0; list && i < extent_count; i++) {
         struct record_place p = {extents[i].generation, extents[i].segment};
