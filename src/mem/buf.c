@@ -16,7 +16,7 @@ void pool_init(struct pool *p, uint64_t memory_bytes)
 
 void pool_free(struct pool *p)
 {
-    hilum_assert(p->in_use == 0);
+    hilum_assert(p->in_use == 0 && p->taken == 0);
     while (p->free) {
         struct buf *b = p->free;
         p->free = b->next_free;
@@ -68,6 +68,40 @@ bool pool_is_short(const struct pool *p)
     return pool_available(p) <= p->cap / 4;
 }
 
+static uint32_t buffers_of(uint64_t bytes)
+{
+    return (uint32_t)((bytes + BUF_BYTES - 1) / BUF_BYTES);
+}
+
+bool pool_take(struct pool *p, size_t bytes)
+{
+    uint32_t more = buffers_of(p->taken + bytes) - buffers_of(p->taken);
+    if (more > 0 && (uint64_t)more + p->cap / 8 > pool_available(p))
+        return false;
+    p->taken += bytes;
+    p->in_use += more;
+    return true;
+}
+
+void pool_give_back(struct pool *p, size_t bytes)
+{
+    hilum_assert(bytes <= p->taken);
+    uint32_t fewer = buffers_of(p->taken) - buffers_of(p->taken - bytes);
+    p->taken -= bytes;
+    p->in_use -= fewer;
+    if (fewer > 0 && p->on_free)
+        p->on_free(p->on_free_arg);
+}
+
+bool buf_take(struct buf *b, size_t bytes)
+{
+    hilum_assert(!b->is_receive && b->taken == 0 && bytes <= b->size);
+    if (!pool_take(b->pool, bytes))
+        return false;
+    b->taken = (uint32_t)bytes;
+    return true;
+}
+
 struct buf *buf_scratch(struct pool *p, size_t at_least)
 {
     if (at_least > BUF_SCRATCH_BYTES)
@@ -107,6 +141,7 @@ static void receive_buf_return(struct pool *p, struct buf *b)
 
 static void scratch_return(struct pool *p, struct buf *b)
 {
+    uint32_t taken = b->taken;
     if (b->size == BUF_SCRATCH_BYTES && p->free_scratch_count < HOT_SCRATCH) {
         b->next_free = p->free_scratch;
         p->free_scratch = b;
@@ -114,6 +149,8 @@ static void scratch_return(struct pool *p, struct buf *b)
     } else {
         free(b);
     }
+    if (taken > 0)
+        pool_give_back(p, taken);
 }
 
 void buf_unref(struct buf **bp)

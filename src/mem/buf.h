@@ -8,6 +8,9 @@
  *
  * A pool has a cap (its part of gateway.memory). Receive buffers are charged to a budget, one an association, which
  * learns when they come back: budgets count pinned buffers, not bytes, so that tiny slices cannot pin the pool.
+ *
+ * What is made of payload, and kept beside it, counts against the same cap by its bytes (pool_take): as many receive buffers as these
+ * would fill can then not be had.
  */
 #ifndef HILUM_MEM_BUF_H
 #define HILUM_MEM_BUF_H
@@ -15,6 +18,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/result.h"
 
 enum {
     BUF_BYTES = 64 << 10,    /* a receive buffer */
@@ -41,19 +46,22 @@ struct buf {
     uint32_t refs;
     uint32_t size;
     uint32_t used;
+    uint32_t taken;  /* of a scratch buffer: bytes of it that count against the cap, by buf_take */
     bool is_receive; /* counted against the cap; else scratch */
     uint8_t data[];
 };
 
 struct pool {
     uint32_t cap;    /* receive buffers at most */
-    uint32_t in_use; /* receive buffers that are out */
+    uint32_t in_use; /* receive buffers that are out, and those that `taken` stands for */
+    uint64_t taken;  /* bytes that count and are in no receive buffer */
     uint32_t free_count;
     uint32_t hot; /* free ones kept for reuse, newest first (they are still in the cache) */
     struct buf *free;
     struct buf *free_scratch;
     uint32_t free_scratch_count;
-    void (*on_free)(void *arg); /* a receive buffer came back: somebody may be waiting for one */
+    void (*on_free)(
+        void *arg); /* a receive buffer came back, or may be had again: somebody may be waiting for one */
     void *on_free_arg;
     /* Somebody has to wait for receive buffers: who holds what it could do without should let go. Only defer work there. */
     void (*on_short)(void *arg);
@@ -76,6 +84,10 @@ struct buf *buf_new(struct pool *p);
 uint32_t pool_available(const struct pool *p);
 /* Three quarters are taken: not the time to hold what one could do without. */
 bool pool_is_short(const struct pool *p);
+/* So many bytes, kept elsewhere, count against the cap until they are given back. False: they would need what is left for those who hold
+ * nothing, the last eighth (docs/stream.md); nothing is changed. Never waits: whoever may hold payload and is refused gives up. */
+MUST_USE bool pool_take(struct pool *p, size_t bytes);
+void pool_give_back(struct pool *p, size_t bytes);
 /* A small buffer for what we write ourselves; not counted against the cap (it is bounded by what it heads). Sizes above
  * BUF_SCRATCH_BYTES are allocated as such. NULL without memory. */
 struct buf *buf_scratch(struct pool *p, size_t at_least);
@@ -88,6 +100,8 @@ static inline struct buf *buf_ref(struct buf *b)
 /* Drops a reference and nulls the pointer. */
 void buf_unref(struct buf **b);
 
+/* So many bytes of a scratch buffer count against the cap (once), until it goes. False as pool_take. */
+MUST_USE bool buf_take(struct buf *b, size_t bytes);
 /* Charges a receive buffer to a budget (once). */
 void buf_charge(struct buf *b, struct budget *budget);
 

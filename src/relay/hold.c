@@ -6,7 +6,12 @@
 #include "base/assert.h"
 #include "dicom/tag.h"
 
-enum { SMALL_BYTES = 1024 };
+enum {
+    SMALL_BYTES = 1024,
+    HEADER_FREE = BUF_BYTES /* of what is inflated, so much does not count: a hold pins a buffer at least */
+};
+
+static const char no_memory[] = "no memory to hold what routes ask for";
 
 struct hold *hold_new(const struct config *config, struct view transfer_syntax)
 {
@@ -21,6 +26,25 @@ struct hold *hold_new(const struct config *config, struct view transfer_syntax)
     return h;
 }
 
+static void give_back(struct hold *h)
+{
+    if (h->taken > 0)
+        pool_give_back(h->pool, h->taken);
+    h->taken = 0;
+}
+
+/* What is inflated counts like what comes. False: there is no room. */
+static bool take_inflated(struct hold *h)
+{
+    size_t all = h->header.len > HEADER_FREE ? h->header.len - HEADER_FREE : 0;
+    if (!h->pool || all <= h->taken)
+        return true;
+    if (!pool_take(h->pool, all - h->taken))
+        return false;
+    h->taken = all;
+    return true;
+}
+
 void hold_free(struct hold **hold)
 {
     struct hold *h = *hold;
@@ -33,6 +57,7 @@ void hold_free(struct hold **hold)
     dicom_inflate_free(&h->inflate);
     route_attributes_free(&h->attributes);
     octets_free(&h->header);
+    give_back(h);
     free(h->wanted);
     free(h);
 }
@@ -68,9 +93,11 @@ static void header_is(struct hold *h, enum result r, const char *why, uint32_t t
     h->tag = why ? tag : h->tag;
 }
 
-/* In one piece. Of a deflated data set it has been gathered already, with something of what follows. */
+/* In one piece. Of a deflated data set it has been gathered already, with something of what follows. It counts no more: what is complete is
+ * used up, or gone, before the worker turns to anything else. */
 static void copy_header(struct hold *h)
 {
+    give_back(h);
     if (h->is_deflated) {
         h->header.len = (size_t)h->header_len;
     } else {
@@ -124,6 +151,8 @@ static void read_inflated(struct hold *h, const uint8_t *bytes, size_t len)
             header_is(h, ERR_MEMORY, "out of memory", 0);
         else if (h->header.len > h->header_max)
             header_is(h, ERR_LIMIT, "inflated, the header is larger than header_max", 0);
+        else if (!take_inflated(h))
+            header_is(h, ERR_MEMORY, no_memory, 0);
         else if (r != OK && r != NEED_MORE)
             header_is(h, r, why, 0);
     }

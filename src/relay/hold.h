@@ -4,7 +4,8 @@
  *   attributes   until all that conditions ask for is known (dicom/peek.h)
  *   the header   all before pixel data, for functions and morphs
  *
- * What is held are slices of what was received; only a header that is complete is copied, once, into one piece.
+ * What is held are slices of what was received; only a header that is complete is copied, once, into one piece. That of a deflated data set
+ * is gathered as it is inflated, and counts against the pool meanwhile.
  */
 #ifndef HILUM_RELAY_HOLD_H
 #define HILUM_RELAY_HOLD_H
@@ -38,6 +39,7 @@ struct hold {
     uint64_t header_len; /* inflated */
     uint32_t behind;     /* tag of the pixel data; 0: there are none */
     struct octets header;
+    size_t taken; /* of the pool's memory, for what `header` gathers */
     uint64_t header_max;
     struct dicom_inflate *inflate; /* of a deflated data set: `header` is gathered as it is inflated */
 
@@ -49,7 +51,8 @@ struct hold {
 struct hold *hold_new(const struct config *config, struct view transfer_syntax);
 void hold_free(struct hold **h);
 
-/* Small pieces are gathered in buffers of this pool, charged to this budget, from now on. */
+/* Small pieces are gathered in buffers of this pool, charged to this budget, from now on; what is inflated counts against it. Without it
+ * nothing counts. */
 void hold_gather(struct hold *h, struct pool *pool, struct budget *budget);
 
 /* Asks for what a decision still needs: `decided` is what route_decide said, OK or NEED_MORE, with *d and these facts. Attributes of

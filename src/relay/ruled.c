@@ -4,7 +4,8 @@
 
 enum {
     TREE_BYTES_MIN = 1 << 20, /* of a data set that rules look at: at least so much memory, */
-    TREE_FACTOR = 16          /* and so many times its size */
+    TREE_FACTOR = 16,         /* and so many times its size */
+    EDITION_FREE = 4 << 10    /* of an edition, so much more than what came does not count */
 };
 
 static bool fail(struct ruled_failure *f, enum result r, const char *why, uint32_t tag)
@@ -93,6 +94,15 @@ static struct trace trace_of(const struct ruled *r)
     return t;
 }
 
+/* What came is kept as long as editions are, for it counts (message.h, ballast), and so for as much of them. The rest counts itself. */
+static bool take_memory(struct ruled *r, struct edition *e)
+{
+    const struct hold *h = r->hold;
+    size_t len = e->header ? e->header->used : 0, spare = h->bytes.bytes - r->counted;
+    r->counted += len < spare ? len : spare;
+    return !h->pool || len <= spare + EDITION_FREE || buf_take(e->header, len - spare - EDITION_FREE);
+}
+
 static bool run(struct ruled *r, struct edition *e, struct bind *b, struct ruled_failure *f)
 {
     struct rules_assoc assoc = assoc_of(r);
@@ -107,7 +117,9 @@ static bool run(struct ruled *r, struct edition *e, struct bind *b, struct ruled
     if (result == ERR_MEMORY)
         return fail(f, result, "out of memory", 0);
     const char *why = b->document->why;
-    return result == OK || fail_rule(f, result, why ? why : "the data set cannot be written");
+    if (result != OK)
+        return fail_rule(f, result, why ? why : "the data set cannot be written");
+    return take_memory(r, e) || fail(f, ERR_MEMORY, "no memory to hold what routes ask for", 0);
 }
 
 /* Of its own header: a folder is named by what is written into it. */

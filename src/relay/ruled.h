@@ -21,6 +21,7 @@ struct ruled {
     struct dicom_document document;
     struct dicom_text text;
     bool is_open;
+    size_t counted; /* of what is held, and counts: so many bytes stand for the headers of editions already */
 };
 
 /* Why there is no answer. */
@@ -34,7 +35,8 @@ struct ruled_failure {
 /* Asks a route's function. False: *failure_out says why not. */
 MUST_USE bool ruled_when(struct ruled *r, const struct config_route *route, bool *holds_out,
                          struct ruled_failure *failure_out);
-/* Runs a route's morph: *e is that route's edition, with its attributes for folders. False as above; e is to be freed all the same. */
+/* Runs a route's morph: *e is that route's edition, with its attributes for folders. What its header exceeds what is held by counts against the
+ * hold's pool. False as above, also where that has no room; e is to be freed all the same. */
 MUST_USE bool ruled_morph(struct ruled *r, const struct config_route *route, struct edition *e,
                           struct ruled_failure *failure_out);
 void ruled_end(struct ruled *r);

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import struct
 import unittest
+import zlib
 
-from dicom import Ended, instance_of, p_data, pdv
+from dicom import CT, DEFLATED, EXPLICIT, Ended, encoded, instance_of, p_data, pdv
 from harness import SANITIZED, Case, Lua, files_under, node, route, wait_until
 from test_morph import ELEMENTS, PIXELS, read
 
@@ -142,6 +144,37 @@ class Memory(Case):
         except (TimeoutError, Ended):
             pass
         self.assertLess(gateway.memory(), (32 + 48) * MIB)
+
+    def refused(self, gateway, count, *parts, transfer=EXPLICIT):
+        """By as many associations, which stay: the first part of all of them, then the next. What those were told that have an answer."""
+        senders = [self.sender(gateway, [(CT, [transfer])]) for _ in range(count)]
+        contexts = [sender.begin(instance_of(ELEMENTS, transfer)) for sender in senders]
+        for part in parts:
+            for sender, context in zip(senders, contexts):
+                sender.data(context, part, last=part is parts[-1])
+        wait_until(lambda: len(gateway.events("message answered")) > count // 2, "most of them are refused")
+        return {(e["status"], e["comment"]) for e in gateway.events("message answered")}
+
+    def test_headers_that_inflate_are_capped(self):
+        """15 KiB each, of which 15 MiB are made, before any of them is whole; then they go to a node that does not answer."""
+        packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+        header = encoded(ELEMENTS) + struct.pack("<HH2sHI", 0x0042, 0x0011, b"OB", 0, 15 * MIB) + bytes(15 * MIB)
+        amid = packer.compress(header) + packer.flush(zlib.Z_SYNC_FLUSH)
+        rest = packer.flush()
+        sink = self.sink(keep=False, at_answer="never")
+        gateway = self.gateway(node("a", sink), route("r", to="a", morph=function('ds.PatientID = "X"')), memory="64MiB",
+                               workers=1, timeouts={"drain": "100ms"})
+        answers = self.refused(gateway, 24, amid, rest + bytes(len(amid + rest) % 2), transfer=DEFLATED)
+        self.assertEqual(answers, {("A700", "no memory to hold what routes ask for")})
+        self.assertLess(gateway.memory(), (64 + 64) * MIB)
+
+    def test_what_morphs_add_to_headers_is_capped(self):
+        sink = self.sink(keep=False, at_answer="never")
+        gateway = self.gateway(node("a", sink), route("r", to="a", morph=function('ds["0040,A160"] = ("x"):rep(900000)')),
+                               memory="16MiB", workers=1, timeouts={"drain": "100ms"})
+        answers = self.refused(gateway, 160, encoded(ELEMENTS))
+        self.assertEqual(answers, {("A700", "no memory to hold what routes ask for")})
+        self.assertLess(gateway.memory(), (16 + 64) * MIB)  # Lua's own, and what malloc keeps
 
 
 class When(Case):

@@ -102,6 +102,65 @@ static void scratch_of_any_size_is_lent(void **state)
     pool_free(&p);
 }
 
+/* Bytes in no receive buffer take as many of them away, all together rounded up once; an eighth is left. */
+static void what_is_kept_beside_buffers_counts_against_the_cap(void **state)
+{
+    (void)state;
+    struct pool p;
+    unsigned freed = 0;
+    pool_init(&p, 16 * BUF_BYTES);
+    p.on_free = count_call;
+    p.on_free_arg = &freed;
+    assert_true(pool_take(&p, 0));
+    assert_int_equal(p.in_use, 0);
+    assert_true(pool_take(&p, 1));
+    assert_true(pool_take(&p, BUF_BYTES - 1));
+    assert_int_equal(p.in_use, 1);
+    assert_true(pool_take(&p, BUF_BYTES + 1));
+    assert_int_equal(pool_available(&p), 13);
+    assert_false(pool_take(&p, 12 * BUF_BYTES));
+    assert_int_equal(p.in_use, 3); /* nothing has changed */
+    assert_true(pool_take(&p, 12 * BUF_BYTES - 1));
+    assert_int_equal(pool_available(&p), 2);
+    assert_false(pool_take(&p, 1 + BUF_BYTES));
+    struct buf *one = buf_new(&p), *two = buf_new(&p);
+    assert_non_null(two);
+    assert_null(buf_new(&p));
+    pool_give_back(&p, BUF_BYTES / 2);
+    assert_int_equal(freed, 0); /* it makes no buffer free */
+    pool_give_back(&p, BUF_BYTES);
+    assert_int_equal(freed, 1);
+    assert_int_equal(pool_available(&p), 1);
+    pool_give_back(&p, p.taken);
+    assert_int_equal(p.in_use, 2);
+    buf_unref(&one);
+    buf_unref(&two);
+    pool_free(&p);
+}
+
+static void a_buffer_that_counts_gives_back_what_it_took(void **state)
+{
+    (void)state;
+    struct pool p;
+    pool_init(&p, 16 * BUF_BYTES);
+    struct buf *b = buf_scratch(&p, 3 * BUF_BYTES), *more = buf_scratch(&p, 13 * BUF_BYTES);
+    assert_true(buf_take(b, 2 * BUF_BYTES));
+    assert_false(buf_take(more, 13 * BUF_BYTES));
+    struct buf *again = buf_ref(b);
+    buf_unref(&b);
+    assert_int_equal(p.in_use, 2);
+    buf_unref(&again);
+    buf_unref(&more);
+    assert_int_equal(p.in_use, 0);
+    struct buf *small = buf_scratch(&p, 1);
+    assert_true(buf_take(small, 1));
+    buf_unref(&small);
+    small = buf_scratch(&p, 1); /* the same memory, which counts no more */
+    assert_int_equal(p.in_use, 0);
+    buf_unref(&small);
+    pool_free(&p);
+}
+
 /* --- budgets ----------------------------------------------------------------------------------------------- */
 
 static void a_budget_learns_when_its_buffers_come_back(void **state)
@@ -300,6 +359,8 @@ int main(void)
         cmocka_unit_test(a_buffer_goes_back_with_its_last_reference),
         cmocka_unit_test(the_newest_free_buffer_is_lent_first),
         cmocka_unit_test(scratch_of_any_size_is_lent),
+        cmocka_unit_test(what_is_kept_beside_buffers_counts_against_the_cap),
+        cmocka_unit_test(a_buffer_that_counts_gives_back_what_it_took),
         cmocka_unit_test(a_budget_learns_when_its_buffers_come_back),
         cmocka_unit_test(a_budget_knows_its_last_buffer_while_somebody_holds_it),
         cmocka_unit_test(a_budget_that_holds_nothing_goes_with_its_owner),

@@ -363,6 +363,34 @@ static void a_bomb_is_bounded_by_header_max(void **state)
     end(&s);
 }
 
+/* A header that grows as it is inflated counts against the pool it is given, and is refused where that has no room. */
+static void what_is_inflated_counts_against_the_pool(void **state)
+{
+    (void)state;
+    for (uint64_t buffers = 4; buffers <= 64; buffers *= 2) {
+        struct scene s = {.in = {0}};
+        tree_head(&s.in, tree_explicit, DICOM_TAG(0x0008, 0x0300), "OB", 1 << 20);
+        octets_fill(&s.in, 0, 1 << 20);
+        deflate(&s.in);
+        begin(&s, DICOM_DEFLATED_EXPLICIT_LE);
+        s.hold->header_max = 4 << 20;
+        pool_init(&s.pool, buffers * BUF_BYTES);
+        hold_gather(s.hold, &s.pool, NULL);
+        hold_want_header(s.hold);
+        feed(&s, 0, s.in.len, 2000);
+        bool has_room = buffers > 17; /* with the eighth that is left */
+        assert_int_equal(hold_state(s.hold), has_room ? NEED_MORE : ERR_MEMORY);
+        if (has_room) {
+            assert_int_equal(s.pool.in_use, 16);
+            hold_end(s.hold);
+            assert_int_equal(hold_state(s.hold), OK);
+        } else {
+            assert_string_equal(s.hold->why, "no memory to hold what routes ask for");
+        }
+        end(&s); /* all of it is given back */
+    }
+}
+
 static void what_is_no_deflate_stream_is_a_fault(void **state)
 {
     (void)state;
@@ -390,6 +418,7 @@ int main(void)
         cmocka_unit_test(a_data_set_that_ends_too_early_is_a_fault),
         cmocka_unit_test(a_deflated_header_is_inflated),
         cmocka_unit_test(a_bomb_is_bounded_by_header_max),
+        cmocka_unit_test(what_is_inflated_counts_against_the_pool),
         cmocka_unit_test(what_is_no_deflate_stream_is_a_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
