@@ -36,6 +36,10 @@ void bind_check_writable(lua_State *lua, const struct bind *b);
 
 /* The element's value as Lua sees it (bind_read.c). */
 void bind_push_value(lua_State *lua, struct bind *b, struct dicom_element *e);
+/* One value of text, without its padding. */
+void bind_push_text_value(lua_State *lua, enum dicom_vr vr, struct view text);
+/* The element, of this VR of text, reads as the Lua value at the index (bind_same.c). */
+bool bind_has_text(lua_State *lua, struct bind *b, struct dicom_element *e, enum dicom_vr vr, int index);
 /* Puts the Lua value at the index (bind_write.c). vr: DICOM_VR_UNKNOWN: that of the element that is there, or the dictionary's. */
 void bind_put_value(lua_State *lua, struct bind *b, struct dicom_data_set *ds, uint32_t tag, enum dicom_vr vr,
                     int index);

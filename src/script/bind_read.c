@@ -16,7 +16,7 @@ static void push_number(lua_State *lua, const struct dicom_number *n)
 }
 
 /* DS and IS are numbers, if they are; a whole DS is one without a fraction. */
-static void push_text_value(lua_State *lua, enum dicom_vr vr, struct view text)
+void bind_push_text_value(lua_State *lua, enum dicom_vr vr, struct view text)
 {
     struct dicom_number n;
     struct view trimmed = dicom_value_trim(vr, text);
@@ -36,13 +36,13 @@ static void push_text(lua_State *lua, struct bind *b, struct dicom_element *e, e
     const uint8_t *end =
         !dicom_vr_info(vr)->has_values || text.len == 0 ? NULL : memchr(text.at, '\\', text.len);
     if (end == NULL) {
-        push_text_value(lua, vr, text);
+        bind_push_text_value(lua, vr, text);
         return;
     }
     lua_newtable(lua);
     for (lua_Integer i = 1;; i++) {
         size_t len = end == NULL ? text.len : (size_t)(end - text.at);
-        push_text_value(lua, vr, (struct view){text.at, len});
+        bind_push_text_value(lua, vr, (struct view){text.at, len});
         lua_rawseti(lua, -2, i);
         if (end == NULL) {
             return;

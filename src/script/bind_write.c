@@ -71,6 +71,9 @@ static void remove_behind(lua_State *lua, struct bind *b, uint32_t tag)
 static void remove_charset(lua_State *lua, struct bind *b, struct dicom_data_set *ds)
 {
     static const struct view ascii = {(const uint8_t *)"", 0};
+    if (dicom_data_set_find(ds, DICOM_SPECIFIC_CHARACTER_SET) == NULL) {
+        return;
+    }
     if (dicom_data_set_depth(ds) > 0) {
         refuse_charset(lua);
     }
@@ -199,6 +202,12 @@ static void append_texts(lua_State *lua, struct bind *b, uint32_t tag, enum dico
 static void put_text(lua_State *lua, struct bind *b, struct dicom_data_set *ds, uint32_t tag,
                      enum dicom_vr vr, int index)
 {
+    struct dicom_element *e = dicom_data_set_find(ds, tag);
+    if (e != NULL && bind_has_text(lua, b, e, vr, index)) {
+        check_ok(lua, b, tag,
+                 dicom_data_set_put(ds, tag, vr, e->value)); /* no change, but to duplicates behind it */
+        return;
+    }
     octets_clear(&b->scratch);
     if (lua_istable(lua, index)) {
         lua_Unsigned count = lua_rawlen(lua, index);
@@ -256,6 +265,12 @@ static void append_number(lua_State *lua, struct bind *b, uint32_t tag, enum dic
     }
 }
 
+/* Of a LUT descriptor some are unsigned whatever its VR is, as where they are read. */
+static enum dicom_vr vr_at(uint32_t tag, enum dicom_vr vr, lua_Unsigned i)
+{
+    return vr == DICOM_VR_SS && i != 2 && dicom_is_lut_descriptor(tag) ? DICOM_VR_US : vr;
+}
+
 static void put_numbers(lua_State *lua, struct bind *b, struct dicom_data_set *ds, uint32_t tag,
                         enum dicom_vr vr, int index)
 {
@@ -265,11 +280,11 @@ static void put_numbers(lua_State *lua, struct bind *b, struct dicom_data_set *d
         lua_Unsigned count = lua_rawlen(lua, index);
         for (lua_Unsigned i = 1; i <= count; i++) {
             lua_rawgeti(lua, index, (lua_Integer)i);
-            append_number(lua, b, tag, vr, is_big, lua_gettop(lua));
+            append_number(lua, b, tag, vr_at(tag, vr, i), is_big, lua_gettop(lua));
             lua_pop(lua, 1);
         }
     } else if (lua_type(lua, index) != LUA_TSTRING || lua_rawlen(lua, index) > 0) { /* "" is an empty value */
-        append_number(lua, b, tag, vr, is_big, index);
+        append_number(lua, b, tag, vr_at(tag, vr, 1), is_big, index);
     }
     if (b->scratch.failed) {
         luaL_error(lua, "out of memory");
