@@ -27,12 +27,11 @@ static enum result no_memory(struct dicom_document *d, uint32_t tag)
 /* Why a new element of this tag cannot stand here; NULL: it can. (PS3.5 7.1, 7.2) */
 static const char *why_not(const struct dicom_data_set *ds, uint32_t tag)
 {
-    uint16_t group = dicom_group(tag);
     if (dicom_is_group_length(tag))
         return "a group length is counted, not set";
-    if (group == 0xFFFE)
+    if (dicom_group(tag) == 0xFFFE)
         return "it is an item or a delimiter";
-    if ((group < 8 && group != 4) || group == 0xFFFF)
+    if (dicom_is_foreign(tag))
         return "its group does not belong into a data set";
     if (!ds->sequence && ds->document->behind && tag >= ds->document->behind)
         return "its place is at or behind the pixel data";

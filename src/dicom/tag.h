@@ -49,6 +49,13 @@ static inline bool dicom_is_group_length(uint32_t tag)
     return (tag & 0xFFFF) == 0;
 }
 
+/* Of a group that no data set has: commands, file meta information, what is reserved. 0004 is DICOMDIR's. (PS3.5 7.1) */
+static inline bool dicom_is_foreign(uint32_t tag)
+{
+    uint16_t group = dicom_group(tag);
+    return (group < 0x0008 && group != 0x0004) || group == 0xFFFF;
+}
+
 /* Native, float or double: where the header of an instance ends for a router. */
 static inline bool dicom_is_pixel_data(uint32_t tag)
 {

@@ -64,18 +64,24 @@ static enum result copy_items(struct dicom_data_set *to, struct dicom_element *f
     return r;
 }
 
+/* Of what came: also what a broken writer has put there, and nobody may. */
+static bool may_be_copied(uint32_t tag)
+{
+    return !dicom_is_group_length(tag) && !dicom_is_foreign(tag);
+}
+
 /* At most DICOM_DEPTH_MAX deep. Fragments stay where they were: an icon in a changed sequence loses its pixels in the copy. */
 static enum result copy_element(struct dicom_data_set *to, struct dicom_element *e)
 {
     enum dicom_vr vr = dicom_element_vr(e);
-    if (dicom_is_group_length(e->tag) || dicom_element_is_encapsulated(e))
+    if (!may_be_copied(e->tag) || dicom_element_is_encapsulated(e))
         return OK;
     return vr == DICOM_VR_SQ ? copy_items(to, e) : dicom_data_set_put(to, e->tag, vr, e->value);
 }
 
 static bool is_told(uint32_t tag)
 {
-    return !dicom_is_group_length(tag) && tag != ORIGINAL_ATTRIBUTES && tag != CONTRIBUTING_EQUIPMENT &&
+    return may_be_copied(tag) && tag != ORIGINAL_ATTRIBUTES && tag != CONTRIBUTING_EQUIPMENT &&
            tag != INSTANCE_COERCION_DATE_TIME;
 }
 

@@ -413,6 +413,16 @@ class Review(Case):
         self.assertEqual((found.SpecificCharacterSet, found.StudyDescription, str(found.PatientName), found.PatientID),
                          ("ISO_IR 192", "\u00e4", "\u5c71\u7530", "X"))
 
+    def test_a_trace_passes_over_what_no_data_set_may_have(self):
+        sink = self.sink()
+        gateway = self.gateway(node("a", sink), route("r", "a", trace=True, morph=function(
+            'ds:remove_private() ds["0002,0010"] = nil ds.PatientID = "NEW"')))
+        one = instance_of([(0x00020010, "UI", EXPLICIT), (0x00030010, "LO", "ACME"), (0x00100020, "LO", "OLD"), PIXELS])
+        self.assert_stored(self.sender(gateway, ((CT, [EXPLICIT]),)).store(one))
+        found = read(sink.messages[-1])
+        before, = found.OriginalAttributesSequence[0].ModifiedAttributesSequence
+        self.assertEqual((found.PatientID, [(e.keyword, e.value) for e in before]), ("NEW", [("PatientID", "OLD")]))
+
     def test_a_character_set_is_not_removed_from_text_that_needs_it_by_its_element_either(self):
         sink = self.sink()
         gateway = self.gateway(node("a", sink), route("r", "a", morph=function(

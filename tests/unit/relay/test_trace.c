@@ -108,6 +108,59 @@ static void values_before_and_the_one_who_changed_them_are_told(void **state)
     }
 }
 
+/* Broken writers leave them there; a morph may remove them, and no copy of them may be made. */
+static void what_no_data_set_may_have_is_not_told(void **state)
+{
+    static const struct text before[] = {
+        {0x00020010, "UI", "1.2.840."}, {0x00030010, "LO", "ACME"}, {PATIENT_ID, "LO", "OLD1"}, {0}};
+    static const struct text after[] = {{PATIENT_ID, "LO", "NEW1"}, {0}};
+    static const struct text same[] = {{PATIENT_ID, "LO", "OLD1"}, {0}};
+    (void)state;
+    for (size_t i = 0; i < COUNT(encodings); i++) {
+        struct octets out;
+        struct dicom_document d = traced(*encodings[i], before, after, &out);
+        struct dicom_data_set *values = only_item(only_item(dicom_document_root(&d), ORIGINAL), MODIFIED);
+        assert_text(values, PATIENT_ID, "OLD1");
+        assert_int_equal(count_of(values), 1);
+        dicom_document_free(&d);
+        octets_free(&out);
+        d = traced(*encodings[i], before, same, &out);
+        assert_int_equal(count_of(dicom_document_root(&d)), 1);
+        dicom_document_free(&d);
+        octets_free(&out);
+    }
+}
+
+/* In items of a sequence that changed, too. */
+static void what_no_item_may_have_is_left_out_of_its_copy(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(encodings); i++) {
+        const struct dicom_encoding e = *encodings[i];
+        struct octets was = {0}, out = {0};
+        struct dicom_document d = {0};
+        const char *why;
+        tree_head(&was, e, DICOM_TAG(0x0008, 0x1140), "SQ", 8 + 12 + 12);
+        tree_head(&was, e, DICOM_ITEM, "", 12 + 12);
+        tree_text(&was, e, 0x00030010, "LO", "ACME");
+        tree_text(&was, e, PATIENT_ID, "LO", "OLD1");
+        struct trace t = {.before = {was.data, was.len},
+                          .encoding = e,
+                          .memory_max = MEMORY_MAX,
+                          .system = "GATEWAY",
+                          .now = "20240229101112.000000+0000"};
+        assert_int_equal(trace_write(&t, &out, &why), OK);
+        assert_int_equal(dicom_document_parse(&d, (struct view){out.data, out.len}, e, 0, MEMORY_MAX), OK);
+        struct dicom_data_set *values = only_item(only_item(dicom_document_root(&d), ORIGINAL), MODIFIED);
+        struct dicom_data_set *item = only_item(values, DICOM_TAG(0x0008, 0x1140));
+        assert_text(item, PATIENT_ID, "OLD1");
+        assert_int_equal(count_of(item), 1);
+        dicom_document_free(&d);
+        octets_free(&was);
+        octets_free(&out);
+    }
+}
+
 /* Two of one block, one of another, one whose creator changed itself, one that has none. */
 static void a_private_value_comes_with_its_creator(void **state)
 {
@@ -188,6 +241,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_before_and_the_one_who_changed_them_are_told),
+        cmocka_unit_test(what_no_data_set_may_have_is_not_told),
+        cmocka_unit_test(what_no_item_may_have_is_left_out_of_its_copy),
         cmocka_unit_test(a_private_value_comes_with_its_creator),
         cmocka_unit_test(without_identity_only_the_equipment_is_told),
         cmocka_unit_test(without_a_change_nothing_is_told),
