@@ -2,19 +2,26 @@
  * The index: the log as SQLite tables. Everything in it follows from the log but for what the index alone decides (`place`), and it says how far it
  * has read. (Inside spool/, and hilum queue.)
  *
- *   meta      version; history
  *   place     generation -> how far its log has been read (segment, offset)
+ *   counter   numbers that are given out: of studies, of relayed deliveries
  *   name      text -> number: node, route, titles, addresses, syntaxes, classes (they repeat)
- *   study     uid -> number, in the order in which studies were first queued
- *   message   one row a commit: its texts, streams blob, how many of its entries are live (held, queued, waiting, failed)
+ *   study     uid -> number, in the order in which studies were first queued. An instance whose study is not known has a number of its own
+ *   message   one row a commit: its texts, streams blob, how many of its entries are live (held, queued, waiting, failed) and how many are kept
  *   delivery  one row an entry or relayed delivery: message (NULL: relayed), node, route, state, study, due, attempts, status, comment, times,
- *             received and sent instance UID. Partial indices: live ones by (node, study, id); waiting ones by due; all by a hash of the
- *             received instance UID, and of the sent one where it differs
+ *             received and sent instance UID. Indices: all by (node, state, study, id), which is the order of delivery and of lists; waiting ones
+ *             by due; ended ones by when; all by a hash of the received instance UID, and of the sent one where it differs
+ *   held      a study or series that has to be quiet, for one node and route -> until when
  *   attempt   history of an entry: at, status, comment (only of those that were not delivered at the first)
- *   segment   (generation, number) -> messages that are live in it, bytes
+ *   segment   (generation, number) -> messages that are live in it
+ *   tally     (node, state) -> live entries and their bytes
  *   orders    what hilum queue asks of a running gateway: done by its indexer, which polls PRAGMA data_version
  *
- * WAL, synchronous = NORMAL: after a power cut it is whole but may be behind; the log makes up for that. One connection, one thread.
+ * Ids of entries are the log's. Relayed deliveries are numbered here, as of generation 0.
+ *
+ * WAL, synchronous = NORMAL: after a power cut it is whole but may be behind; the log makes up for that. One connection, one thread at a time.
+ * Several processes may have it open: each writes what its own logs say.
+ *
+ * What fails has been logged, with SQLite's words, and leaves a transaction that can only be abandoned.
  */
 #ifndef HILUM_SPOOL_INDEX_H
 #define HILUM_SPOOL_INDEX_H
@@ -23,21 +30,39 @@
 
 struct index;
 
-/* Opens or makes `path`. ERR_USAGE: of a newer version; ERR_IO: SQLite says why. Read-only: for looking, beside a gateway. */
+/*
+ * Opens or makes `path`. Read-only: for looking, beside a gateway.
+ *
+ * ERR_USAGE  of a newer version, or none of ours; it was not changed
+ * ERR_IO     SQLite says why
+ * ERR_MEMORY
+ */
 MUST_USE enum result index_open(const char *path, bool is_read_only, struct index **out, char *why,
                                 size_t why_cap);
 void index_close(struct index **i);
 
-/* Everything between begin and commit is one transaction, with the position that it stands for. */
+/* Generations whose entries and segments this process looks after: index_next and index_idle_segments tell of no others. Copied. */
+MUST_USE enum result index_own(struct index *i, const uint32_t *generations, size_t count);
+
+/* Everything between begin and commit is one transaction, with the position that it stands for. (Generation 0: none.) Other processes that want to
+ * write wait meanwhile. */
 MUST_USE enum result index_begin(struct index *i);
 MUST_USE enum result index_commit(struct index *i, struct log_position read_to);
+/* Takes back what was done since the beginning, if anything was begun. */
+void index_abandon(struct index *i);
 /* How far this generation's log has been read; zeroes: not at all. */
 MUST_USE enum result index_place(struct index *i, uint32_t generation, struct log_position *out);
+/* The highest generation that it has heard of; 0: none. */
+MUST_USE enum result index_newest_generation(struct index *i, uint32_t *out);
 
 /* --- what the log says ---------------------------------------------------------------------------------------- */
-/* Each may be applied again: what is there already is left as it is. Commits, outcomes, relayed, orders of record.h. */
+/* All inside of begin and commit. Each may be applied again: what is there already is left as it is. (Not so outcomes that count as an attempt: a
+ * place that is committed together with what was read up to it sees to that.) */
 
-MUST_USE enum result index_take_commit(struct index *i, const struct record_commit *c);
+/* `segment`: that holds the record; it is kept as long as the message is live, so that the log alone says everything about it. `damage`: NULL, or why
+ * its entries are not to be delivered: they fail for good, with this comment. */
+MUST_USE enum result index_take_commit(struct index *i, const struct record_commit *c, uint32_t segment,
+                                       const char *damage);
 /* An entry that is not there, or has ended, is left alone. */
 MUST_USE enum result index_take_outcome(struct index *i, const struct spool_outcome *o);
 MUST_USE enum result index_take_relayed(struct index *i, const struct record_relayed *r);
@@ -48,8 +73,8 @@ MUST_USE enum result index_take_order(struct index *i, const struct record_order
 /* Up to max entries of the node that are queued and not among `handed` (ids, sorted): oldest study first. */
 MUST_USE enum result index_next(struct index *i, const char *node, unsigned max, const spool_id *handed,
                                 size_t handed_count, struct spool_entry **list_out);
-/* What waits and is due by now is queued again. *next_ms_out: when the next one will be; 0: none waits. nodes_out(owner, name) is told each node
- * that got some. */
+/* What waits and is due by now is queued again, and what was held for a group that is quiet: some of it, if it is much. *next_ms_out: when to ask
+ * again; 0: nothing waits. on_node is told each node that got some. Inside of begin and commit. */
 MUST_USE enum result index_wake(struct index *i, uint64_t now_ms,
                                 void (*on_node)(void *owner, const char *node), void *owner,
                                 uint64_t *next_ms_out);
@@ -58,13 +83,14 @@ MUST_USE enum result index_wake(struct index *i, uint64_t now_ms,
 
 /* A segment came to be (the walk has entered it). */
 MUST_USE enum result index_take_segment(struct index *i, struct record_place p);
-/* Segments without live messages, oldest first: at most max of them. */
+/* Own segments without live messages, oldest first: at most max of them. */
 MUST_USE enum result index_idle_segments(struct index *i, struct record_place *out, size_t max,
                                          size_t *count_out);
 MUST_USE enum result index_forget_segment(struct index *i, struct record_place p);
-/* Everything up to here has reached the disk (a WAL checkpoint): only then may a segment go. */
+/* All that was committed has reached the disk (a WAL checkpoint): only then may a segment go. Outside of a transaction. NEED_MORE: not now, somebody
+ * reads an older state; ask later. */
 MUST_USE enum result index_checkpoint(struct index *i);
-/* Rows of deliveries that ended before this time are deleted, at most max of them. */
+/* Rows of deliveries that ended before this time are deleted, at most max of them. Inside of begin and commit. */
 MUST_USE enum result index_forget_ended(struct index *i, uint64_t before_ms, unsigned max,
                                         unsigned *count_out);
 
@@ -76,7 +102,8 @@ struct index_filter {
     const char *study;    /* Study Instance UID; NULL: any */
     const char *instance; /* received or sent SOP Instance UID */
     uint64_t before_ms;   /* queued (or relayed) before; 0: any */
-    spool_id after;       /* for paging: rows behind this one in the order of the list; 0: from the start */
+    spool_id
+        after; /* for paging: rows behind this one in the order of the list; 0: from the start. A row that has gone: nothing */
     unsigned max;
 };
 /* A row as people see it; texts until the callback returns. */
@@ -91,9 +118,10 @@ struct index_row {
     uint16_t status;
     bool has_status;
 };
+/* In the order of delivery: studies as they were first queued, and by age in each. With an instance: by id. on_row returns false to end it. */
 MUST_USE enum result index_list(struct index *i, const struct index_filter *f,
                                 bool (*on_row)(void *owner, const struct index_row *row), void *owner);
-/* Queue by node: counts by state, oldest queued time. */
+/* Queue by node: counts by state, and the time of the oldest: of the study that is next (in each state). */
 struct index_summary {
     const char *node;
     uint64_t count[8]; /* by enum spool_state; live ones only */
@@ -107,21 +135,23 @@ MUST_USE enum result index_attempts(struct index *i, spool_id id,
                                     bool (*on_attempt)(void *owner, uint64_t at_ms, uint16_t status,
                                                        const char *comment),
                                     void *owner);
-/* An entry with its streams, whatever its state is, as long as its message is there: for export. NULL in *out: it is not. */
+/* An entry with its streams, whatever its state is, as long as its message and its segments are there: for export. NULL in *out: they are not. */
 MUST_USE enum result index_entry(struct index *i, spool_id id, struct spool_entry **out);
 
 /* --- orders -------------------------------------------------------------------------------------------------------- */
 
-/* hilum queue, beside a gateway: leaves an order for each id. *ticket_out is for index_orders_left. */
+/* hilum queue, beside a gateway: leaves an order for each id, in a transaction of its own. *ticket_out is for index_orders_left. `to`: NULL or another
+ * node. */
 MUST_USE enum result index_order(struct index *i, const spool_id *ids, size_t count, bool drop,
                                  const char *to, int64_t *ticket_out);
-/* How many of them are not carried out yet. */
+/* How many of them, and of older ones, are not carried out yet. */
 MUST_USE enum result index_orders_left(struct index *i, int64_t ticket, size_t *count_out);
 /* The indexer: somebody else has written to the file since the last call. */
 bool index_was_touched(struct index *i);
-/* The next orders, at most max; carried out by a RECORD_ORDER in the log, then index_orders_done up to the last one's number. */
-MUST_USE enum result index_orders(struct index *i, struct octets *record_out, unsigned max, int64_t *last_out,
-                                  size_t *count_out);
+/* The next orders, at most max, as the payload of a RECORD_ORDER; then index_orders_done up to the last one's number, in the transaction that takes
+ * them. */
+MUST_USE enum result index_orders(struct index *i, uint64_t at_ms, struct octets *record_out, unsigned max,
+                                  int64_t *last_out, size_t *count_out);
 MUST_USE enum result index_orders_done(struct index *i, int64_t last);
 
 #endif

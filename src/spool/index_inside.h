@@ -1,0 +1,182 @@
+/* What the files of the index share: the connection, its statements, and small caches. */
+#ifndef HILUM_SPOOL_INDEX_INSIDE_H
+#define HILUM_SPOOL_INDEX_INSIDE_H
+
+#include <sqlite3.h>
+
+#include "spool/index.h"
+
+/* Prepared once each, at first use. */
+enum index_statement {
+    INDEX_BEGIN,
+    INDEX_COMMIT,
+    INDEX_PLACE_GET,
+    INDEX_PLACE_SET,
+    INDEX_PLACE_NEWEST,
+    INDEX_COUNTER_GET,
+    INDEX_COUNTER_SET,
+    INDEX_DATA_VERSION,
+    INDEX_NAME_GET,
+    INDEX_NAME_NEW,
+    INDEX_STUDY_GET,
+    INDEX_STUDY_NEW,
+    INDEX_TALLY_ADD,
+    INDEX_MESSAGE_NEW,
+    INDEX_ENTRY_NEW,
+    INDEX_ATTEMPT_NEW,
+    INDEX_ATTEMPT_FORGET,
+    INDEX_HELD_SET,
+    INDEX_DELIVERY_GET,
+    INDEX_DELIVERY_MOVE,
+    INDEX_DELIVERY_TRIED,
+    INDEX_MESSAGE_ENDED,
+    INDEX_RELAYED_GET,
+    INDEX_RELAYED_NEW,
+    INDEX_NEXT,
+    INDEX_ENTRY_GET,
+    INDEX_DUE,
+    INDEX_DUE_NEXT,
+    INDEX_QUIET,
+    INDEX_QUIET_NEXT,
+    INDEX_QUIET_ENTRIES,
+    INDEX_QUIET_DONE,
+    INDEX_SEGMENT_NEW,
+    INDEX_SEGMENT_ADD,
+    INDEX_SEGMENT_GET,
+    INDEX_SEGMENT_IDLE,
+    INDEX_SEGMENT_FORGET,
+    INDEX_ENDED,
+    INDEX_DELIVERY_FORGET,
+    INDEX_ATTEMPTS_FORGET,
+    INDEX_MESSAGE_KEPT,
+    INDEX_MESSAGE_FORGET,
+    INDEX_STUDY_USED,
+    INDEX_STUDY_FORGET,
+    INDEX_ROW,
+    INDEX_KEY,
+    INDEX_SINCE,
+    INDEX_NODES,
+    INDEX_NAME_TEXT,
+    INDEX_RUN_NEXT,
+    INDEX_RUN_RECEIVED,
+    INDEX_RUN_SENT,
+    INDEX_TALLY_NODES,
+    INDEX_TALLY_GET,
+    INDEX_OLDEST,
+    INDEX_ATTEMPTS,
+    INDEX_ORDER_NEW,
+    INDEX_ORDERS_LEFT,
+    INDEX_ORDERS,
+    INDEX_ORDERS_DONE,
+    INDEX_STATEMENTS
+};
+
+/* An entry's row, as far as a change of its state needs it. */
+struct index_delivery {
+    spool_id id;
+    int64_t message, node, study, bytes;
+    enum spool_state state;
+    unsigned attempts;
+    bool is_relayed;
+};
+
+/* Counts that change with nearly every record are gathered over a transaction: what is to be added to (a, b). */
+struct index_sum {
+    int64_t a, b, count, bytes;
+};
+enum { INDEX_SUMS_MAX = 64 };
+struct index_sums {
+    struct index_sum of[INDEX_SUMS_MAX];
+    size_t count;
+};
+
+enum { INDEX_NAMES_CACHED = 256 /* a power of two */, INDEX_NAME_CACHED_MAX = 64 };
+struct index_name_cached {
+    uint32_t hash;
+    uint8_t len;
+    char text[INDEX_NAME_CACHED_MAX];
+    int64_t number; /* 0: nothing here */
+};
+
+struct index {
+    sqlite3 *db;
+    sqlite3_stmt *statements[INDEX_STATEMENTS];
+    bool is_begun, is_logged /* a failure, since the last commit */;
+    uint32_t *own;
+    size_t own_count;
+    int64_t data_version;           /* index_was_touched */
+    int64_t cache_version;          /* what the caches are of */
+    int64_t study, relayed;         /* the last numbers given out; of the counters */
+    int64_t study_was, relayed_was; /* as they were read */
+    struct index_sums segments;     /* a generation, b segment */
+    struct index_sums tally;        /* a node, b state */
+    struct index_name_cached names[INDEX_NAMES_CACHED], studies[INDEX_NAMES_CACHED];
+};
+
+/* States of which a message's segments are kept. */
+static inline bool index_is_live(enum spool_state state)
+{
+    return state <= SPOOL_FAILED_FOR_GOOD;
+}
+static inline uint32_t index_generation(spool_id id)
+{
+    return (uint32_t)(id >> SPOOL_ID_BITS);
+}
+bool index_is_own(const struct index *i, uint32_t generation);
+
+/* --- statements (index.c) --- */
+
+/*
+ * A statement, reset and bound, ready to be stepped. `types` has a letter for each `?`: i int64_t, t const char * (NULL: null), v struct view as
+ * text, b struct view as blob, n null. What is bound is borrowed until index_done. NULL: it failed, and was logged.
+ */
+sqlite3_stmt *index_ask(struct index *i, enum index_statement which, const char *sql, const char *types, ...);
+/* OK: a row; NEED_MORE: no more of them; ERR_IO. */
+MUST_USE enum result index_step(struct index *i, sqlite3_stmt *s);
+void index_done(sqlite3_stmt *s);
+/* Asks, steps to the end, is done. sqlite3_changes says what it did. */
+MUST_USE enum result index_do(struct index *i, enum index_statement which, const char *sql, const char *types,
+                              ...);
+/* The first column of the first row, or `otherwise`. */
+MUST_USE enum result index_number(struct index *i, enum index_statement which, int64_t otherwise,
+                                  int64_t *out, const char *sql, const char *types, ...);
+/* Logs what SQLite says, once a transaction. Returns ERR_IO. */
+enum result index_failed(struct index *i);
+
+static inline struct view index_text(sqlite3_stmt *s, int column)
+{
+    const unsigned char *text = sqlite3_column_text(s, column);
+    return (struct view){text, text ? (size_t)sqlite3_column_bytes(s, column) : 0};
+}
+
+/* --- names, studies, sums (index_name.c) --- */
+
+/* The number of a text; a new one if there is none. */
+MUST_USE enum result index_name(struct index *i, struct view text, int64_t *number_out);
+/* 0: there is none. */
+MUST_USE enum result index_name_find(struct index *i, struct view text, int64_t *number_out);
+/* The number of a study; of an empty UID always a new one. A study that is new begins at at_ms. */
+MUST_USE enum result index_study(struct index *i, struct view uid, uint64_t at_ms, int64_t *number_out);
+MUST_USE enum result index_add(struct index *i, struct index_sums *sums, int64_t a, int64_t b, int64_t count,
+                               int64_t bytes);
+/* Into the tables. */
+MUST_USE enum result index_add_up(struct index *i, struct index_sums *sums);
+/* After a transaction that was abandoned, or after others have written. */
+void index_forget_cached(struct index *i);
+/* Of a text, for a place in an index. */
+uint32_t index_hash(struct view text);
+
+/* Runs of ids that lie together in the indices by instance, so that new rows touch few of their pages. */
+enum { INDEX_RUN_BITS = 14 };
+#define INDEX_RUN "id >> 14"
+
+/* --- entries (index_take.c) --- */
+
+/* OK with is_found_out false: there is none. */
+MUST_USE enum result index_delivery_get(struct index *i, spool_id id, struct index_delivery *d,
+                                        bool *is_found_out);
+/* Changes node, state and due of an entry that is live, and what is counted by them. */
+MUST_USE enum result index_delivery_move(struct index *i, const struct index_delivery *d, int64_t node,
+                                         enum spool_state state, uint64_t due_ms, uint64_t at_ms);
+
+#endif

@@ -1,0 +1,260 @@
+/* What is to be delivered: the next entries of a node, and what is due again. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "spool/index_inside.h"
+
+enum { WAKE_MAX = 1024 /* at once */ };
+
+#define NAME(column) "(SELECT text FROM name WHERE number = " column ")"
+
+static int compare_ids(const void *a, const void *b)
+{
+    spool_id left = *(const spool_id *)a, right = *(const spool_id *)b;
+    return (left > right) - (left < right);
+}
+
+/* --- entries --------------------------------------------------------------------------------------------------- */
+
+static struct spool_entry *read_entry(sqlite3_stmt *s)
+{
+    struct record_commit c = {
+        .message = (spool_id)sqlite3_column_int64(s, 6),
+        .received_ms = (uint64_t)sqlite3_column_int64(s, 7),
+        .bytes = (uint64_t)sqlite3_column_int64(s, 8),
+        .calling = index_text(s, 9),
+        .called = index_text(s, 10),
+        .remote = index_text(s, 11),
+        .abstract_syntax = index_text(s, 12),
+        .transfer_syntax = index_text(s, 13),
+        .sop_class = index_text(s, 14),
+        .sop_instance = index_text(s, 15),
+        .study = index_text(s, 16),
+        .series = index_text(s, 17),
+        .patient = index_text(s, 18),
+        .priority = (uint16_t)sqlite3_column_int(s, 19),
+        .streams = {sqlite3_column_blob(s, 20), (size_t)sqlite3_column_bytes(s, 20)},
+    };
+    struct record_entry e = {
+        .id = (spool_id)sqlite3_column_int64(s, 0),
+        .edition = sqlite3_column_int(s, 3),
+        .node = index_text(s, 4),
+        .route = index_text(s, 5),
+    };
+    return record_entry_new(&c, &e, (unsigned)sqlite3_column_int64(s, 1), (uint16_t)sqlite3_column_int(s, 2));
+}
+
+/* *out NULL: it is not there, or is of a relayed delivery. */
+static enum result get_entry(struct index *i, spool_id id, struct spool_entry **out)
+{
+    *out = NULL;
+    static const char sql[] = "SELECT d.id, d.attempts, d.status, d.edition, " NAME("d.node") ", " NAME(
+        "d.route") ","
+                   " m.id, m.received, d.bytes, " NAME("m.calling") ", " NAME("m.called") ", " NAME(
+                       "m.remote") ","
+                                   " " NAME("m.abstract") ", " NAME("m.transfer") ", " NAME(
+                                       "m.class") ", m.instance,"
+                                                  " (SELECT uid FROM study WHERE number = d.study), "
+                                                  "m.series, m.patient, m.priority, m.streams"
+                                                  " FROM delivery d JOIN message m ON m.id = d.message WHERE "
+                                                  "d.id = ?";
+    sqlite3_stmt *s = index_ask(i, INDEX_ENTRY_GET, sql, "i", (int64_t)id);
+    if (!s)
+        return ERR_IO;
+    enum result r = index_step(i, s);
+    if (r == OK) {
+        *out = read_entry(s);
+        r = *out ? OK : ERR_MEMORY;
+    }
+    index_done(s);
+    return r == NEED_MORE ? OK : r;
+}
+
+/* Ids of entries that are queued, own, and not handed out: at most max. */
+static enum result next_ids(struct index *i, int64_t node, unsigned max, const spool_id *handed,
+                            size_t handed_count, spool_id *ids, unsigned *count_out)
+{
+    *count_out = 0;
+    sqlite3_stmt *s = index_ask(i, INDEX_NEXT,
+                                "SELECT id FROM delivery INDEXED BY by_node WHERE node = ? AND state = 1 "
+                                "ORDER BY study, id",
+                                "i", node);
+    if (!s)
+        return ERR_IO;
+    enum result r = OK;
+    while (*count_out < max && (r = index_step(i, s)) == OK) {
+        spool_id id = (spool_id)sqlite3_column_int64(s, 0);
+        if (index_is_own(i, index_generation(id)) &&
+            !(handed_count > 0 && bsearch(&id, handed, handed_count, sizeof(id), compare_ids)))
+            ids[(*count_out)++] = id;
+    }
+    index_done(s);
+    return r == NEED_MORE ? OK : r;
+}
+
+enum result index_next(struct index *i, const char *node, unsigned max, const spool_id *handed,
+                       size_t handed_count, struct spool_entry **list_out)
+{
+    int64_t number;
+    unsigned count = 0;
+    *list_out = NULL;
+    spool_id *ids = malloc((max + (size_t)1) * sizeof(*ids));
+    if (!ids)
+        return ERR_MEMORY;
+    enum result r = index_name_find(i, view_of(node), &number);
+    if (r == OK && number != 0)
+        r = next_ids(i, number, max, handed, handed_count, ids, &count);
+    struct spool_entry **end = list_out;
+    for (unsigned n = 0; r == OK && n < count; n++) {
+        r = get_entry(i, ids[n], end);
+        if (*end)
+            end = &(*end)->next;
+    }
+    free(ids);
+    while (r != OK && *list_out) {
+        struct spool_entry *e = *list_out;
+        *list_out = e->next;
+        spool_entry_free(&e);
+    }
+    return r;
+}
+
+/* Its bytes may have gone: a segment is given back when nothing in it is live. */
+static enum result has_segments(struct index *i, const struct spool_stream *stream, bool *out)
+{
+    for (size_t n = 0; *out && n < stream->count; n++) {
+        int64_t count;
+        enum result r =
+            index_number(i, INDEX_SEGMENT_GET, 0, &count,
+                         "SELECT count(*) FROM segment WHERE generation = ? AND number = ?", "ii",
+                         (int64_t)stream->extents[n].generation, (int64_t)stream->extents[n].segment);
+        if (r != OK)
+            return r;
+        *out = count > 0;
+    }
+    return OK;
+}
+
+enum result index_entry(struct index *i, spool_id id, struct spool_entry **out)
+{
+    enum result r = i->is_begun ? index_add_up(i, &i->segments) : OK;
+    *out = NULL;
+    if (r == OK)
+        r = get_entry(i, id, out);
+    if (r != OK || !*out)
+        return r;
+    bool is_whole = true;
+    r = has_segments(i, &(*out)->data, &is_whole);
+    if (r == OK)
+        r = has_segments(i, &(*out)->header, &is_whole);
+    if (r != OK || !is_whole)
+        spool_entry_free(out);
+    return r;
+}
+
+/* --- waking ------------------------------------------------------------------------------------------------------ */
+
+struct woken {
+    void (*on_node)(void *owner, const char *node);
+    void *owner;
+    int64_t told; /* the last one that was told: they mostly come in rows */
+};
+
+static enum result tell(struct index *i, struct woken *w, int64_t node)
+{
+    if (node == w->told)
+        return OK;
+    w->told = node;
+    sqlite3_stmt *s = index_ask(i, INDEX_NAME_TEXT, "SELECT text FROM name WHERE number = ?", "i", node);
+    if (!s)
+        return ERR_IO;
+    enum result r = index_step(i, s);
+    if (r == OK)
+        w->on_node(w->owner, (const char *)sqlite3_column_text(s, 0));
+    index_done(s);
+    return r == NEED_MORE ? OK : r;
+}
+
+/* Ids of the first column, at most WAKE_MAX. */
+static enum result read_ids(struct index *i, sqlite3_stmt *s, spool_id *ids, size_t *count_out)
+{
+    enum result r = s ? OK : ERR_IO;
+    *count_out = 0;
+    while (r == OK && *count_out < WAKE_MAX && (r = index_step(i, s)) == OK)
+        ids[(*count_out)++] = (spool_id)sqlite3_column_int64(s, 0);
+    if (s)
+        index_done(s);
+    return r == NEED_MORE ? OK : r;
+}
+
+static enum result queue_again(struct index *i, const spool_id *ids, size_t count, uint64_t now_ms,
+                               struct woken *w)
+{
+    enum result r = OK;
+    for (size_t n = 0; r == OK && n < count; n++) {
+        struct index_delivery d;
+        bool is_found;
+        r = index_delivery_get(i, ids[n], &d, &is_found);
+        if (r == OK && is_found)
+            r = index_delivery_move(i, &d, d.node, SPOOL_QUEUED, 0, now_ms);
+        if (r == OK && is_found)
+            r = tell(i, w, d.node);
+    }
+    return r;
+}
+
+static enum result wake_waiting(struct index *i, uint64_t now_ms, spool_id *ids, struct woken *w)
+{
+    size_t count;
+    enum result r = read_ids(i,
+                             index_ask(i, INDEX_DUE,
+                                       "SELECT id FROM delivery INDEXED BY waiting WHERE state = 2 AND "
+                                       "due <= ? ORDER BY due",
+                                       "i", (int64_t)now_ms),
+                             ids, &count);
+    return r == OK ? queue_again(i, ids, count, now_ms, w) : r;
+}
+
+/* One group that has been quiet for long enough: as much of it as goes at once. */
+static enum result wake_group(struct index *i, uint64_t now_ms, spool_id *ids, struct woken *w)
+{
+    int64_t group;
+    size_t count;
+    enum result r =
+        index_number(i, INDEX_QUIET, 0, &group, "SELECT number FROM held WHERE due <= ? ORDER BY due LIMIT 1",
+                     "i", (int64_t)now_ms);
+    if (r != OK || group == 0)
+        return r;
+    r = read_ids(i,
+                 index_ask(i, INDEX_QUIET_ENTRIES,
+                           "SELECT id FROM delivery INDEXED BY by_held WHERE held = ? ORDER BY id", "i",
+                           group),
+                 ids, &count);
+    if (r == OK)
+        r = queue_again(i, ids, count, now_ms, w);
+    if (r == OK && count < WAKE_MAX)
+        r = index_do(i, INDEX_QUIET_DONE, "DELETE FROM held WHERE number = ?", "i", group);
+    return r;
+}
+
+enum result index_wake(struct index *i, uint64_t now_ms, void (*on_node)(void *owner, const char *node),
+                       void *owner, uint64_t *next_ms_out)
+{
+    struct woken w = {.on_node = on_node, .owner = owner};
+    int64_t due = 0, quiet = 0;
+    *next_ms_out = 0;
+    spool_id *ids = malloc(WAKE_MAX * sizeof(*ids));
+    if (!ids)
+        return ERR_MEMORY;
+    enum result r = wake_waiting(i, now_ms, ids, &w);
+    if (r == OK)
+        r = wake_group(i, now_ms, ids, &w);
+    free(ids);
+    if (r == OK)
+        r = index_number(i, INDEX_DUE_NEXT, 0, &due,
+                         "SELECT min(due) FROM delivery INDEXED BY waiting WHERE state = 2", "");
+    if (r == OK)
+        r = index_number(i, INDEX_QUIET_NEXT, 0, &quiet, "SELECT min(due) FROM held", "");
+    *next_ms_out = (uint64_t)(due == 0 || (quiet != 0 && quiet < due) ? quiet : due);
+    return r;
+}
