@@ -6,11 +6,15 @@
 #include "dicom/tag.h"
 #include "dicom/uid.h"
 
-/* Of the root, trimmed; empty: there is none. */
+/* Of the root, trimmed; empty: there is none. Of several values, which only a broken writer has, the first. */
 static struct view uid_of(const struct dicom_document *d, uint32_t tag)
 {
     const struct dicom_element *e = dicom_data_set_find(dicom_document_root(d), tag);
-    return e ? dicom_uid_trim(e->value) : (struct view){NULL, 0};
+    struct view value = e ? e->value : (struct view){NULL, 0};
+    const uint8_t *end = value.len > 0 ? memchr(value.at, '\\', value.len) : NULL;
+    if (end)
+        value.len = (size_t)(end - value.at);
+    return dicom_uid_trim(value);
 }
 
 void edition_begin(struct edition *e, const struct dicom_document *document)

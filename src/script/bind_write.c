@@ -199,6 +199,27 @@ static void append_texts(lua_State *lua, struct bind *b, uint32_t tag, enum dico
     }
 }
 
+static size_t count_values(struct view text)
+{
+    size_t count = 1;
+    for (size_t i = 0; i < text.len; i++) {
+        count += text.at[i] == '\\';
+    }
+    return count;
+}
+
+/* Of other VRs more values than the dictionary has are common and do no harm; commands and files go by UIDs. As many as came may be
+ * put in their place: rules that replace UIDs meet all that writers can do. */
+static void check_count(lua_State *lua, uint32_t tag, const struct dicom_element *old, struct view text)
+{
+    const struct dicom_entry *entry = dicom_dictionary_find(tag);
+    size_t count = count_values(text);
+    bool is_single = entry != NULL && entry->vr[0] == DICOM_VR_UI && entry->vm_max == 1;
+    if (is_single && count > 1 && (old == NULL || count > count_values(old->value))) {
+        refuse(lua, tag, "it has one UID only");
+    }
+}
+
 static void put_text(lua_State *lua, struct bind *b, struct dicom_data_set *ds, uint32_t tag,
                      enum dicom_vr vr, int index)
 {
@@ -229,6 +250,7 @@ static void put_text(lua_State *lua, struct bind *b, struct dicom_data_set *ds, 
         luaL_error(lua, "out of memory");
     }
     struct view text = {b->scratch.data, b->scratch.len};
+    check_count(lua, tag, e, text);
     if (tag == DICOM_SPECIFIC_CHARACTER_SET) {
         if (dicom_data_set_depth(ds) > 0) {
             refuse_charset(lua);

@@ -413,6 +413,13 @@ class Review(Case):
         self.assertEqual((found.SpecificCharacterSet, found.StudyDescription, str(found.PatientName), found.PatientID),
                          ("ISO_IR 192", "\u00e4", "\u5c71\u7530", "X"))
 
+    def test_an_instance_cannot_be_given_two_names(self):
+        sink = self.sink()
+        gateway = self.gateway(node("a", sink), route("r", "a", morph=function("ds.SOPInstanceUID = { '1.2.3', '1.2.4' }")))
+        one = instance_of([(0x00080018, "UI", "1.2.3.4"), (0x00100020, "LO", "OLD"), PIXELS])
+        self.assertEqual(self.sender(gateway, ((CT, [EXPLICIT]),)).store(one).status, 0xC110)
+        self.assertEqual(sink.messages, [])
+
     def test_a_trace_passes_over_what_no_data_set_may_have(self):
         sink = self.sink()
         gateway = self.gateway(node("a", sink), route("r", "a", trace=True, morph=function(

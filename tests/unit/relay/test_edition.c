@@ -175,6 +175,22 @@ static void a_uid_that_is_added_renames_too(void **state)
     }
 }
 
+/* Two UIDs where one should be, as they came, may be mapped one by one: the first is who it is. */
+static void of_two_uids_the_first_counts(void **state)
+{
+    (void)state;
+    for (int is_mapped = 0; is_mapped < 2; is_mapped++) {
+        struct scene s = {.in = {0}};
+        begin(&s, tree_explicit, "1.2.34\\1.2.35 ");
+        put(&s, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, is_mapped ? "2.25.7\\2.25.8" : "1.2.34\\2.25.8");
+        make(&s);
+        assert_true(is_same(s.edition.facts.sop_instance, view_of(is_mapped ? "2.25.7" : "1.2.34")));
+        if (!is_mapped)
+            assert_true(is_same(s.edition.facts.command->affected_instance, s.command.affected_instance));
+        end(&s);
+    }
+}
+
 /* Its UID is not in the data set, or is no UID: it is still who the command says. */
 static void without_a_uid_it_is_who_it_was(void **state)
 {
@@ -550,6 +566,7 @@ int main(void)
         cmocka_unit_test(a_change_makes_a_header_and_leaves_the_command),
         cmocka_unit_test(a_renamed_instance_is_renamed_in_its_command_too),
         cmocka_unit_test(a_uid_that_is_added_renames_too),
+        cmocka_unit_test(of_two_uids_the_first_counts),
         cmocka_unit_test(without_a_uid_it_is_who_it_was),
         cmocka_unit_test(an_attribute_is_that_of_the_edition),
         cmocka_unit_test(what_stands_behind_passes_but_for_what_is_dropped),
