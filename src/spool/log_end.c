@@ -170,12 +170,10 @@ enum result log_find_end(const char *folder, struct log_position from, struct lo
     *end_out = (struct log_position){.generation = from.generation};
     enum result r = list_segments(folder, &list);
     size_t left = list.count;
-    while (r == OK && left > 0 && end_out->offset == 0) {
+    while (r == OK && left > 0 && end_out->offset == 0 && list.numbers[left - 1] >= from.segment) {
         uint32_t last = list.numbers[--left];
-        end_out->segment = last;
-        if (last < from.segment)
-            break;
         r = end_segment(folder, last, last == from.segment ? from.offset : 0, &scratch, &end_out->offset);
+        end_out->segment = end_out->offset > 0 ? last : 0;
     }
     while (r == OK && left > 0 && list.numbers[left - 1] >= from.segment) {
         left--;
