@@ -340,6 +340,18 @@ enum result dicom_element_items(struct dicom_element *e, size_t *count_out)
     return r;
 }
 
+size_t dicom_element_place_behind(const struct dicom_element *e, const struct dicom_data_set *item,
+                                  size_t place)
+{
+    size_t count = e->items ? e->items->count : 0;
+    while (item && item->is_gone)
+        item = item->before_gone;
+    for (size_t i = place < count ? place : count; item && i > 0; i--)
+        if (e->items->at[i - 1] == item)
+            return i;
+    return 0;
+}
+
 enum result dicom_element_item(struct dicom_element *e, size_t i, struct dicom_data_set **out)
 {
     *out = NULL;

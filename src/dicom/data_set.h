@@ -122,6 +122,11 @@ MUST_USE enum result dicom_element_items(struct dicom_element *e, size_t *count_
 /* The i-th item, from 0. ERR_USAGE: there is none, or it is no sequence. */
 MUST_USE enum result dicom_element_item(struct dicom_element *e, size_t i, struct dicom_data_set **out);
 
+/* The place behind `item`, which was at `place` - 1 when it was given out, though items up to it may have been removed since, it too: then
+ * behind the last before it that is left. 0 in a sequence that was set anew. No items may have been put before it meanwhile. */
+size_t dicom_element_place_behind(const struct dicom_element *e, const struct dicom_data_set *item,
+                                  size_t place);
+
 /*
  * Puts a value: in place of that of the first element with this tag (further ones are removed), or as a new element in its place by tag.
  * The bytes are copied, and padded to even length as the VR says. Bytes that are there already are no change. A value too long for

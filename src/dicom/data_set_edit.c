@@ -244,6 +244,8 @@ enum result dicom_element_remove_item(struct dicom_element *e, size_t i)
     if (i >= count)
         return dicom_fault(e->in->document, ERR_USAGE, "there is no such item", e->tag);
     struct dicom_data_set **at = e->items->at + i;
+    at[0]->is_gone = true;
+    at[0]->before_gone = i > 0 ? at[-1] : NULL;
     memmove(at, at + 1, (count - i - 1) * sizeof(struct dicom_data_set *));
     e->items->count--;
     items_changed(e);

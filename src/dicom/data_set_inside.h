@@ -14,10 +14,12 @@ struct dicom_data_set {
     struct dicom_encoding encoding;
     uint8_t depth;
     bool is_undefined, is_parsed, is_changed, is_unsorted;
-    bool is_made;      /* an item that did not come */
-    bool lacks_vr;     /* new elements are written without VR */
-    struct view raw;   /* as it came: of an item with header and delimiter */
-    struct view value; /* its elements, as they came */
+    bool is_made;                       /* an item that did not come */
+    bool is_gone;                       /* an item that was removed */
+    struct dicom_data_set *before_gone; /* the one before it then; NULL: it was the first */
+    bool lacks_vr;                      /* new elements are written without VR */
+    struct view raw;                    /* as it came: of an item with header and delimiter */
+    struct view value;                  /* its elements, as they came */
     struct dicom_element *first;
     size_t count, total; /* without and with those that are removed */
     /* All elements by tag, made when it is first of use; NULL where they are few. */

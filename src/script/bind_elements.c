@@ -76,12 +76,6 @@ struct walk {
     } stack[DICOM_DEPTH_MAX + 1];
 };
 
-static bool is_item_at(struct dicom_element *e, size_t count, size_t i, const struct dicom_data_set *item)
-{
-    struct dicom_data_set *there;
-    return i < count && dicom_element_item(e, i, &there) == OK && there == item;
-}
-
 /* Into the next item of the element looked at last, if it is a sequence that is still there. */
 static bool descend(lua_State *lua, struct walk *w)
 {
@@ -95,8 +89,8 @@ static bool descend(lua_State *lua, struct walk *w)
     if (dicom_element_items(e, &count) != OK) {
         bind_fail(lua, w->handle.bind, e->tag);
     }
-    if (top->in != NULL && !is_item_at(e, count, top->item - 1, top->in)) {
-        top->item--; /* it has been removed: the next one has taken its place */
+    if (top->in != NULL) { /* a rule may have removed it, and others */
+        top->item = dicom_element_place_behind(e, top->in, top->item);
     }
     if (top->item >= count || w->depth == DICOM_DEPTH_MAX) {
         return false;

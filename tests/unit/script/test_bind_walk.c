@@ -192,6 +192,58 @@ static void expect_added(struct octets *o, struct dicom_encoding e)
     tree_text(o, e, DICOM_TAG(0x0040, 0x0009), "SH", "behind");
 }
 
+static void fill_four(struct octets *o, struct dicom_encoding e)
+{
+    static const char *const names[] = {"a1", "a2", "a3", "a4"};
+    tree_head(o, e, REFERENCED, "SQ", 4 * 18);
+    for (size_t i = 0; i < COUNT(names); i++)
+        name_item(o, e, names[i]);
+}
+
+static void items_may_go_wherever_the_walk_is(void **state)
+{
+    static const struct {
+        const char *at, *removals, *seen;
+    } cases[] = {
+        {"a2", "s[2] = nil s[1] = nil", "a1 a2 a3 a4 "},
+        {"a2", "s[1] = nil s[1] = nil", "a1 a2 a3 a4 "},
+        {"a3", "s[1] = nil s[1] = nil", "a1 a2 a3 a4 "},
+        {"a3", "s[2] = nil s[1] = nil", "a1 a2 a3 a4 "},
+        {"a3", "s[1] = nil s[1] = nil s[1] = nil", "a1 a2 a3 a4 "},
+        {"a3", "s[3] = nil s[1] = nil", "a1 a2 a3 a4 "},
+        {"a1", "s[2] = nil s[2] = nil", "a1 a4 "},
+        {"a2", "s[4] = nil s[2] = nil s[1] = nil", "a1 a2 a3 "},
+        {"a4", "s[1] = nil s[1] = nil s[1] = nil s[1] = nil", "a1 a2 a3 a4 "},
+        {"a2", "s[2] = { PatientName = 'b2' } s[1] = nil", "a1 a2 b2 a3 a4 "},
+        {"a2", "s[5] = { PatientName = 'b5' } s[1] = nil", "a1 a2 a3 a4 b5 "},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char body[1000];
+        snprintf(body, sizeof(body),
+                 "local seen, s = '', ds.ReferencedImageSequence "
+                 "for item, tag in ds:walk { [0x00100010] = 1 } do seen = seen .. item.PatientName .. ' ' "
+                 "if item.PatientName == '%s' then %s end end assert(seen == '%s', seen)",
+                 cases[i].at, cases[i].removals, cases[i].seen);
+        struct bound b = bound_morph(*state, body);
+        fill_four(&b.in, b.encoding);
+        bound_run_ok(&b);
+        bound_close(&b);
+    }
+}
+
+/* All of it, from its first item: the rule has put it there while the walk was in another. */
+static void a_sequence_set_anew_is_gone_through_anew(void **state)
+{
+    struct bound b = bound_morph(
+        *state, "local seen = '' for item, tag in ds:walk { [0x00100010] = 1 } do "
+                "local name = item.PatientName seen = seen .. name .. ' ' if name == 'a3' then "
+                "ds.ReferencedImageSequence = { { PatientName = 'b1' }, { PatientName = 'b2' } } end end "
+                "assert(seen == 'a1 a2 a3 b1 b2 ', seen)");
+    fill_four(&b.in, b.encoding);
+    bound_run_ok(&b);
+    bound_close(&b);
+}
+
 static void what_is_added_behind_is_met(void **state)
 {
     bound_everywhere(
@@ -253,6 +305,8 @@ int main(void)
         cmocka_unit_test(what_was_removed_is_not_gone_into),
         cmocka_unit_test(elements_are_replaced_on_the_way),
         cmocka_unit_test(the_sequence_around_may_go),
+        cmocka_unit_test(items_may_go_wherever_the_walk_is),
+        cmocka_unit_test(a_sequence_set_anew_is_gone_through_anew),
         cmocka_unit_test(what_is_added_behind_is_met),
         cmocka_unit_test(the_deepest_level_is_met),
         cmocka_unit_test(a_sequence_that_cannot_be_read_is_an_error),
