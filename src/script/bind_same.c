@@ -94,16 +94,12 @@ static bool has_table(lua_State *lua, struct values *v, int index)
 bool bind_has_text(lua_State *lua, struct bind *b, struct dicom_element *e, enum dicom_vr vr, int index)
 {
     struct view text;
-    bool is_clean;
     if (dicom_element_vr(e) != vr) {
         return false;
     }
-    if (dicom_text_get(b->text, e, &text, &is_clean) != OK) {
+    if (dicom_text_get(b->text, e, &text, NULL) != OK) {
         bind_fail(lua, b, e->tag);
     }
     struct values v = {.vr = vr, .rest = text};
-    if (!is_clean) {
-        return false;
-    }
     return (lua_istable(lua, index) ? has_table(lua, &v, index) : has_split(lua, &v, index)) && v.is_over;
 }

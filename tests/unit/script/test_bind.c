@@ -867,6 +867,18 @@ static void a_set_of_another_vr_is_one(void **state)
     }
 }
 
+/* What reads as U+FFFD is not made so. */
+static void bytes_without_a_meaning_can_be_written_back(void **state)
+{
+    struct bound b =
+        bound_morph(*state, "assert(ds.PatientName == 'a\xEF\xBF\xBD') ds.PatientName = ds.PatientName "
+                            "for e in ds:elements() do e.value = e.value end");
+    tree_text(&b.in, b.encoding, PATIENT_NAME, "PN", "a\xFC");
+    bound_run_ok(&b);
+    assert_false(b.is_changed);
+    bound_close(&b);
+}
+
 /* Items keep their own as well then. */
 static void the_set_that_is_there_is_no_change(void **state)
 {
@@ -933,6 +945,7 @@ int main(void)
         cmocka_unit_test(the_set_is_changed_with_all_text_in_it),
         cmocka_unit_test(a_set_is_removed_by_its_element_as_by_its_name),
         cmocka_unit_test(a_set_of_another_vr_is_one),
+        cmocka_unit_test(bytes_without_a_meaning_can_be_written_back),
         cmocka_unit_test(the_set_that_is_there_is_no_change),
         cmocka_unit_test(a_set_that_cannot_be_is_refused),
     };
