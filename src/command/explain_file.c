@@ -102,21 +102,16 @@ static enum result read_piece(struct asking *a)
     return r;
 }
 
-/* Until what is asked for is known, or cannot be. */
+/* Until more of what is asked for is known, or nothing more can be. */
 static void gather(struct asking *a)
 {
-    enum result r;
-    while ((r = hold_state(a->hold)) == NEED_MORE) {
+    while (!hold_is_ready(a->hold)) {
         a->result = read_piece(a);
         if (a->result != OK)
             return;
     }
-    if (r == OK && !a->facts.attributes) {
-        a->result = hold_take_attributes(a->hold, a->x->charsets);
-        a->facts.attributes = &a->hold->attributes;
-    } else if (r != OK) {
-        fail_reading(a, r, a->hold->why, a->hold->tag);
-    }
+    a->result = hold_take_attributes(a->hold, a->x->charsets);
+    a->facts.attributes = &a->hold->attributes;
 }
 
 /* --- rules ------------------------------------------------------------------------------------------------- */
@@ -149,7 +144,7 @@ static bool holds(void *user, const struct config_route *route, enum match *out)
     struct asking *a = user;
     struct explain_route *known = route_of(a, route);
     *out = known->match == EXPLAIN_YES ? MATCH_YES : known->match == EXPLAIN_NO ? MATCH_NO : MATCH_MAYBE;
-    if (*out != MATCH_MAYBE || !a->hold || !a->hold->wants_header)
+    if (*out != MATCH_MAYBE || !a->hold || !hold_has_header(a->hold))
         return true;
     struct ruled_failure failure;
     bool is_true;
@@ -200,34 +195,30 @@ static void make_editions(struct asking *a)
 
 /* --- the decision ------------------------------------------------------------------------------------------ */
 
-/* Asks for more if that is needed. False: what is known is enough. */
-static bool ask_for_more(struct asking *a, enum result decided)
+/* OK: what is known is enough; NEED_MORE: more has been asked for. */
+static enum result ask_for_more(struct asking *a, enum result decided)
 {
-    bool needs_header = decided == NEED_MORE || route_morphs(&a->decision);
-    if (!a->hold) {
-        if (!needs_header && !route_names_folders(&a->decision))
-            return false;
-        begin_hold(a, decided);
-        return true;
-    }
-    if (!needs_header || a->hold->wants_header)
-        return false;
-    hold_want_header(a->hold);
-    return true;
+    if (a->hold)
+        return hold_ask(a->hold, a->x->config, &a->facts, &a->decision, decided);
+    if (decided == OK && !route_morphs(&a->decision) && !route_names_folders(&a->decision))
+        return OK;
+    begin_hold(a, decided);
+    return a->result == OK ? NEED_MORE : a->result;
 }
 
 static void decide(struct asking *a)
 {
-    while (may_go_on(a)) {
-        enum result r = route_decide(a->x->config, &a->facts, &a->decision);
+    enum result r = NEED_MORE;
+    while (r == NEED_MORE && may_go_on(a)) {
+        r = route_decide(a->x->config, &a->facts, &a->decision);
         if (!may_go_on(a)) /* a function has failed */
             return;
-        if (r != OK && r != NEED_MORE)
-            a->result = r;
-        else if (!ask_for_more(a, r))
-            break;
-        if (may_go_on(a))
+        if (r == OK || r == NEED_MORE)
+            r = ask_for_more(a, r);
+        if (r == NEED_MORE)
             gather(a);
+        else if (r != OK)
+            fail_reading(a, r, a->hold ? a->hold->why : NULL, a->hold ? a->hold->tag : 0);
     }
     if (a->hold)
         a->message.attributes = &a->hold->attributes;

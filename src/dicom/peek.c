@@ -43,6 +43,7 @@ struct dicom_peek {
     size_t count, capacity;
     size_t unsettled;
     uint32_t highest;
+    uint32_t lowest;    /* of the outermost level: no lower tag is asked for that is not settled */
     enum result result; /* NEED_MORE until it is over */
     const char *why;
     uint32_t tag;
@@ -103,6 +104,7 @@ enum result dicom_peek_begin(struct dicom_peek *p, const struct dicom_path *cons
         p->targets[i] = (struct target){.path = paths[i]};
     p->count = p->unsettled = count;
     p->highest = dicom_peek_highest(paths, count);
+    p->lowest = 0;
     p->result = count > 0 ? NEED_MORE : OK;
     p->why = NULL;
     p->tag = 0;
@@ -238,12 +240,30 @@ static void begin_items(struct dicom_peek *p, const struct dicom_event *e)
     p->levels[p->depth].item = 0;
 }
 
+/* Of the outermost level: what should have stood before this tag is not there. */
+static void pass(struct dicom_peek *p, uint32_t tag)
+{
+    p->lowest = UINT32_MAX;
+    for (size_t i = 0; i < p->count; i++) {
+        struct target *t = &p->targets[i];
+        uint32_t first = dicom_path_first(t->path);
+        if (t->is_settled)
+            continue;
+        if (first < tag)
+            settle(p, t, DICOM_PEEK_ABSENT);
+        else if (first < p->lowest)
+            p->lowest = first;
+    }
+}
+
 static void begin_element(struct dicom_peek *p, const struct dicom_event *e)
 {
     if (p->depth == 0 && (e->tag > p->highest || dicom_is_pixel_data(e->tag))) {
         p->result = OK;
         return;
     }
+    if (p->depth == 0 && e->tag > p->lowest)
+        pass(p, e->tag);
     if (e->enters || is_sequence_as_un(e)) {
         begin_items(p, e);
         return;
@@ -391,6 +411,17 @@ enum result dicom_peek_end(struct dicom_peek *p)
     if (p->result == OK && p->inflate != NULL)
         p->result = dicom_inflate_end(p->inflate, &p->why);
     return p->result;
+}
+
+size_t dicom_peek_known(const struct dicom_peek *p)
+{
+    return p->result == OK ? p->count : p->count - p->unsettled;
+}
+
+bool dicom_peek_is_known(const struct dicom_peek *p, size_t index)
+{
+    hilum_assert(index < p->count);
+    return p->result == OK || p->targets[index].is_settled;
 }
 
 uint64_t dicom_peek_offset(const struct dicom_peek *p)

@@ -1,7 +1,8 @@
 /*
  * Catches chosen attributes from a data set as it passes: fed piece by piece, and done as soon as all that was asked for is known.
- * That is so when every one has been met; when an element of the data set's own level stands behind the last that was asked for
- * (elements rise by tag, PS3.5 7.1; what stands out of order behind it is taken as not there); at pixel data; and at the end.
+ * One is known when it has been met; when an element of the data set's own level has come that stands behind it (elements rise by tag,
+ * PS3.5 7.1; what is out of order behind a higher one is not there); at pixel data; and at the end. So what is known of it depends on
+ * the data set alone, not on what else is asked for.
  *
  * Of an element that comes twice the first counts. Nothing is kept but the values caught, and of those at most
  * DICOM_PEEK_VALUE_MAX bytes each. One peek serves one message at a time and is used again for the next.
@@ -41,6 +42,10 @@ MUST_USE enum result dicom_peek_begin(struct dicom_peek *p, const struct dicom_p
 MUST_USE enum result dicom_peek_feed(struct dicom_peek *p, const uint8_t *bytes, size_t len);
 /* The data set is over. OK, or ERR_PROTO: in the middle of something. */
 MUST_USE enum result dicom_peek_end(struct dicom_peek *p);
+
+/* How many of the paths are known by now; whether paths[index] is. What is known stays so, after a fault as well. */
+size_t dicom_peek_known(const struct dicom_peek *p);
+bool dicom_peek_is_known(const struct dicom_peek *p, size_t index);
 
 /* How much of the data set has been looked at, in bytes; of a deflated one they are counted inflated. */
 uint64_t dicom_peek_offset(const struct dicom_peek *p);

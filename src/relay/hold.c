@@ -19,10 +19,12 @@ struct hold *hold_new(const struct config *config, struct view transfer_syntax)
     if (!h)
         return NULL;
     h->header_max = config->header_max;
-    h->wanted = calloc(config->attribute_count + 1, sizeof(*h->wanted));
+    h->wanted = calloc(2 * config->attribute_count + 1, sizeof(*h->wanted));
     h->encoding = dicom_encoding_of(transfer_syntax, &h->is_deflated);
     if (!h->wanted || route_attributes_reset(&h->attributes, config) != OK)
         hold_free(&h);
+    else
+        h->still = h->wanted + config->attribute_count;
     return h;
 }
 
@@ -274,8 +276,51 @@ enum result hold_state(const struct hold *h)
     return b != OK && b != NEED_MORE ? b : a == OK ? b : a;
 }
 
+bool hold_has_header(const struct hold *h)
+{
+    return h->wants_header && h->header_known == OK;
+}
+
+/* Where the header is wanted as well nothing less will do. */
+bool hold_is_ready(const struct hold *h)
+{
+    return hold_state(h) != NEED_MORE ||
+           (h->peek && !h->wants_header && dicom_peek_known(h->peek) > h->known);
+}
+
 enum result hold_take_attributes(struct hold *h, struct dicom_charsets *charsets)
 {
-    hilum_assert(h->attributes_known == OK);
-    return h->peek ? route_attributes_take(&h->attributes, h->wanted, h->peek, charsets) : OK;
+    if (!h->peek)
+        return OK;
+    h->known = dicom_peek_known(h->peek);
+    return route_attributes_take(&h->attributes, h->wanted, h->peek, charsets);
+}
+
+/* Something of h->still is not known. */
+static bool lacks(const struct hold *h)
+{
+    for (size_t i = 0; i < h->attributes.count; i++)
+        if (h->still[i] && !h->attributes.of[i].is_known)
+            return true;
+    return false;
+}
+
+enum result hold_ask(struct hold *h, const struct config *config, const struct route_facts *facts,
+                     const struct route_decision *d, enum result decided)
+{
+    bool function, morphs = decided == OK && route_morphs(d), is_lacking = false;
+    if (decided == OK && route_names_folders(d)) {
+        memset(h->still, 0, config->attribute_count * sizeof(*h->still));
+        is_lacking = route_folder_wants(config, d, h->still) && lacks(h);
+    } else if (decided == NEED_MORE) {
+        is_lacking = route_wants(config, facts, h->still, &function) && lacks(h);
+    }
+    if (decided == OK && !is_lacking && (!morphs || hold_has_header(h)))
+        return OK;
+    enum result state = hold_state(h);
+    if (state == OK && (is_lacking || h->wants_header))
+        return ERR_MEMORY; /* not known in spite of that: it could not be taken */
+    if ((state == OK || state == NEED_MORE) && (morphs || !is_lacking))
+        hold_want_header(h);
+    return state == OK ? NEED_MORE : state;
 }

@@ -26,10 +26,12 @@ struct hold {
     struct buf *small;
     bool is_ended; /* nothing more comes */
 
-    bool *wanted; /* by attribute of the configuration */
+    bool *wanted; /* by attribute of the configuration, */
+    bool *still;  /* and of these what a decision lacked last */
     struct dicom_peek *peek;
     struct route_attributes attributes;
-    enum result attributes_known; /* NEED_MORE: not yet; not OK: why */
+    size_t known;                 /* that many of those that the peek looks for have been taken */
+    enum result attributes_known; /* all of them. NEED_MORE: not yet; not OK: why */
 
     bool wants_header;
     enum result header_known;
@@ -72,8 +74,25 @@ void hold_end(struct hold *h);
 /* All that was asked for is known, or never will be: OK; NEED_MORE; ERR_PROTO, ERR_MEMORY, ERR_LIMIT (it lies beyond header_max): `why`
  * and `tag`. */
 enum result hold_state(const struct hold *h);
+/* The header is here. */
+bool hold_has_header(const struct hold *h);
 
-/* The attributes found, as conditions look at them. Once attributes_known is OK. */
+/*
+ * Whoever decides: where hold_is_ready, hold_take_attributes, route_decide, hold_ask, until that says anything but NEED_MORE or it is not ready
+ * any more. So a message is decided as soon as what is known decides it, whatever else some route might have asked for.
+ */
+/* Something more is known than when attributes were last taken, or nothing more will be. */
+bool hold_is_ready(const struct hold *h);
+/* The attributes found by now, as conditions look at them. */
 MUST_USE enum result hold_take_attributes(struct hold *h, struct dicom_charsets *charsets);
+/*
+ * Whether that will do: `decided` is what route_decide said, OK or NEED_MORE, with *d and these facts.
+ *
+ * OK         the decision is made, with the attributes that its folders want, and the header if it morphs
+ * NEED_MORE  it is not; what it lacks has been asked for
+ * else       what it lacks will not be known: as hold_state
+ */
+MUST_USE enum result hold_ask(struct hold *h, const struct config *config, const struct route_facts *facts,
+                              const struct route_decision *d, enum result decided);
 
 #endif

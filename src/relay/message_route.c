@@ -102,7 +102,7 @@ static bool holds(void *user, const struct config_route *route, enum match *out)
     struct ruled_failure failure;
     bool is_true;
     *out = MATCH_MAYBE;
-    if (!a->m->hold || !a->m->hold->wants_header)
+    if (!a->m->hold || !hold_has_header(a->m->hold))
         return true;
     if (!ruled_when(ruled_of(a), route, &is_true, &failure)) {
         fail_ruled(a->m, &failure, route, "when");
@@ -180,13 +180,12 @@ static bool decide(struct asking *a, struct route_decision *d)
     if (!m->hold && m->is_preset) /* a function has failed, or cannot be asked */
         return true;
     hilum_assert(m->hold);
-    bool wants_header = r == NEED_MORE || (r == OK && route_morphs(d));
-    if (wants_header && !m->hold->wants_header) {
-        hold_want_header(m->hold);
+    if (r == OK || r == NEED_MORE)
+        r = hold_ask(m->hold, m->session->config, &a->facts, d, r);
+    if (r == NEED_MORE)
         return false;
-    }
     if (r != OK)
-        message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
+        fail_state(m, r);
     else if (!route_morphs(d) || make_editions(a, d))
         set_out(m, d);
     return true;
@@ -205,16 +204,13 @@ static void pursue(struct message *m)
 {
     struct asking a = {.m = m};
     struct route_decision d = {0};
-    enum result r;
     bool is_over = false;
     facts_of(m, CONFIG_STORE, &a.facts);
     a.facts.holds = holds;
     a.facts.user = &a;
-    while (!is_over && (r = hold_state(m->hold)) != NEED_MORE) {
-        if (r == OK && !a.facts.attributes) {
-            r = hold_take_attributes(m->hold, m->session->relay->charsets);
-            a.facts.attributes = &m->hold->attributes;
-        }
+    while (!is_over && hold_is_ready(m->hold)) {
+        enum result r = hold_take_attributes(m->hold, m->session->relay->charsets);
+        a.facts.attributes = &m->hold->attributes;
         if (r != OK)
             fail_state(m, r);
         is_over = r != OK || decide(&a, &d);
@@ -256,7 +252,7 @@ void message_route_data(struct message *m, struct buf *b, uint8_t *at, uint32_t 
 {
     if (hold_data(m->hold, b, at, len) != OK)
         message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
-    else if (hold_state(m->hold) != NEED_MORE)
+    else if (hold_is_ready(m->hold))
         pursue(m);
 }
 

@@ -186,7 +186,10 @@ enum result route_attributes_take(struct route_attributes *a, const bool *wanted
     for (size_t i = 0; i < a->count; i++) {
         if (!wanted[i])
             continue;
-        struct dicom_peek_value value = dicom_peek_at(peek, index++);
+        size_t at = index++;
+        if (a->of[i].is_known || !dicom_peek_is_known(peek, at))
+            continue;
+        struct dicom_peek_value value = dicom_peek_at(peek, at);
         struct route_attribute of = {.first = a->value_count};
         enum result r = OK;
         if (value.state == DICOM_PEEK_VALUE)

@@ -51,8 +51,8 @@ void route_attributes_free(struct route_attributes *a);
 size_t route_attributes_paths(const struct config *config, const bool *wanted,
                               const struct dicom_path **paths_out);
 
-/* What a peek that began with these paths and is over has found; all that were wanted are known then. `charsets` may be NULL: text is
- * ASCII then. OK; ERR_MEMORY: some are not known. */
+/* What a peek that began with these paths knows by now, and was not taken before; once it is over, that is all that were wanted. Before it
+ * is fed again. `charsets` may be NULL: text is ASCII then. OK; ERR_MEMORY: some are not known. */
 MUST_USE enum result route_attributes_take(struct route_attributes *a, const bool *wanted,
                                            const struct dicom_peek *peek, struct dicom_charsets *charsets);
 

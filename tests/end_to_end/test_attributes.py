@@ -1,6 +1,7 @@
 """Routes that depend on what the data set says: found in whatever encoding and however cut, decided before anything leaves."""
 
 import fcntl
+import os
 import struct
 import termios
 import unittest
@@ -8,7 +9,7 @@ import zlib
 
 import dicom
 from dicom import BIG_ENDIAN, CT, DEFLATED, EXPLICIT, IMPLICIT, LAST, VERIFICATION, instance_of, p_data, pdv
-from harness import SANITIZED, Case, Lua, node, route, same_data, wait_until
+from harness import SANITIZED, Case, Lua, files_under, folder, node, route, same_data, wait_until
 from sender import Framing
 
 MIB = 1 << 20
@@ -254,6 +255,46 @@ class Flow(Case):
         self.assertGreater(len(one.data), 299_000_000)
         gateway = self.flowing(one, {}, 280 * MIB)
         self.assertLess(gateway.memory(), 64 * MIB)
+
+    def by_status(self, *more):
+        """Routes that ask for a tag behind everything else: of instances that are something else all that is known from their Modality on."""
+        plans = {"Modality": "RTPLAN", "ApprovalStatus": "APPROVED"}
+        return [
+            [route("plans", to="b", when=plans), route("all", to="a"), *more],
+            [route("cts", to="a", when={"Modality": "CT"}, final=True), route("approved", to="b", when={"ApprovalStatus": "APPROVED"}), *more],
+            [route("plans", to="b", when=plans, morph=Lua('function (ds) ds.PatientID = "X" end')),
+             route("cts", to="a", when={"Modality": "CT"}), *more],
+            [route("no plan", to="b", when={"PatientSex": "O", "ApprovalStatus": {"no": "APPROVED"}}), route("all", to="a"), *more],
+        ]
+
+    def test_it_is_decided_as_soon_as_what_is_known_decides_it(self):
+        """20 MiB follow, behind them what other routes ask for: they neither hold it nor refuse it, readable or not."""
+        one = ct(big(0x00291002, 20 * MIB), (0x300E0002, "CS", "UNAPPROVED"), without={0x7FE00010})
+        cut = ct(big(0x00291002, 20 * MIB), without={0x7FE00010})
+        cut.data += struct.pack("<HHI", 0xFFFE, 0xE00D, 0)
+        for routes in self.by_status():
+            sink, other = self.sink(keep=False), self.sink()
+            gateway = self.gateway(node("a", sink), node("b", other), *routes)
+            for instance in (one, cut):
+                before, sender = sink.arrived(), self.sender(gateway)
+                context = sender.begin(instance)
+                sender.data(context, instance.data[:MIB])
+                wait_until(lambda: sink.arrived() > before + MIB // 2, "it flows on at once")
+                sender.data(context, instance.data[MIB:], last=True)
+                self.assert_stored(sender.response())
+                self.assertEqual(sink.messages[-1].crc, dicom.zlib.crc32(instance.data))
+            self.assertEqual(other.messages, [])
+
+    def test_what_decides_it_may_have_to_be_waited_for_all_the_same(self):
+        """Plans do depend on what lies behind, and so does a folder that is named by it."""
+        plan = ct((0x00080060, "CS", "RTPLAN"), big(0x00291002, 200_000), (0x300E0002, "CS", "APPROVED"), without={0x00080060, 0x7FE00010})
+        a, b = self.sink(), self.sink()
+        gateway = self.gateway(node("a", a), node("b", b), folder("f", "$FOLDER/out/{Modality}-{ApprovalStatus}/{SOPInstanceUID}.dcm"),
+                               *self.by_status(route("kept", to="f", when={"Modality": "RTPLAN"}))[0])
+        self.assert_stored(self.sender(gateway).store(plan))
+        self.assertEqual(([m.data == plan.data for m in a.messages], [m.data == plan.data for m in b.messages]), ([True], [True]))
+        self.assertEqual(files_under(os.path.join(gateway.folder, "out")),
+                         [os.path.join(gateway.folder, "out", "RTPLAN-APPROVED", f"{plan.uid}.dcm")])
 
     def frames(self, size):
         """Per-frame functional groups, all of undefined length."""

@@ -263,6 +263,22 @@ class Failures(Explained):
             self.assertEqual(file["status"], "C000")
             self.assertIn("cannot be read", file["comment"])
 
+    def test_what_is_decided_does_not_ask_for_more(self):
+        """As the gateway: a route that Modality rules out, or that stands behind a final one, asks for nothing that lies beyond header_max."""
+        path = self.file([*ELEMENTS[:5], (0x00291001, "UN", bytes(300000)), (0x300E0002, "CS", "APPROVED")])
+        plans = route("plans", "ai", when={"Modality": "RTPLAN", "ApprovalStatus": "APPROVED"})
+        file, routes = self.one(self.config(plans, route("all", "pacs"), settings='header_max = "128KiB"'), path)
+        self.assertIsNone(file["status"])
+        self.assertEqual((routes["plans"]["why"], routes["all"]["matches"]), ('Modality is "CT", not "RTPLAN"', True))
+        config = self.config(route("cts", "pacs", when={"Modality": "CT"}, final=True),
+                             route("approved", "ai", when={"ApprovalStatus": "APPROVED"}), settings='header_max = "128KiB"')
+        file, routes = self.one(config, path)
+        self.assertIsNone(file["status"])
+        self.assertEqual((routes["cts"]["matches"], routes["approved"]["why"]), (True, 'route "cts" is final'))
+        file, routes = self.one(self.config(route("approved", "ai", when={"Modality": "CT", "ApprovalStatus": "APPROVED"}),
+                                            route("all", "pacs"), settings='header_max = "128KiB"'), path, status=1)
+        self.assertEqual((file["status"], file["comment"]), ("A700", "what routes ask for lies beyond header_max"))
+
     def test_a_header_beyond_header_max_is_told(self):
         path = self.file([(0x00091001, "UN", bytes(300000)), *ELEMENTS[2:]])
         config = self.config(route("r", "pacs", morph=SITE), settings='header_max = "128KiB"')

@@ -229,10 +229,12 @@ static void no_more_is_read_than_is_needed(void **state)
         {{"Modality"}, 0x00080060, true},
         {{"SpecificCharacterSet", "Modality"}, 0x00080060, true},
         {{"StudyDate"}, 0x00080060, false}, /* the next behind it */
-        {{"StudyDate", "Modality"}, 0x00080080, false},
+        {{"StudyDate", "Modality"},
+         0x00080060,
+         true}, /* the first is known not to be there when the second comes */
         {{"PatientID"}, 0x00280010, false},
         {{"Rows"}, 0x00280010, true},
-        {{"PatientID", "Rows"}, 0x00400275, false},
+        {{"PatientID", "Rows"}, 0x00280010, true},
         {{"RequestAttributesSequence"}, 0x00400275, false},
         {{"FFFC,FFFC"}, DICOM_PIXEL_DATA, false},
     };
@@ -338,19 +340,58 @@ static void of_two_the_first_counts(void **state)
     ask_and_free(&o, explicit_le, &q);
 }
 
-static void what_is_out_of_order_is_found_unless_something_higher_stood_before(void **state)
+/* Whatever else is asked for. */
+static void what_is_out_of_order_behind_something_higher_is_not_there(void **state)
 {
     (void)state;
     static const struct question questions[] = {
-        {{"Modality", "PatientID"}, {"CT", "ID"}}, /* nothing above PatientID came before */
-        {{"Modality"}, {"-"}},                     /* PatientID did */
+        {{"Modality", "PatientID"}, {"-", "ID"}},
+        {{"Modality", "PatientID", "Rows"}, {"-", "ID", "-"}},
+        {{"Modality"}, {"-"}},
     };
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         struct octets o = {0};
         put_text(&o, explicit_le, 0x00100020, "LO", "ID");
         put_text(&o, explicit_le, 0x00080060, "CS", "CT");
         ask_and_free(&o, explicit_le, &questions[i]);
     }
+}
+
+/* One after another, as they come or are passed; a fault later takes nothing back. */
+static void what_is_known_by_now_can_be_told(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"Rows", "StudyDate", "Modality", "PatientID", NULL};
+    static const bool known[][4] = {{false, false, false, false},
+                                    {false, true, true, false},
+                                    {false, true, true, false},
+                                    {false, true, true, true}};
+    size_t count = parse_paths(texts);
+    struct dicom_peek *p = dicom_peek_new();
+    assert_int_equal(dicom_peek_begin(p, paths, count, explicit_le, false), OK);
+    for (size_t step = 0; step < 4; step++) {
+        struct octets o = {0};
+        if (step == 1)
+            put_text(&o, explicit_le, 0x00080060, "CS", "CT");
+        else if (step == 2)
+            put_text(&o, explicit_le, 0x00080080, "LO", "H ");
+        else if (step == 3)
+            put_text(&o, explicit_le, 0x00100020, "LO", "ID");
+        assert_int_equal(dicom_peek_feed(p, o.data, o.len), NEED_MORE);
+        size_t total = 0;
+        for (size_t i = 0; i < count; i++) {
+            assert_int_equal(dicom_peek_is_known(p, i), known[step][i]);
+            total += known[step][i];
+        }
+        assert_int_equal(dicom_peek_known(p), total);
+        octets_free(&o);
+    }
+    assert_int_equal(dicom_peek_feed(p, (const uint8_t *)"\xFE\xFF\x0D\xE0\0\0\0\0", 8), ERR_PROTO);
+    assert_int_equal(dicom_peek_known(p), 3);
+    assert_int_equal(dicom_peek_begin(p, paths, count, explicit_le, false), OK);
+    assert_int_equal(dicom_peek_end(p), OK);
+    assert_int_equal(dicom_peek_known(p), count); /* nothing is there */
+    dicom_peek_free(&p);
 }
 
 static void a_value_that_is_too_long_is_there_without_its_bytes(void **state)
@@ -707,7 +748,8 @@ int main(void)
         cmocka_unit_test(the_character_set_is_that_of_the_item_or_of_what_it_stands_in),
         cmocka_unit_test(only_the_first_character_set_of_a_level_counts),
         cmocka_unit_test(of_two_the_first_counts),
-        cmocka_unit_test(what_is_out_of_order_is_found_unless_something_higher_stood_before),
+        cmocka_unit_test(what_is_out_of_order_behind_something_higher_is_not_there),
+        cmocka_unit_test(what_is_known_by_now_can_be_told),
         cmocka_unit_test(a_value_that_is_too_long_is_there_without_its_bytes),
         cmocka_unit_test(the_vr_is_the_one_that_counts),
         cmocka_unit_test(pixel_representation_holds_inside_too),

@@ -163,6 +163,34 @@ static void attributes_are_known_as_soon_as_they_can_be(void **state)
     }
 }
 
+/* What has become known by then is ready to be decided by, though other things that were asked for lie further behind. */
+static void each_attribute_is_ready_when_it_is_known(void **state)
+{
+    (void)state;
+    struct scene s = {.in = {0}};
+    fill(&s, tree_explicit, true);
+    begin(&s, DICOM_EXPLICIT_VR_LE);
+    want(&s, true, true);
+    assert_false(hold_is_ready(s.hold));
+    size_t at = 0;
+    while (!hold_is_ready(s.hold))
+        at = feed(&s, at, at + 1, 1);
+    assert_true(at < s.header_len / 2);
+    assert_int_equal(hold_state(s.hold), NEED_MORE);
+    assert_int_equal(hold_take_attributes(s.hold, s.charsets), OK);
+    assert_false(hold_is_ready(s.hold)); /* until there is more */
+    assert_attribute(&s, 0, "CT");
+    assert_false(s.hold->attributes.of[1].is_known);
+    feed(&s, at, s.in.len, 1);
+    assert_int_equal(hold_state(s.hold), OK);
+    assert_true(hold_is_ready(s.hold));
+    assert_int_equal(hold_take_attributes(s.hold, s.charsets), OK);
+    assert_attribute(&s, 0, "CT"); /* once */
+    assert_attribute(&s, 1, "id");
+    assert_int_equal(s.hold->attributes.value_count, 2);
+    end(&s);
+}
+
 static void a_header_ends_before_pixel_data(void **state)
 {
     (void)state;
@@ -409,6 +437,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hold_without_wishes_is_decided),
         cmocka_unit_test(attributes_are_known_as_soon_as_they_can_be),
+        cmocka_unit_test(each_attribute_is_ready_when_it_is_known),
         cmocka_unit_test(a_header_ends_before_pixel_data),
         cmocka_unit_test(without_pixel_data_all_of_it_is_the_header),
         cmocka_unit_test(pixel_data_may_be_floats_or_all_there_is),
