@@ -205,15 +205,19 @@ struct spool_feed {
     /* private */
     struct io_message due_message, entries_message, closed_message;
     atomic_bool due_is_posted;
-    bool is_asking;
+    bool is_asking, is_closing; /* under the indexer's lock */
     unsigned want;
     struct spool_entry *list;
+    bool is_due; /* the indexer's, as the rest: */
+    spool_id *handed; /* sorted */
+    size_t handed_count, handed_cap;
     struct spool_feed *next;
 };
 void spool_feed_open(struct spool *s, struct spool_feed *f);
 /* Up to `max` entries that are due and not handed out, oldest study first, by age within it. One question at a time. */
 void spool_feed_next(struct spool *s, struct spool_feed *f, unsigned max);
-/* What is handed out and has no outcome is due again. on_closed is the last callback. */
+/* What is handed out and has no outcome is due again. A question that is open is still answered; what comes with it need not be given back. on_closed
+ * is the last callback; the feed is its owner's again. */
 void spool_feed_close(struct spool *s, struct spool_feed *f);
 
 enum spool_state {

@@ -1,0 +1,101 @@
+/* What the files of the indexer share. All but what stands under the lock is the thread's own; before it is started, the opener's. */
+#ifndef HILUM_SPOOL_INDEXER_INSIDE_H
+#define HILUM_SPOOL_INDEXER_INSIDE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "spool/indexer.h"
+
+enum { INDEXER_COMMENT = 65 };
+
+/* An outcome that was given, and has not been read from the log yet. */
+struct indexer_expected {
+    struct spool_outcome outcome; /* id 0: it has been read */
+    char comment[INDEXER_COMMENT];
+    uint64_t given_ms; /* monotonic */
+};
+struct indexer_expectations {
+    struct indexer_expected *of;
+    size_t first, count, cap; /* [first, count) */
+};
+
+struct indexer {
+    struct index *index;
+    struct log_writer *log; /* NULL before it is started */
+    char path[SPOOL_PATH_MAX];
+    struct log_walk walk;
+    struct log_position committed; /* of our own log */
+
+    struct generation *held; /* the first is our own */
+    size_t held_count;
+
+    pthread_t thread;
+    bool is_started;
+    atomic_uint_least64_t history_ms;
+    atomic_bool is_failing;
+
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    /* under the lock */
+    bool is_stopping, is_published, has_questions;
+    struct spool_feed *feeds; /* others only put at the front */
+    struct indexer_expectations given;
+
+    struct indexer_expectations expected;
+    spool_id *orphans; /* sorted: of feeds that were closed, with an outcome on its way */
+    size_t orphan_count, orphan_cap;
+
+    bool is_begun;
+    uint64_t begun_ms, read_ms; /* the transaction; the last record. Monotonic, as what follows */
+    uint64_t retry_ms;          /* after a failure: nothing before */
+    uint64_t orders_ms, space_ms, history_due_ms, adopt_ms;
+    uint64_t wake_wall_ms; /* UINT64_MAX: nothing waits */
+    bool has_orders;       /* perhaps */
+    int64_t orders_last;   /* of those that are in the log, and not known to be done; 0: none are */
+    bool orders_are_read;  /* they have come out of it, in this transaction */
+    uint64_t orders_retry_ms;
+    bool is_at_end; /* of what was published when it was looked at last */
+    bool
+        is_behind; /* something was taken back: the index does not know yet what has been handed out and done */
+};
+
+/* Each of these: OK, or the index has failed and the transaction must be taken back. */
+
+/* --- indexer.c --- */
+MUST_USE enum result indexer_begin(struct indexer *ix);
+/* With the place that our own log has been read to. */
+MUST_USE enum result indexer_commit(struct indexer *ix);
+
+/* --- indexer_apply.c --- */
+/* Whether a commit is to be believed: *damage_out is for index_take_commit; false: it is left out. */
+struct indexer_judge {
+    bool (*on_commit)(void *owner, const struct record *r, const struct record_commit *c,
+                      const char **damage_out);
+    void *owner;
+};
+MUST_USE enum result indexer_apply(struct indexer *ix, uint32_t generation, const struct record *r,
+                                   struct view payload, const struct indexer_judge *judge);
+
+/* --- indexer_feed.c --- */
+/* A node has something; NULL: any node may. */
+void indexer_node_is_due(struct indexer *ix, const char *node, size_t len);
+void indexer_post_due(struct indexer *ix);
+MUST_USE enum result indexer_answer(struct indexer *ix);
+/* An outcome has come out of the log. */
+void indexer_returned(struct indexer *ix, spool_id id);
+/* Takes outcomes that should have come long ago. */
+MUST_USE enum result indexer_take_lost(struct indexer *ix, uint64_t now_ms);
+
+/* --- indexer_adopt.c --- */
+MUST_USE enum result indexer_recover(struct indexer *ix, uint32_t generation);
+/* Generations whose processes have gone since. */
+void indexer_adopt_late(struct indexer *ix);
+MUST_USE enum result indexer_own(struct indexer *ix);
+
+/* --- indexer_space.c --- */
+MUST_USE enum result indexer_give_back(struct indexer *ix);
+/* Adopted ones without segments. */
+void indexer_remove_empty(struct indexer *ix);
+
+#endif

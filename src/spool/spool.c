@@ -1,0 +1,171 @@
+/* The queue as a whole: how its parts are put together, and taken apart. */
+#include "spool/spool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/disk.h"
+#include "spool/index.h"
+#include "spool/indexer.h"
+#include "spool/spool_folder.h"
+#include "spool/spool_inside.h"
+
+/* --- opening --------------------------------------------------------------------------------------------------- */
+
+static enum result open_index(const char *path, struct index **out, char *why, size_t why_cap)
+{
+    char file[SPOOL_PATH_MAX];
+    if ((size_t)snprintf(file, sizeof(file), "%s/index.db", path) >= sizeof(file)) {
+        snprintf(why, why_cap, "%.64s...: the path is too long", path);
+        return ERR_USAGE;
+    }
+    enum result r = index_open(file, false, out, why, why_cap);
+    if (r == OK && disk_sync_folder(path) != IO_NONE) {
+        snprintf(why, why_cap, "%s: %s", path, disk_error_text());
+        index_close(out);
+        r = ERR_IO;
+    }
+    return r;
+}
+
+/* A generation of our own, and the indexer that looks after it. */
+static enum result make_indexer(struct spool *s, const struct spool_options *o, char *why, size_t why_cap)
+{
+    struct index *index;
+    struct generation own;
+    uint32_t newest;
+    enum result r = open_index(s->path, &index, why, why_cap);
+    if (r != OK)
+        return r;
+    r = index_newest_generation(index, &newest);
+    if (r != OK)
+        snprintf(why, why_cap, "%s/index.db cannot be read", s->path);
+    else
+        r = spool_folder_new_generation(s->path, newest, &own, why, why_cap);
+    if (r != OK) {
+        index_close(&index);
+        return r;
+    }
+    s->generation = own.number;
+    s->indexer = indexer_new(s->path, index, own, o->history_ms);
+    return s->indexer ? OK : ERR_MEMORY;
+}
+
+static enum result start_writer(struct spool *s, const struct spool_options *o, char *why, size_t why_cap)
+{
+    char folder[SPOOL_PATH_MAX];
+    if (!log_folder_path(s->path, s->generation, folder))
+        return ERR_USAGE;
+    struct log_options options = {
+        .folder = folder,
+        .generation = s->generation,
+        .max_bytes = o->max_bytes,
+        .reserve = o->reserve,
+        .other_bytes = spool_folder_bytes(s->path, s->generation),
+        .on_published = indexer_on_published,
+        .owner = s->indexer,
+    };
+    return log_writer_open(&options, &s->log, why, why_cap);
+}
+
+enum result spool_open(const struct spool_options *options, struct spool **out, char *why, size_t why_cap)
+{
+    *out = NULL;
+    snprintf(why, why_cap, "no memory");
+    enum result r = spool_folder_prepare(options->path, why, why_cap);
+    if (r != OK)
+        return r;
+    struct spool *s = calloc(1, sizeof(*s));
+    if (!s)
+        return ERR_MEMORY;
+    snprintf(s->path, sizeof(s->path), "%s", options->path); /* it was found to be short enough */
+    r = make_indexer(s, options, why, why_cap);
+    if (r == OK)
+        r = indexer_adopt_all(s->indexer, why, why_cap);
+    if (r == OK)
+        r = start_writer(s, options, why, why_cap);
+    if (r == OK) {
+        r = indexer_start(s->indexer, s->log);
+        if (r != OK)
+            snprintf(why, why_cap, "no thread for the spool");
+    }
+    if (r != OK) {
+        log_writer_close(&s->log);
+        indexer_free(&s->indexer);
+        free(s);
+        return r;
+    }
+    *out = s;
+    return OK;
+}
+
+void spool_close(struct spool **s)
+{
+    struct spool *it = *s;
+    *s = NULL;
+    if (!it)
+        return;
+    /* Behind all that was given before, so that the indexer finds it written. If that fails there is no more to be had. */
+    (void)log_append(it->log, RECORD_OUTCOME, "", 0, true);
+    indexer_stop(it->indexer);
+    log_writer_close(&it->log);
+    indexer_free(&it->indexer);
+    free(it);
+}
+
+/* --- what belongs to the parts --------------------------------------------------------------------------------- */
+
+void spool_set_limits(struct spool *s, uint64_t max_bytes, uint64_t reserve, uint64_t history_ms)
+{
+    log_set_limits(s->log, max_bytes, reserve);
+    indexer_set_history(s->indexer, history_ms);
+}
+
+bool spool_is_well(const struct spool *s)
+{
+    return log_is_well(s->log) && indexer_is_well(s->indexer);
+}
+
+bool spool_segment_path(const struct spool *s, uint32_t generation, uint32_t segment,
+                        char out[SPOOL_PATH_MAX])
+{
+    char folder[SPOOL_PATH_MAX];
+    return log_folder_path(s->path, generation, folder) && log_segment_path(folder, segment, out);
+}
+
+struct spool_draft *spool_draft_new(struct spool *s)
+{
+    return log_draft_new(s->log);
+}
+
+void spool_write(struct spool *s, struct spool_write *w)
+{
+    log_submit(s->log, w);
+}
+
+void spool_feed_open(struct spool *s, struct spool_feed *f)
+{
+    indexer_feed_open(s->indexer, f);
+}
+
+void spool_feed_next(struct spool *s, struct spool_feed *f, unsigned max)
+{
+    indexer_feed_next(s->indexer, f, max);
+}
+
+void spool_feed_close(struct spool *s, struct spool_feed *f)
+{
+    indexer_feed_close(s->indexer, f);
+}
+
+/* Expected first: the log may be quicker. */
+void spool_outcome(struct spool *s, const struct spool_outcome *o)
+{
+    struct octets record = {0};
+    indexer_expect(s->indexer, o);
+    record_outcome_write(&record, o);
+    if (!record.failed)
+        (void)log_append(s->log, RECORD_OUTCOME, record.data, record.len, false);
+    octets_free(&record);
+}
