@@ -214,7 +214,9 @@ static const struct fault faults[] = {
     {"fdatasync:5:EIO", "one sync fails: the group goes into a new segment"},
     {"fdatasync:5:EIO,fdatasync:6:EIO", "the cut of the old one is not synced either"},
     {"fdatasync:5:EIO,fdatasync:7:EIO", "the new one fails as well: the group fails"},
-    {"fdatasync:5:EIO,truncate:1:EIO", "the old one cannot be cut: the new one says where it ends"},
+    {"fdatasync:5:EIO,truncate:1:EIO", "the old one cannot be cut: it is made a hole"},
+    {"fdatasync:5:EIO,truncate:1:EIO,punch:1:EIO", "nor that: the new one says where it ends"},
+    {"fdatasync:5:EIO,truncate:1:EIO,punch:1:EIO,fdatasync:8:EIO,truncate:3:EIO,punch:2:EIO", "twice"},
     {"fdatasync:5:EIO,truncate:1+:EIO,fdatasync:6+:EIO", "and nothing goes any more"},
     {"fdatasync:5:EIO,open:1:EIO", "no new segment: the group fails, the next one tries again"},
     {"fdatasync:5:EIO,open:1+:EROFS", "the disk has become read-only"},
@@ -265,6 +267,56 @@ static void a_fault_loses_nothing_and_invents_nothing(void **state)
         assert_int_equal(kit_teardown(state), 0);
     }
     assert_int_equal(kit_setup(state), 0); /* for the teardown */
+}
+
+struct told {
+    struct kit *kit;
+    unsigned number;
+    enum spool_error errors[EACH];
+    pthread_t thread;
+};
+
+static void *store_and_note(void *owner)
+{
+    struct told *t = owner;
+    struct sender s;
+    sender_open(&s, t->kit);
+    for (unsigned i = 0; i < EACH; i++)
+        t->errors[i] = sender_store(&s, t->number * EACH + i, (i % 9) * 1000, 3000);
+    sender_close(&s);
+    return NULL;
+}
+
+/* Groups of several drafts, some of which have pieces in what was written before. */
+static void many_senders_know_what_became_of_their_messages(void **state)
+{
+    struct kit *k = *state;
+    static struct told told[THREADS];
+    struct found found;
+    unsigned failed = 0;
+    kit_open(k, 0, 0);
+    assert_true(
+        disk_set_faults("fdatasync:9:EIO,fdatasync:17:EIO,fdatasync:18:EIO,fdatasync:19:EIO,fdatasync:40:EIO,"
+                        "write:60:ENOSPC,write:70:torn,write:90:short,write:91:ENOSPC,write:110:EIO,"
+                        "write:111:EIO,truncate:3:EIO,punch:1:EIO,fdatasync:60:ENOSPC,open:4:EIO"));
+    for (unsigned i = 0; i < THREADS; i++) {
+        told[i] = (struct told){.kit = k, .number = i};
+        assert_int_equal(pthread_create(&told[i].thread, NULL, store_and_note, &told[i]), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(told[i].thread, NULL);
+    assert_true(disk_set_faults(NULL));
+    kit_close(k);
+    (void)kit_recover(k, &found);
+    for (unsigned i = 0; i < THREADS * EACH; i++) {
+        enum spool_error error = told[i / EACH].errors[i % EACH];
+        failed += error != SPOOL_DONE;
+        if (found.times[i] != (error == SPOOL_DONE) || found.damaged[i] != 0)
+            fail_msg("message %u was told %d, and is found %u times, %u damaged", i, error, found.times[i],
+                     found.damaged[i]);
+    }
+    assert_in_range(failed, 1, THREADS * EACH / 2);
+    assert_int_equal(found.faults, 0);
 }
 
 static void a_failed_sync_is_made_good_in_a_new_segment(void **state)
@@ -384,6 +436,7 @@ int main(void)
         TEST(a_segment_stays_while_a_draft_or_an_unread_commit_refers_to_it),
         TEST(a_full_spool_refuses_until_space_is_given_back),
         cmocka_unit_test_teardown(a_fault_loses_nothing_and_invents_nothing, kit_teardown),
+        TEST(many_senders_know_what_became_of_their_messages),
         TEST(a_failed_sync_is_made_good_in_a_new_segment),
         TEST(a_draft_that_lost_a_piece_never_commits),
         TEST(a_disk_that_stays_broken_fails_everything),

@@ -227,8 +227,11 @@ static void what_stands_behind_the_end_is_not_taken_for_records(void **state)
         if (i % 3 == 2) /* records of other places */
             memcpy(bytes + at, original.bytes + 8 * (i % 5),
                    BEHIND < original.len - 40 ? BEHIND : original.len - 40);
+        uint64_t lost = at; /* zeros may stand where zeros stood */
+        while (lost < original.len && lost < at + BEHIND && bytes[lost] == original.bytes[lost])
+            lost++;
         leave(k, bytes, at + BEHIND, (struct range){0, 0});
-        expect_cut_at(k, at, "garbage");
+        expect_cut_at(k, lost, "garbage");
     }
     free(bytes);
 }
