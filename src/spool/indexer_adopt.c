@@ -49,7 +49,7 @@ static bool on_commit(void *owner, const struct record *r, const struct record_c
     spool_id_text(c->message, id);
     LOG(was_acknowledged ? LOG_ERROR : LOG_WARN,
         was_acknowledged ? "an acknowledged message of the queue is damaged on disk"
-                         : "a message of the queue is not whole, and was never acknowledged",
+                         : "a message of the queue is not whole, and nothing says that it was acknowledged",
         LOG_STR("message", id), LOG_TEXT("sop_instance", c->sop_instance.at, c->sop_instance.len),
         LOG_TEXT("calling", c->calling.at, c->calling.len));
     if (was_acknowledged)

@@ -208,7 +208,7 @@ struct spool_feed {
     bool is_asking, is_closing; /* under the indexer's lock */
     unsigned want;
     struct spool_entry *list;
-    bool is_due; /* the indexer's, as the rest: */
+    bool is_due;      /* the indexer's, as the rest: */
     spool_id *handed; /* sorted */
     size_t handed_count, handed_cap;
     struct spool_feed *next;
