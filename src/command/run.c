@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -12,7 +13,7 @@
 #include "script/rules.h"
 #include "worker/gateway.h"
 
-enum { DRAIN_POLL_MS = 20 };
+enum { DRAIN_POLL_MS = 20, WATCH_MS = 250 };
 
 static int usage(FILE *to, int code)
 {
@@ -21,7 +22,8 @@ static int usage(FILE *to, int code)
           "Starts the gateway in the foreground with the configuration CONFIG (a Lua file).\n"
           "Logs go to stderr, one line an event.\n"
           "\n"
-          "  SIGTERM, SIGINT   stop accepting, finish what is in flight (gateway.timeouts.drain), exit 0\n"
+          "  SIGTERM, SIGINT   stop accepting, finish what is in flight (gateway.timeouts.drain), exit 0;\n"
+          "                    exit 1 where a rule that nothing can interrupt had to be given up\n"
           "  SIGHUP            read CONFIG again; an invalid one is refused and the old one stays\n"
           "\n"
           "      --help        this text\n",
@@ -81,10 +83,11 @@ static void reload(struct gateway *g, const char *path)
     LOG(LOG_INFO, "reloaded", LOG_STR("file", path));
 }
 
+/* Not positive: none came. */
 static int next_signal(const sigset_t *signals, int64_t wait_ms)
 {
     struct timespec ts = {.tv_sec = wait_ms / 1000, .tv_nsec = (wait_ms % 1000) * 1000000};
-    return wait_ms < 0 ? sigwaitinfo(signals, NULL) : sigtimedwait(signals, NULL, &ts);
+    return sigtimedwait(signals, NULL, &ts);
 }
 
 /* Until nothing is on its way, or the time is over, or a second signal says that it is urgent. */
@@ -95,6 +98,7 @@ static void drain(struct gateway *g, const sigset_t *signals)
     gateway_drain(g);
     while (!gateway_is_quiet(g) && clock_ms() < end) {
         int signal = next_signal(signals, DRAIN_POLL_MS);
+        gateway_watch(g);
         if (signal == SIGTERM || signal == SIGINT)
             break;
     }
@@ -119,14 +123,18 @@ static int run(const char *path)
     if (gateway_start(config, &g) != OK)
         return COMMAND_FAILED;
     for (;;) {
-        int signal = next_signal(&signals, -1);
+        int signal = next_signal(&signals, WATCH_MS);
+        gateway_watch(g);
         if (signal == SIGHUP)
             reload(g, path);
         else if (signal > 0)
             break;
     }
     drain(g, &signals);
-    gateway_stop(&g);
+    if (!gateway_stop(&g)) {
+        log_flush();
+        _exit(COMMAND_FAILED); /* with a thread that goes on, nothing can be cleared away */
+    }
     return COMMAND_DONE;
 }
 

@@ -4,23 +4,25 @@
 
 #include "base/log.h"
 
-static struct ruleset *find(struct ruleset_list *list, const struct config *config)
+static struct ruleset *find(const struct ruleset_list *list, const struct config *config)
 {
     struct ruleset *s;
-    LIST_FOREACH (s, list, link)
+    LIST_FOREACH (s, &list->sets, link)
         if (s->config == config)
             return s;
     return NULL;
 }
 
 /* The main thread has done the same before it let the configuration in: this fails for want of memory. */
-static void open_rules(struct ruleset *s)
+static void open_rules(struct ruleset *s, struct rules_watch *watch)
 {
     struct problems problems = {0};
     if (script_rules_open(s->config, &s->rules, &problems) != OK) {
         const char *why = problems.count > 0 ? problems.items[0].text : "out of memory";
         LOG(LOG_ERROR, "the rules of a worker cannot be opened", LOG_STR("cause", why));
         s->rules = NULL;
+    } else {
+        rules_set_watch(s->rules, watch);
     }
     problems_free(&problems);
 }
@@ -33,10 +35,10 @@ struct ruleset *ruleset_get(struct ruleset_list *list, struct config *config)
         if (!s)
             return NULL;
         s->config = config_ref(config);
-        LIST_INSERT_HEAD(list, s, link);
+        LIST_INSERT_HEAD(&list->sets, s, link);
     }
     if (!s->rules) /* for want of memory: there may be some again */
-        open_rules(s);
+        open_rules(s, list->watch);
     s->references++;
     return s;
 }

@@ -9,6 +9,7 @@
 
 #include "config/config.h"
 #include "script/rules.h"
+#include "script/rules_watch.h"
 
 struct ruleset {
     struct config *config;
@@ -17,7 +18,11 @@ struct ruleset {
     LIST_ENTRY(ruleset) link;
 };
 
-LIST_HEAD(ruleset_list, ruleset);
+/* Of one worker. Zero-initialise. */
+struct ruleset_list {
+    LIST_HEAD(, ruleset) sets;
+    struct rules_watch *watch; /* where others see which rule runs; NULL: nowhere */
+};
 
 /* With a new reference; opened if this is the first association of the configuration. NULL without memory. */
 struct ruleset *ruleset_get(struct ruleset_list *list, struct config *config);

@@ -7,9 +7,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "script/rules_inside.h"
+#include "script/rules_watch.h"
 #include "script/sandbox.h"
 
-#define SLOW_US       UINT64_C(1000000)
 #define COLLECTED_MIN ((size_t)64 << 10)
 
 struct running {
@@ -121,9 +121,10 @@ static enum result say_error(struct rules *r, int status, const char *word)
     return ERR_USAGE;
 }
 
+/* Once it is over. While it lasts, somebody else has to (rules_watch.h). */
 static void warn_if_slow(const struct rules *r, const char *word, uint64_t us)
 {
-    if (us < SLOW_US) {
+    if (us < RULES_SLOW_MS * UINT64_C(1000)) {
         return;
     }
     LOG(LOG_WARN, "a rule held its worker up", LOG_STR("route", r->call->route->name), LOG_STR("rule", word),
@@ -161,6 +162,7 @@ static enum result call_rule(struct rules *r, const struct rules_call *call, enu
     s->last_line = rule->line;
     sandbox_renew(r->lua, r->config->rule_instructions, r->held_at_first + r->config->rule_memory);
     uint64_t begin = clock_us();
+    rules_watch_begin(r->watch, call, rule_words[kind], begin);
     lua_pushcfunction(r->lua, sandbox_note_error);
     lua_pushcfunction(r->lua, run);
     lua_pushlightuserdata(r->lua, &now);
@@ -171,6 +173,7 @@ static enum result call_rule(struct rules *r, const struct rules_call *call, enu
     lua_settop(r->lua, 0);
     warn_if_slow(r, rule_words[kind], us);
     look_for_hoard(r, rule_words[kind]);
+    rules_watch_end(r->watch);
     r->call = NULL;
     if (result == OK && holds_out != NULL) {
         *holds_out = now.holds;

@@ -29,6 +29,7 @@ struct rules {
     struct dicom_uid_key *uid_key; /* NULL: the configuration has none */
     uint64_t calls;
     const struct rules_call *call; /* that is running; NULL: none */
+    struct rules_watch *watch;     /* where others see that; NULL: nowhere */
     size_t held_at_first;          /* bytes of Lua's, by the configuration itself */
     size_t look_at;                /* bytes: past them, see what rules hold from call to call */
     bool has_told_of_hoard;

@@ -6,10 +6,15 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "worker/worker.h"
 
-enum { WORKERS_MAX = 128, MEMORY_MIN = 4 << 20 };
+enum {
+    WORKERS_MAX = 128,
+    MEMORY_MIN = 4 << 20,
+    END_MS = 3000 /* for all threads to end: more than twice what each gives to what it still does */
+};
 
 struct gateway {
     struct config *config;
@@ -228,16 +233,44 @@ uint64_t gateway_drain_ms(const struct gateway *g)
     return g->config->timeouts.drain;
 }
 
-void gateway_stop(struct gateway **gp)
+void gateway_watch(struct gateway *g)
+{
+    struct rules_sight rule;
+    for (unsigned i = 0; i < g->worker_count; i++)
+        if (rules_watch_tell(&g->workers[i].rules_watch, &rule))
+            LOG(LOG_WARN, "a rule is still running", LOG_INT("worker", i), LOG_STR("route", rule.route),
+                LOG_STR("rule", rule.rule), LOG_STR("calling", rule.calling), LOG_STR("remote", rule.remote),
+                LOG_INT("ms", rule.ms));
+}
+
+/* The first one may keep the others from being told (worker_stop_all): only who is at a rule is named. */
+static void tell_hung(struct gateway *g)
+{
+    struct rules_sight rule;
+    LOG(LOG_ERROR, "not all workers end, and are given up", LOG_INT("bound_ms", END_MS));
+    for (unsigned i = 0; i < g->worker_count; i++)
+        if (rules_watch_look(&g->workers[i].rules_watch, &rule))
+            LOG(LOG_ERROR, "a rule does not end", LOG_INT("worker", i), LOG_STR("route", rule.route),
+                LOG_STR("rule", rule.rule), LOG_STR("calling", rule.calling), LOG_STR("remote", rule.remote),
+                LOG_INT("ms", rule.ms));
+}
+
+bool gateway_stop(struct gateway **gp)
 {
     struct gateway *g = *gp;
+    bool have_ended = true;
     *gp = NULL;
     if (!g)
-        return;
+        return true;
+    uint64_t until = clock_ms() + END_MS;
     if (g->worker_count > 0)
         worker_stop_all(g->workers);
     for (unsigned i = 0; i < g->worker_count; i++)
-        worker_join(&g->workers[i]);
+        have_ended = worker_join(&g->workers[i], until) && have_ended;
+    if (!have_ended) {
+        tell_hung(g);
+        return false;
+    }
     resolver_free(&g->resolver); /* its last answers go to rings that still stand */
     for (unsigned i = 0; i < g->worker_count; i++)
         worker_close(&g->workers[i]);
@@ -246,4 +279,5 @@ void gateway_stop(struct gateway **gp)
     free(g->sockets);
     config_unref(&g->config);
     free(g);
+    return true;
 }

@@ -13,13 +13,17 @@ MUST_USE enum result gateway_start(struct config *config, struct gateway **out);
  * listener cannot be opened; logged) the old configuration stays. */
 MUST_USE enum result gateway_reload(struct gateway *g, struct config *config);
 
+/* To be called a few times a second: logs, once, a rule that has held its worker for a second and goes on. */
+void gateway_watch(struct gateway *g);
+
 /* Stops accepting; returns at once. */
 void gateway_drain(struct gateway *g);
 /* True when nothing is on its way any more. */
 bool gateway_is_quiet(struct gateway *g);
 uint64_t gateway_drain_ms(const struct gateway *g);
 
-/* Ends all threads, frees all. */
-void gateway_stop(struct gateway **g);
+/* Ends all threads, frees all. False (logged): a thread does not end within some seconds, as a rule hangs that nothing can interrupt. Nothing
+ * is freed then, for it is in use: the caller leaves by _exit. */
+bool gateway_stop(struct gateway **g);
 
 #endif

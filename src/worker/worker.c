@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "worker/listener.h"
 
@@ -18,6 +19,8 @@ enum result worker_open(struct worker *w, const struct worker_options *o, char *
 {
     *w = (struct worker){.index = o->index, .peers = o->peers, .peer_count = o->peer_count};
     sem_init(&w->has_tried, 0, 0);
+    sem_init(&w->has_ended, 0, 0);
+    rules_watch_init(&w->rules_watch);
     TAILQ_INIT(&w->listeners);
     pool_init(&w->pool, o->memory);
     struct io_options io_options = {.pool = &w->pool};
@@ -34,6 +37,7 @@ enum result worker_open(struct worker *w, const struct worker_options *o, char *
     r = relay_open(&w->relay, &relay_options);
     w->relay.on_session_over = on_session_over;
     w->relay.owner = w;
+    w->relay.rulesets.watch = &w->rules_watch;
     if (r != OK)
         snprintf(why, why_cap, "out of memory");
     return r;
@@ -55,6 +59,7 @@ static void *worker_main(void *arg)
         io_run(w->io);
         log_flush();
     }
+    sem_post(&w->has_ended);
     return NULL;
 }
 
@@ -72,11 +77,25 @@ enum result worker_start(struct worker *w)
     return ERR_IO;
 }
 
-void worker_join(struct worker *w)
+static bool has_ended_by(struct worker *w, uint64_t until_ms)
 {
+    struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
+                             .tv_nsec = (long)(until_ms % 1000) * 1000000};
+    int failed;
+    do
+        failed = sem_clockwait(&w->has_ended, CLOCK_MONOTONIC, &until);
+    while (failed && clock_ms() < until_ms); /* a signal */
+    return !failed;
+}
+
+bool worker_join(struct worker *w, uint64_t until_ms)
+{
+    if (w->is_started && !has_ended_by(w, until_ms))
+        return false;
     if (w->is_started)
         pthread_join(w->thread, NULL);
     w->is_started = false;
+    return true;
 }
 
 void worker_close(struct worker *w)
@@ -84,6 +103,8 @@ void worker_close(struct worker *w)
     relay_close(&w->relay);
     io_free(&w->io);
     sem_destroy(&w->has_tried);
+    sem_destroy(&w->has_ended);
+    rules_watch_free(&w->rules_watch);
     if (w->pool.in_use == 0)
         pool_free(&w->pool);
 }

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "relay/relay.h"
+#include "script/rules_watch.h"
 
 struct worker;
 struct listener;
@@ -25,7 +26,9 @@ struct worker {
     unsigned index;
     pthread_t thread;
     sem_t has_tried; /* to use its ring */
+    sem_t has_ended;
     bool is_started;
+    struct rules_watch rules_watch; /* for the main thread: a rule that hangs holds all that this one does */
     struct worker_order drain_order, stop_order;
     struct io *io;
     struct pool pool;
@@ -66,7 +69,8 @@ void worker_drain(struct worker *w);
 /* Ends all threads within about a second; then worker_join for each. `first` is worker 0: it stops accepting before it tells the
  * others, so that no connection is given to a thread that has ended. */
 void worker_stop_all(struct worker *first);
-void worker_join(struct worker *w);
+/* False: it has not ended by then (clock_ms), and what it uses has to stay. */
+MUST_USE bool worker_join(struct worker *w, uint64_t until_ms);
 
 /* A socket that listens, with what it belongs to. */
 struct worker_listener {

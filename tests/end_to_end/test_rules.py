@@ -177,6 +177,41 @@ class Memory(Case):
         self.assertLess(gateway.memory(), (16 + 64) * MIB)  # Lua's own, and what malloc keeps
 
 
+class Hanging(Case):
+    """A pattern that takes the square of what a peer sends: minutes, in a C function that no budget ends."""
+
+    def hang(self, **settings):
+        gateway = self.gateway(node("a", self.sink()), route("slow", to="a", when=function(
+            'return (ds.TextValue or ""):find("foo.-bar") ~= nil')), workers=1, **settings)
+        one = instance_of(ELEMENTS + [(0x0040A160, "UT", b"foox" * 200_000)])
+        sender = self.sender(gateway, calling="CULPRIT")
+        sender.data(sender.begin(one), one.data, last=True)
+        wait_until(lambda: gateway.events("a rule is still running"), "it is told while it hangs", 5)
+        return gateway
+
+    def given_up(self, gateway, seconds):
+        """It has ended by itself, by 1 for it could not end as it should, and has said why."""
+        self.assertEqual(gateway.wait_exit(seconds), 1)
+        (event,) = gateway.events("a rule does not end")
+        self.assertEqual((event["route"], event["rule"], event["calling"]), ("slow", "when", "CULPRIT"))
+
+    def test_a_rule_that_hangs_is_logged_while_it_does_and_does_not_keep_the_gateway_from_ending(self):
+        gateway = self.hang(timeouts={"drain": "300ms"})
+        (event,) = gateway.events("a rule is still running")
+        self.assertEqual((event["level"], event["route"], event["rule"], event["calling"], event["remote"]),
+                         ("warn", "slow", "when", "CULPRIT", "127.0.0.1"))
+        self.assertGreaterEqual(event["ms"], 1000)
+        gateway.signal(signal.SIGTERM)
+        self.given_up(gateway, 6)
+
+    def test_a_second_signal_ends_it_without_the_drain(self):
+        gateway = self.hang(timeouts={"drain": "10m"})
+        gateway.signal(signal.SIGTERM)
+        wait_until(lambda: gateway.events("draining"), "it drains")
+        gateway.signal(signal.SIGTERM)
+        self.given_up(gateway, 6)
+
+
 class When(Case):
     def test_functions_see_the_data_set_and_the_association_and_route_by_them(self):
         sinks = [self.sink() for _ in range(4)]

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "loading.h"
 #include "script/rules.h"
+#include "script/rules_watch.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define REST                                                                                                 \
@@ -314,6 +315,51 @@ static void the_data_set_is_what_the_caller_pushes(void **state)
     assert_error_has(&r, "site.lua:1: route \"x\": when: no MR");
     assert_true(holds); /* left as it was */
     close_ruled(&r);
+}
+
+/* Looks as another thread would, in the middle of a call that has begun a second and a half ago, or just now. */
+struct looking {
+    struct rules_watch watch;
+    struct rules_sight seen, told, again;
+    bool is_slow, is_seen, is_told, is_told_again;
+};
+
+static void push_looks(struct lua_State *lua, void *arg)
+{
+    struct looking *l = arg;
+    if (l->is_slow)
+        l->watch.since_us -= UINT64_C(1500000);
+    l->is_seen = rules_watch_look(&l->watch, &l->seen);
+    l->is_told = rules_watch_tell(&l->watch, &l->told);
+    l->is_told_again = rules_watch_tell(&l->watch, &l->again);
+    lua_pushnil(lua);
+}
+
+static void what_runs_is_seen_from_outside_and_told_of_once_when_it_is_slow(void **state)
+{
+    struct ruled r = open_text(*state, "route 'x' { to = 'pacs1', when = function(ds) error('no') end }\n");
+    struct rules_assoc assoc = example();
+    struct looking l = {.is_slow = false};
+    struct rules_call call = {&r.loaded.config->routes[0], &assoc, push_looks, &l};
+    rules_watch_init(&l.watch);
+    rules_set_watch(r.rules, &l.watch);
+    for (int i = 0; i < 4; i++) {
+        bool holds;
+        l.is_slow = i % 2 == 1;
+        assert_int_equal(rules_when(r.rules, &call, &holds), ERR_USAGE);
+        assert_true(l.is_seen);
+        assert_string_equal(l.seen.route, "x");
+        assert_string_equal(l.seen.rule, "when");
+        assert_string_equal(l.seen.calling, "CT1");
+        assert_string_equal(l.seen.remote, "10.1.2.3");
+        assert_int_equal(l.is_told, l.is_slow);
+        assert_false(l.is_told_again);
+        assert_true(l.is_slow ? l.told.ms >= 1500 && strcmp(l.told.route, "x") == 0 : l.seen.ms < 1500);
+        assert_false(rules_watch_look(&l.watch, &l.seen)); /* however it has ended */
+        assert_false(rules_watch_tell(&l.watch, &l.seen));
+    }
+    close_ruled(&r);
+    rules_watch_free(&l.watch);
 }
 
 static void an_error_says_where_it_came_from(void **state)
@@ -664,6 +710,7 @@ int main(void)
         cmocka_unit_test(pairs_come_in_the_order_of_their_keys_while_a_file_is_evaluated),
         cmocka_unit_test(assoc_shows_the_facts_of_its_call_and_cannot_be_changed),
         cmocka_unit_test(the_data_set_is_what_the_caller_pushes),
+        cmocka_unit_test(what_runs_is_seen_from_outside_and_told_of_once_when_it_is_slow),
         cmocka_unit_test(an_error_says_where_it_came_from),
         cmocka_unit_test(an_error_in_a_module_names_the_module),
         cmocka_unit_test(a_spent_budget_ends_the_call_and_nothing_else),
