@@ -82,7 +82,7 @@ static ssize_t write_half(int fd, const struct iovec *parts, int count, uint64_t
     return done;
 }
 
-static ssize_t write_some(int fd, const struct iovec *parts, int count, uint64_t offset, bool *is_torn)
+static ssize_t write_some(int fd, const struct iovec *parts, int count, uint64_t offset, int *fails_out)
 {
     switch (disk_fault(DISK_CALL_WRITE)) {
     case DISK_FAILS:
@@ -90,10 +90,13 @@ static ssize_t write_some(int fd, const struct iovec *parts, int count, uint64_t
     case DISK_SKIPPED:
         return (ssize_t)vector_bytes(parts, count);
     case DISK_TORN:
-        *is_torn = true;
+        *fails_out = EIO;
         return write_half(fd, parts, count, offset);
     case DISK_SHORT:
         return write_half(fd, parts, count, offset);
+    case DISK_LATE:
+        *fails_out = ENOSPC;
+        break;
     case DISK_GOES_ON:
         break;
     }
@@ -118,16 +121,17 @@ enum io_error disk_write(int fd, struct iovec *parts, size_t count, uint64_t off
 {
     *done_out = 0;
     while (count > 0) {
-        bool is_torn = false;
-        ssize_t n =
-            write_some(fd, parts, count < IOV_MAX ? (int)count : IOV_MAX, offset + *done_out, &is_torn);
+        int fails = 0; /* besides what the system says */
+        ssize_t n = write_some(fd, parts, count < IOV_MAX ? (int)count : IOV_MAX, offset + *done_out, &fails);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return failed();
         *done_out += (uint64_t)n;
-        if (is_torn || (n == 0 && vector_bytes(parts, count < IOV_MAX ? (int)count : IOV_MAX) > 0)) {
-            errno = EIO;
+        if (n == 0 && vector_bytes(parts, count < IOV_MAX ? (int)count : IOV_MAX) > 0)
+            fails = EIO;
+        if (fails != 0) {
+            errno = fails;
             return failed();
         }
         advance(&parts, &count, (size_t)n);

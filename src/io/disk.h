@@ -9,6 +9,7 @@
  *   NUMBER  which of them, counted over the process from 1: "3"; "3+" that and all later ones
  *   WHAT    EIO ENOSPC EROFS EINTR ENOENT EACCES EEXIST ENOTSUP ENOMEM: it fails so, and does nothing;
  *           short (write): half of its bytes are written; torn (write): half of them, then EIO;
+ *           late (write): all of them, then ENOSPC;
  *           skip: it does nothing and says it did; kill: the process dies there, as by kill -9
  *
  * "fdatasync:3:EIO,write:5+:ENOSPC". Unset it costs a load and a branch a call.

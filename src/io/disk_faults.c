@@ -16,7 +16,7 @@
 enum { FAULTS_MAX = 32 };
 
 /* What is no errno. */
-enum { WHAT_SKIP = -1, WHAT_SHORT = -2, WHAT_TORN = -3, WHAT_KILL = -4 };
+enum { WHAT_SKIP = -1, WHAT_SHORT = -2, WHAT_TORN = -3, WHAT_KILL = -4, WHAT_LATE = -5 };
 
 struct fault {
     enum disk_call call;
@@ -40,9 +40,10 @@ static const struct {
     const char *name;
     int what;
 } whats[] = {
-    {"EIO", EIO},        {"ENOSPC", ENOSPC},  {"EROFS", EROFS},     {"EINTR", EINTR},   {"ENOENT", ENOENT},
-    {"EACCES", EACCES},  {"EEXIST", EEXIST},  {"ENOTSUP", ENOTSUP}, {"ENOMEM", ENOMEM}, {"short", WHAT_SHORT},
-    {"torn", WHAT_TORN}, {"skip", WHAT_SKIP}, {"kill", WHAT_KILL},
+    {"EIO", EIO},        {"ENOSPC", ENOSPC},    {"EROFS", EROFS},    {"EINTR", EINTR},
+    {"ENOENT", ENOENT},  {"EACCES", EACCES},    {"EEXIST", EEXIST},  {"ENOTSUP", ENOTSUP},
+    {"ENOMEM", ENOMEM},  {"short", WHAT_SHORT}, {"torn", WHAT_TORN}, {"skip", WHAT_SKIP},
+    {"kill", WHAT_KILL}, {"late", WHAT_LATE},
 };
 
 static bool parse_call(const char *text, size_t len, enum disk_call *out)
@@ -119,6 +120,8 @@ static enum disk_fault carry_out(int what)
         return DISK_SHORT;
     case WHAT_TORN:
         return DISK_TORN;
+    case WHAT_LATE:
+        return DISK_LATE;
     case WHAT_KILL:
         (void)kill(getpid(), SIGKILL);
         return DISK_FAILS;

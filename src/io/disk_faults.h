@@ -21,7 +21,14 @@ enum disk_call {
     DISK_CALLS,
 };
 
-enum disk_fault { DISK_GOES_ON, DISK_FAILS /* errno is set */, DISK_SKIPPED, DISK_SHORT, DISK_TORN };
+enum disk_fault {
+    DISK_GOES_ON,
+    DISK_FAILS /* errno is set */,
+    DISK_SKIPPED,
+    DISK_SHORT,
+    DISK_TORN,
+    DISK_LATE
+};
 
 extern atomic_bool disk_has_faults;
 

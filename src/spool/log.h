@@ -61,8 +61,8 @@ bool log_append(struct log_writer *w, enum record_type type, const void *payload
 void log_set_limits(struct log_writer *w, uint64_t max_bytes, uint64_t reserve);
 bool log_is_well(const struct log_writer *w);
 
-/* Up to here the log may be read: written, and what has been acknowledged of it is synced. Never beyond a commit that is not. It goes back when a
- * segment is given up: what was read past it then were outcomes, notes and pieces, of which no more is known. */
+/* Up to here the log may be read: written, and what has been acknowledged of it is synced. Never beyond a commit that is not. It never goes
+ * back, though outcomes, notes and pieces before it are cut off when their segment is given up. */
 struct log_position log_end(struct log_writer *w);
 /* Segments that nobody will ask for any more, for all the log knows: sealed, of no draft that is still open, and with no commit at or behind
  * `indexed` that refers to them. A segment that says that the one before it was given up stays as long as the process. */

@@ -22,6 +22,7 @@ struct log_segment {
     uint32_t previous;     /* the last one before that counts, */
     uint64_t previous_end; /*   and how much of it */
     bool follows_given_up; /* and no more than that may be read of it, whatever its file holds */
+    bool is_quiet;         /* that the disk refuses is known: not a line for each time */
     enum io_error error;   /* of what failed last */
 };
 
@@ -106,6 +107,7 @@ struct log_writer {
     struct XXH3_state_s *hash;
     struct spool_write *taken;
     struct log_group group;
+    struct log_append nothing; /* for probes */
     bool has_told_dropped;
 
     pthread_t thread;

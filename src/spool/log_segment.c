@@ -23,8 +23,8 @@ static bool refused(struct log_segment *s, enum io_error error, const char *what
     if (error == IO_NONE)
         return true;
     s->error = error;
-    LOG(LOG_ERROR, "the disk refused the spool", LOG_STR("call", what), LOG_STR("folder", s->folder),
-        LOG_INT("segment", s->number), LOG_STR("why", disk_error_text()));
+    LOG(s->is_quiet ? LOG_DEBUG : LOG_ERROR, "the disk refused the spool", LOG_STR("call", what),
+        LOG_STR("folder", s->folder), LOG_INT("segment", s->number), LOG_STR("why", disk_error_text()));
     return false;
 }
 
@@ -135,8 +135,9 @@ void log_segment_give_up(struct log_segment *s)
 {
     char path[SPOOL_PATH_MAX];
     enum io_error cause = s->error;
-    LOG(LOG_WARN, "a segment of the spool is given up", LOG_STR("folder", s->folder),
-        LOG_INT("segment", s->number), LOG_INT("ends", s->synced), LOG_INT("lost", s->end - s->synced));
+    LOG(s->is_quiet ? LOG_DEBUG : LOG_WARN, "a segment of the spool is given up",
+        LOG_STR("folder", s->folder), LOG_INT("segment", s->number), LOG_INT("ends", s->synced),
+        LOG_INT("lost", s->end - s->synced));
     cut_off(s);
     if (s->synced == 0 && log_segment_path(s->folder, s->number, path))
         (void)refused(s, disk_unlink(path), "unlink");

@@ -45,11 +45,8 @@ static void set_well(struct log_writer *w, bool is_well, const char *why)
 static void give_up(struct log_writer *w)
 {
     struct log_segment *s = &w->segment;
-    struct log_position end = {s->generation, s->number, s->synced};
     pthread_mutex_lock(&w->lock);
     log_drafts_break(w, s->number, s->synced);
-    if (log_position_before(end, w->published))
-        w->published = end;
     pthread_mutex_unlock(&w->lock);
     atomic_fetch_sub(&w->used, s->end - s->synced);
     log_segment_give_up(s);
@@ -166,6 +163,7 @@ static void judge(struct log_writer *w, struct log_group *g, bool is_written)
 
 static void write_group(struct log_writer *w, struct log_group *g)
 {
+    w->segment.is_quiet = !atomic_load(&w->is_well);
     g->refused = SPOOL_DONE;
     g->room = g->writes ? room_left(w) : 0;
     bool is_written = try_group(w, g);
@@ -290,14 +288,13 @@ static bool take_work(struct log_writer *w, struct log_group *g, bool *probe_out
 /* An outcome of nothing, synced. */
 static void probe(struct log_writer *w, struct log_group *g)
 {
-    struct log_append nothing = {.type = RECORD_OUTCOME, .payload = "", .is_durable = true};
     if (room_left(w) < PROBE_ROOM)
         return;
-    g->appends = &nothing;
+    w->nothing = (struct log_append){.type = RECORD_OUTCOME, .payload = "", .is_durable = true};
+    g->appends = &w->nothing;
     write_group(w, g);
-    bool is_good = nothing.is_good;
     publish(w, g);
-    if (is_good)
+    if (w->nothing.is_good)
         set_well(w, true, NULL);
 }
 

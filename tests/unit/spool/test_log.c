@@ -232,6 +232,10 @@ static const struct fault faults[] = {
     {"write:5:ENOSPC", "full once: that one fails, the segment goes on"},
     {"write:5:short,write:6:ENOSPC", "full in the middle of a record"},
     {"write:5:short,write:6:ENOSPC,truncate:1:EIO", "and it cannot be cut back"},
+    {"write:5:late", "full, after all was written"},
+    {"write:5:late,truncate:1:EIO", "and it cannot be cut back"},
+    {"write:5:late,truncate:1+:EIO", "nor given up"},
+    {"write:5+:late", "for good"},
     {"write:5+:ENOSPC", "full for good"},
     {"write:5+:EIO", "no write goes any more"},
     {"write:5:short,write:6+:ENOSPC,truncate:1+:EIO,unlink:1+:EIO", "all at once"},
@@ -252,7 +256,8 @@ static void a_fault_loses_nothing_and_invents_nothing(void **state)
         sender_open(&s, k);
         assert_true(disk_set_faults(faults[f].text));
         for (unsigned i = 0; i < MESSAGES; i++)
-            told[i] = sender_store(&s, i, 5000, 5000);
+            told[i] =
+                sender_store(&s, i, i == 4 ? 5000 : 50, 5000); /* the fifth sticks out behind what follows */
         assert_true(disk_set_faults(NULL));
         kit_walk(k, start, log_end(k->log), &live);
         sender_close(&s);
@@ -343,6 +348,21 @@ static void a_failed_sync_is_made_good_in_a_new_segment(void **state)
     kit_recover(k, &found);
     assert_int_equal(found.commits, 2);
     assert_int_equal(found.segments, 2);
+}
+
+static void nothing_is_acknowledged_from_a_file_that_is_in_no_folder(void **state)
+{
+    struct kit *k = *state;
+    struct sender s;
+    kit_open(k, 0, 0);
+    sender_open(&s, k);
+    assert_true(disk_set_faults("fdatasync:1:EIO,fsync:1+:EIO"));
+    assert_int_equal(sender_store(&s, 1, 50, 50), SPOOL_FAILED);
+    assert_int_equal(sender_store(&s, 2, 50, 50), SPOOL_FAILED);
+    assert_true(disk_set_faults(NULL));
+    assert_int_equal(sender_store(&s, 3, 50, 50), SPOOL_DONE);
+    sender_close(&s);
+    kit_close(k);
 }
 
 static void a_draft_that_lost_a_piece_never_commits(void **state)
@@ -438,6 +458,7 @@ int main(void)
         cmocka_unit_test_teardown(a_fault_loses_nothing_and_invents_nothing, kit_teardown),
         TEST(many_senders_know_what_became_of_their_messages),
         TEST(a_failed_sync_is_made_good_in_a_new_segment),
+        TEST(nothing_is_acknowledged_from_a_file_that_is_in_no_folder),
         TEST(a_draft_that_lost_a_piece_never_commits),
         TEST(a_disk_that_stays_broken_fails_everything),
         TEST(a_disk_that_heals_is_noticed),

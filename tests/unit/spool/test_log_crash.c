@@ -181,12 +181,26 @@ static void expect(const struct found *found, struct range lost, const char *wha
     }
 }
 
+/* Of the first segment; 0: it is not there. */
+static uint64_t size_of(struct kit *k)
+{
+    char path[SPOOL_PATH_MAX];
+    uint64_t size = 0;
+    int fd;
+    assert_true(log_segment_path(k->folder, 1, path));
+    if (disk_open(path, DISK_READ, &fd) == IO_NONE)
+        assert_int_equal(disk_size(fd, &size), IO_NONE);
+    disk_close(fd);
+    return size;
+}
+
 static void expect_cut_at(struct kit *k, uint64_t at, const char *what)
 {
     struct found found, again;
     struct log_position end = kit_recover(k, &found), same;
     expect(&found, (struct range){at, UINT64_MAX}, what);
     assert_int_equal(found.faults, 0); /* all that is torn is gone */
+    assert_int_equal(size_of(k), end.offset);
     same = kit_recover(k, &again);
     assert_memory_equal(&found, &again, sizeof(found));
     assert_memory_equal(&end, &same, sizeof(end));
