@@ -14,13 +14,20 @@ struct edition *message_edition(struct message *m, const struct config_route *ro
     return NULL;
 }
 
-/* The same node gets this message twice, in different bytes: one after the other, or with a limit of 1 both would wait for ever. */
-static bool waits_for_another(const struct message *m, const struct sink *s)
+/* The same node, which has a limit, gets this message before, in different bytes. */
+static bool follows_another(const struct message *m, const struct sink *s)
 {
     for (unsigned i = 0; i < s->index && s->node->max_associations > 0; i++)
         if (m->sinks[i] && !m->sinks[i]->is_done && m->sinks[i]->node == s->node)
             return true;
     return false;
+}
+
+/* One after the other then, the second held meanwhile: with a limit of 1 both would wait for ever, and with a larger one those of several
+ * messages that have got their first and want their second. Unless it is longer than can be held: it has been let go. */
+static bool waits_for_another(const struct message *m, const struct sink *s)
+{
+    return stage_holds(m->stages[s->index]) > 0 && follows_another(m, s);
 }
 
 /* Permits are taken in node order, one after the other; a destination without a limit does not wait for them. */
@@ -60,14 +67,37 @@ static void stage_failed(struct stage *st, uint16_t status, const char *what)
         message_fail_sink(st->sink, status, what);
 }
 
+static unsigned count_live(const struct message *m, const struct config_node *node)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < m->sink_count; i++)
+        count += m->sinks[i] && !m->sinks[i]->is_done && m->sinks[i]->node == node;
+    return count;
+}
+
+/* It waits for another one and is too long for that: side by side with it, if the node takes so many. Others may have taken its place
+ * there, and wait for one themselves: that is bounded by `response`. */
+static void stage_full(struct stage *st)
+{
+    struct sink *s = st->sink;
+    struct message *m = s->owner;
+    if (count_live(m, s->node) > s->node->max_associations)
+        return;
+    stage_gather_let_go(st);
+    if (m->is_flowing)
+        stage_flow(m->stages[s->index], s);
+    message_start_next_limited(m);
+}
+
 /* The chain that this destination needs. */
 static bool add_stages(struct message *m, struct sink *s, const struct route_destination *d)
 {
     const struct edition *e = m->sink_editions[s->index];
     struct stage **chain = &m->stages[s->index];
-    bool is_gathered = !d->stream || waits_for_another(m, s); /* so that it holds nobody up */
+    bool is_gathered = !d->stream || follows_another(m, s); /* so that it holds nobody up */
+    uint64_t held_max = m->session->config->header_max;
     if (is_gathered &&
-        !stage_put_first(chain, stage_gather_new(s, m->session->config->header_max), stage_failed))
+        !stage_put_first(chain, stage_gather_new(s, held_max, d->stream ? stage_full : NULL), stage_failed))
         return false;
     if (!e || !e->is_changed)
         return true;

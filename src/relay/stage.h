@@ -50,7 +50,10 @@ bool stage_put_first(struct stage **first, struct stage *st,
 /* The whole chain; nulls the pointer. */
 void stage_free(struct stage **first);
 
-/* Holds the data set until all of it is here: nothing leaves before. Longer than held_max: A700. NULL without memory. */
-struct stage *stage_gather_new(struct sink *sink, uint64_t held_max);
+/* Holds the data set until all of it is here: nothing leaves before. Longer than held_max: A700, unless on_full (NULL: never) has let it
+ * go. NULL without memory. */
+struct stage *stage_gather_new(struct sink *sink, uint64_t held_max, void (*on_full)(struct stage *st));
+/* What it holds is passed on, and so is all that comes: it holds nothing any more. */
+void stage_gather_let_go(struct stage *st);
 
 #endif

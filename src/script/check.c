@@ -191,6 +191,7 @@ static void check_whole(struct check *c)
     }
     if (s->report.errors == 0) {
         warn_of_unreachable(c);
+        check_limits(c);
     }
 }
 

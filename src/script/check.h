@@ -17,6 +17,7 @@ void check_listen(struct check *c, const struct declaration *d,
 void check_listen_conflicts(struct check *c);
 void check_node(struct check *c, const struct declaration *d, struct config_node *out);   /* check_node.c */
 void check_own_listeners(struct check *c);                                                /* check_own.c */
+void check_limits(struct check *c);                                                       /* check_limits.c */
 void check_route(struct check *c, const struct declaration *d, struct config_route *out); /* check_route.c */
 void check_when(const struct item *when, struct config_route *route);                     /* check_when.c */
 

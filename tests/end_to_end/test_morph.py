@@ -6,6 +6,7 @@ import os
 import random
 import re
 import struct
+import threading
 import unittest
 import warnings
 import zlib
@@ -400,6 +401,45 @@ class Review(Case):
         one = instance_of(ELEMENTS + [(0x7FE00010, "OW", bytes(8 * MIB))])
         self.assert_stored(self.sender(gateway, ((CT, [EXPLICIT]),)).store(one))
         self.assertEqual(sorted(read(m).PatientID for m in sink.messages), ["ONE", "TWO"])
+
+    def twice(self, limit):
+        """A node that gets each instance as it came and morphed; header_max is far less than what is sent. Returns the answer and the sink."""
+        sink = self.sink(max_length=1 << 18)
+        gateway = self.gateway(node("a", sink, max_associations=limit), route("raw", "a"),
+                               route("m", "a", morph=function('ds.PatientID = "NEW"')), header_max="1MiB", timeouts={"response": "20s"})
+        one = instance_of(ELEMENTS + [(0x7FE00010, "OW", bytes(8 * MIB))])
+        return self.sender(gateway, ((CT, [EXPLICIT]),)).store(one), sink
+
+    def test_a_node_with_room_for_both_gets_a_large_instance_twice_at_a_time(self):
+        for limit in (2, 4):
+            answer, sink = self.twice(limit)
+            self.assert_stored(answer)
+            self.assertEqual(sorted((read(m).PatientID, len(read(m).PixelData)) for m in sink.messages),
+                             [("NEW", 8 * MIB), ("OLD", 8 * MIB)])
+
+    def test_a_node_with_room_for_one_cannot_get_a_large_instance_twice(self):
+        answer, sink = self.twice(1)
+        self.assertEqual((answer.status, answer.comment), (0xA700, "a: larger than header_max, cannot be held whole"))
+        self.assertEqual([read(m).PatientID for m in sink.messages], ["OLD"])
+
+    def test_many_senders_of_what_a_node_gets_twice_do_not_lock_each_other(self):
+        """Each has a place at the node and wants a second, but for what can be held, which waits without one."""
+        sink = self.sink(keep=False, max_length=1 << 18)
+        gateway = self.gateway(node("a", sink, max_associations=4), route("raw", "a"), route("m", "a", morph=function('ds.PatientID = "NEW"')),
+                               workers=1, window="256KiB", timeouts={"response": "20s"})
+        senders = [self.sender(gateway, ((CT, [EXPLICIT]),)) for _ in range(8)]
+        one = instance_of(ELEMENTS + [(0x7FE00010, "OW", bytes(4 * MIB))])
+        half = len(one.data) // 2
+        contexts = [sender.begin(one) for sender in senders]
+        for part, last in ((one.data[:half], False), (one.data[half:], True)):
+            threads = [threading.Thread(target=s.data, args=(c, part), kwargs={"last": last}) for s, c in zip(senders, contexts)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        for sender in senders:
+            self.assert_stored(sender.response())
+        self.assertEqual(len(sink.messages), 16)
 
     def test_a_character_set_that_cannot_hold_the_text_changes_nothing(self):
         sink = self.sink()

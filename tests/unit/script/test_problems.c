@@ -612,6 +612,10 @@ static void warnings_alone_leave_the_configuration_usable(void **state)
         {"route 'x' { to = 'disk',\n copy = { 'pacs1', 'disk' } }", 2,
          "node \"disk\" is named by to as well; it gets an instance once, by to"},
         {"route 'x' { copy = 'disk',\n on_failure = 'queue' }", 2, "there is no to"},
+        {"node 'n' { host = 'h', ae_title = 'N',\n max_associations = 2 } route 'a' { to = 'n' } "
+         "route 'a2' { to = 'n' } route 'b' { to = 'n', morph = function(ds) end } "
+         "route 'c' { to = 'n', morph = function(ds) end }",
+         2, "each instance goes there 3 times, as routes morph it, and 2 of them at a time"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char text[1000];
@@ -625,6 +629,29 @@ static void warnings_alone_leave_the_configuration_usable(void **state)
         assert_non_null(problem);
         assert_int_equal(strncmp(problem, "warning: ", 9), 0);
         assert_non_null(strstr(problem, cases[i].says));
+        free_loaded(&l);
+    }
+}
+
+/* Enough of them, or no limit; routes that need not both hold; the same bytes; another node. */
+static void a_limit_that_may_do_is_not_warned_of(void **state)
+{
+    static const char *const cases[] = {
+        "max_associations = 2 } route 'a' { to = 'n' } route 'b' { to = 'n', morph = function(ds) end }",
+        "port = 105 } route 'a' { to = 'n' } route 'b' { to = 'n', morph = function(ds) end }",
+        "max_associations = 1 } route 'a' { to = 'n' } route 'b' { to = 'n', when = { calling = 'X' }, morph "
+        "= function(ds) end }",
+        "max_associations = 1 } route 'a' { to = 'n' } route 'b' { to = 'n', when = function() end, morph = "
+        "function(ds) end }",
+        "max_associations = 1 } route 'a' { to = 'n' } route 'b' { to = 'n' }",
+        "max_associations = 1 } route 'a' { to = 'n' } route 'b' { to = 'disk', morph = function(ds) end }",
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[1000];
+        snprintf(text, sizeof(text), "node 'n' { host = 'h', ae_title = 'N', %s" REST, cases[i]);
+        struct loaded l = load_text(*state, text);
+        assert_int_equal(l.result, OK);
+        assert_int_equal(l.problems.count, 0);
         free_loaded(&l);
     }
 }
@@ -724,6 +751,7 @@ int main(void)
         cmocka_unit_test(a_configuration_that_does_nothing_says_so),
         cmocka_unit_test(a_file_that_is_not_there_is_a_problem),
         cmocka_unit_test(warnings_alone_leave_the_configuration_usable),
+        cmocka_unit_test(a_limit_that_may_do_is_not_warned_of),
         cmocka_unit_test(all_problems_come_in_one_go_and_in_line_order),
         cmocka_unit_test(an_error_in_the_middle_hides_no_problem_before_it),
         cmocka_unit_test(the_line_is_that_of_the_key_and_not_of_its_likes),
