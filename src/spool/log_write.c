@@ -288,7 +288,8 @@ static bool take_work(struct log_writer *w, struct log_group *g, bool *probe_out
 /* An outcome of nothing, synced. */
 static void probe(struct log_writer *w, struct log_group *g)
 {
-    if (room_left(w) < PROBE_ROOM)
+    uint64_t half = atomic_load(&w->max_bytes) / 2;
+    if (room_left(w) < (half > 0 && half < PROBE_ROOM ? half : PROBE_ROOM))
         return;
     w->nothing = (struct log_append){.type = RECORD_OUTCOME, .payload = "", .is_durable = true};
     g->appends = &w->nothing;
