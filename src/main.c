@@ -22,7 +22,7 @@ static const struct command commands[] = {
     {"explain", command_explain, "CONFIG FILE...", "a dry run: where files would go, what would change"},
     {"echo", command_echo, "HOST:PORT", "ask a node whether it answers (C-ECHO)"},
     {"send", command_send, "HOST:PORT PATH...", "send files and folders (C-STORE)"},
-    {"queue", NULL, NULL, NULL},
+    {"queue", command_queue, "CONFIG [list|...]", "look into the durable queue, and act on it"},
     {"node", NULL, NULL, NULL},
     {"conformance", NULL, NULL, NULL},
     {"convert", NULL, NULL, NULL},

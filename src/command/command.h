@@ -14,6 +14,8 @@ int command_run(int argc, char **argv);
 int command_check(int argc, char **argv);
 /* explain CONFIG FILE...: what would become of files, without sending any. */
 int command_explain(int argc, char **argv);
+/* queue CONFIG [list|show|retry|drop|export]: the durable queue, beside a gateway or without one. */
+int command_queue(int argc, char **argv);
 /* echo HOST:PORT: C-ECHO. */
 int command_echo(int argc, char **argv);
 /* send HOST:PORT PATH...: C-STORE of files and folders. */

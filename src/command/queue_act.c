@@ -1,0 +1,200 @@
+/*
+ * hilum queue retry and drop: orders to whoever has the spool open.
+ *
+ * They are left in the index. A gateway that runs finds them there, writes them into its log and does them; where none runs this process opens the
+ * spool, and does what a gateway would.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "command/json.h"
+#include "command/progress.h"
+#include "command/queue.h"
+#include "command/queue_print.h"
+#include "spool/look.h"
+
+enum {
+    LOT = 8192,          /* orders at once: nobody else can write to the index meanwhile */
+    PATIENCE_MS = 10000, /* without one being carried out */
+    POLL_US = 10000
+};
+
+struct act {
+    struct queue *q;
+    struct queue_picks picks;
+    spool_id lot[LOT];
+    json_t *done; /* ids; NULL without --json */
+    uint64_t count;
+};
+
+static const char *plural(uint64_t count)
+{
+    return count == 1 ? "entry" : "entries";
+}
+
+/* --- asking -------------------------------------------------------------------------------------------------------- */
+
+/* False: it was told why not. */
+static bool confirm(struct queue *q, const struct queue_picks *picks)
+{
+    char bytes[32], answer[16];
+    if (q->o.verb != QUEUE_DROP || q->o.yes || picks->count == 0)
+        return true;
+    if (!isatty(STDIN_FILENO)) {
+        queue_fail(q, "drop", "there is no terminal to ask on: --yes drops without asking");
+        return false;
+    }
+    progress_bytes(picks->bytes, bytes);
+    fprintf(stderr, "Drop %zu %s (%s) for good? They will not be delivered. [y/N] ", picks->count,
+            plural(picks->count), bytes);
+    bool is_yes = fgets(answer, sizeof(answer), stdin) &&
+                  (strcasecmp(answer, "y\n") == 0 || strcasecmp(answer, "yes\n") == 0);
+    if (!is_yes)
+        queue_fail(q, "drop", "nothing was dropped");
+    return is_yes;
+}
+
+/* --- orders -------------------------------------------------------------------------------------------------------- */
+
+static enum result gave_up(const struct queue *q, size_t left)
+{
+    fprintf(stderr,
+            "hilum queue: %s: %zu %s not carried out within %d s: %s. They stay ordered, and are done when "
+            "it can be\n",
+            q->config->spool.path, left, left == 1 ? "order was" : "orders were", PATIENCE_MS / 1000,
+            q->is_in_use ? "the gateway does not take them (its disk may be full, or it is ending)"
+                         : "the queue cannot be written");
+    return ERR_IO;
+}
+
+/* Until they are carried out; as long as it goes on. */
+static enum result wait_for(struct queue *q, int64_t ticket)
+{
+    size_t left, before = SIZE_MAX;
+    uint64_t since = clock_ms();
+    for (;;) {
+        enum result r = index_orders_left(q->index, ticket, &left);
+        if (r != OK || left == 0)
+            return r;
+        if (left != before)
+            since = clock_ms();
+        before = left;
+        if (clock_ms() - since >= PATIENCE_MS)
+            return gave_up(q, left);
+        usleep(POLL_US);
+    }
+}
+
+static enum result open_if_nobody_has_it(struct queue *q)
+{
+    char why[SPOOL_PATH_MAX + 256] = "";
+    if (q->spool)
+        return OK;
+    /* It may have ended, or begun, since we looked. */
+    enum result r = look_is_in_use(q->config->spool.path, &q->is_in_use, why, sizeof(why));
+    if (r != OK)
+        fprintf(stderr, "hilum queue: %s\n", why);
+    return r != OK || q->is_in_use ? r : queue_spool_open(q);
+}
+
+static bool note_done(struct act *a, spool_id id)
+{
+    a->count++;
+    return !a->done || json_array_append_new(a->done, queue_id_json(id)) == 0;
+}
+
+/* An order for an entry that was delivered just before it is nothing. */
+static enum result look_what_became(struct act *a, spool_id id)
+{
+    enum spool_state state = SPOOL_QUEUED;
+    bool is_found;
+    char text[SPOOL_ID_TEXT];
+    enum result r = look_state(a->q->index, id, &is_found, &state);
+    if (r != OK)
+        return r;
+    if (a->q->o.verb == QUEUE_RETRY || (is_found && state == SPOOL_DROPPED))
+        return note_done(a, id) ? OK : ERR_MEMORY;
+    spool_id_text(id, text);
+    queue_fail(a->q, text,
+               !is_found || state == SPOOL_DELIVERED ? "was delivered meanwhile" : "was not dropped");
+    return OK;
+}
+
+static enum result order_lot(struct act *a, size_t from, size_t count)
+{
+    struct queue *q = a->q;
+    int64_t ticket = 0;
+    for (size_t n = 0; n < count; n++)
+        a->lot[n] = a->picks.of[from + n].id;
+    enum result r = index_order(q->index, a->lot, count, q->o.verb == QUEUE_DROP, q->o.to, &ticket);
+    if (r == OK)
+        r = open_if_nobody_has_it(q);
+    if (r == OK)
+        r = wait_for(q, ticket);
+    for (size_t n = 0; r == OK && n < count; n++)
+        r = look_what_became(a, a->lot[n]);
+    return r;
+}
+
+static enum result order_all(struct act *a)
+{
+    enum result r = OK;
+    for (size_t from = 0; r == OK && from < a->picks.count; from += LOT) {
+        size_t left = a->picks.count - from;
+        r = order_lot(a, from, left < LOT ? left : LOT);
+    }
+    return r;
+}
+
+/* --- what is told -------------------------------------------------------------------------------------------------- */
+
+static enum result print(struct act *a)
+{
+    const struct queue_options *o = &a->q->o;
+    bool is_drop = o->verb == QUEUE_DROP;
+    if (!a->done) {
+        printf("%" PRIu64 " %s %s%s%s\n", a->count, plural(a->count), is_drop ? "dropped" : "queued again",
+               o->to ? " for " : "", o->to ? o->to : "");
+        return OK;
+    }
+    char *text = command_json_line(json_pack(
+        "{s:I, s:O, s:o, s:o}", is_drop ? "dropped" : "retried", (json_int_t)a->count, "entries", a->done,
+        "to", o->to ? command_json_text(o->to) : json_null(), "failures", queue_failures(a->q)));
+    if (text)
+        puts(text);
+    free(text);
+    return text ? OK : ERR_MEMORY;
+}
+
+/* Retried, they would go on waiting for it. */
+static void warn_of_gone_nodes(struct queue *q)
+{
+    if (q->o.verb == QUEUE_RETRY && q->o.node && !q->o.to && !queue_node(q, q->o.node))
+        queue_say(q->o.node,
+                  "is not in the configuration: entries for it wait until --to names another node");
+}
+
+enum result queue_act(struct queue *q)
+{
+    struct act *a = calloc(1, sizeof(*a));
+    if (!a)
+        return ERR_MEMORY;
+    a->q = q;
+    a->done = q->o.json ? json_array() : NULL;
+    enum result r = q->o.json && !a->done ? ERR_MEMORY : queue_pick(q, &a->picks);
+    warn_of_gone_nodes(q);
+    if (r == OK && confirm(q, &a->picks)) {
+        r = order_all(a);
+        if (r == OK || (r == ERR_IO && a->count > 0)) {
+            enum result printed = print(a);
+            r = r == OK ? printed : r;
+        }
+    }
+    queue_picks_free(&a->picks);
+    json_decref(a->done);
+    free(a);
+    return r;
+}
