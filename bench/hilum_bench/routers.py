@@ -158,7 +158,7 @@ class Hilum(Router):
     def command(self, destinations):
         zero_copy = f"\n          zero_copy = {self.variant['zero_copy']}," if "zero_copy" in self.variant else ""
         many = f" max_associations = {self.connections + 500}," if self.connections > 4000 else ""  # 4096 by itself
-        lines = [f"""gateway {{ workers = 1, uid_key = "benchmark",{many}{zero_copy}
+        lines = [f"""gateway {{ workers = 1, uid_key = "benchmark", spool = false,{many}{zero_copy}
           log = {{ level = "{self.variant.get('log', 'warn')}" }} }}"""]
         nodes = {}
         condition, morph = RULES.get(self.variant.get("rule"), ("", ""))

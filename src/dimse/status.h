@@ -30,6 +30,11 @@ enum dimse_status_class dimse_status_class(uint16_t status);
  * not pass (A9xx, Cxxx, 0122, 0124 and all other failures). Pending and cancel are no final answers to a C-STORE: 3.
  */
 int dimse_store_severity(uint16_t status);
+/* A failure that may pass: severity 2. */
+static inline bool dimse_status_may_pass(uint16_t status)
+{
+    return dimse_store_severity(status) == 2;
+}
 
 /* "success", "refused: out of resources", ...: for people, and where a service gives a code a meaning of its own, in words
  * that fit all of them. Never NULL. */

@@ -11,6 +11,8 @@
 #include "dimse/status.h"
 #include "relay/edition.h"
 #include "relay/hold.h"
+#include "relay/keep.h"
+#include "relay/message_queue.h"
 #include "relay/message_route.h"
 
 static void on_settle(struct io_task *task);
@@ -24,6 +26,7 @@ void message_preset(struct message *m, uint16_t status, const char *comment)
 
 static void free_parts(struct message *m)
 {
+    message_queue_free(m);
     hold_free(&m->hold);
     slices_clear(&m->ballast);
     for (unsigned i = 0; i < m->edition_count; i++)
@@ -61,7 +64,8 @@ static void log_message(const struct message *m, uint16_t status, const char *co
         LOG_TEXT("sop_class", f->sop_class.at, f->sop_class.len),
         LOG_TEXT("sop_instance", f->sop_instance.at, f->sop_instance.len),
         LOG_STR("transfer_syntax", f->transfer_syntax), LOG_INT("bytes", m->received),
-        LOG_INT("destinations", m->sink_count), LOG_STR("status", hex), LOG_STR("comment", comment));
+        LOG_INT("destinations", m->sink_count + m->copy_count), LOG_INT("queued", m->queued),
+        LOG_STR("status", hex), LOG_STR("comment", comment));
 }
 
 static void answer(struct message *m)
@@ -71,6 +75,8 @@ static void answer(struct message *m)
     const char *comment;
     uint16_t status;
     message_verdict(m, &status, &comment);
+    message_queue_note(m);
+    message_queue_end(m);
     m->is_answered = true;
     log_message(m, status, comment);
     if (!m->is_lost && !s->is_over && association_may_send(&s->a)) {
@@ -85,15 +91,20 @@ static void answer(struct message *m)
 static void on_settle(struct io_task *task)
 {
     struct message *m = task->owner;
-    if (!m->is_answered && m->is_complete && m->done_count == m->sink_count)
+    if (!m->is_answered && m->is_complete && m->done_count == m->sink_count && message_queue_settle(m))
         answer(m);
-    if (m->is_answered && m->gone_count == m->sink_count)
+    if (m->is_answered && m->gone_count == m->sink_count && message_queue_is_idle(m))
         message_free(m);
 }
 
 static void settle(struct message *m)
 {
     io_defer(m->session->relay->io, &m->settle);
+}
+
+void message_queue_moved(struct message *m)
+{
+    settle(m);
 }
 
 /* What may be held on top of `window`: whole instances that are gathered, bytes kept for a second try. */
@@ -111,6 +122,8 @@ static void set_limit(struct message *m)
         if (s->retains)
             bytes = c->window + c->replay_max;
     }
+    if (m->keep && keep_is_whole(m->keep))
+        bytes = c->window + c->replay_max;
     uint64_t ballast = 4 * m->ballast.bytes;
     uint32_t buffers = (uint32_t)((bytes + gathered + ballast + BUF_BYTES - 1) / BUF_BYTES);
     if (!m->session->is_over && m->session->a.stream.limit != buffers)
@@ -123,6 +136,12 @@ static void sink_ready(struct sink *s)
     s->is_ready = true;
     set_limit(m); /* it may keep what it sends */
     message_start_next_limited(m);
+}
+
+static void sink_taken(struct sink *s)
+{
+    const struct message *m = s->owner;
+    association_look_again(&m->session->a);
 }
 
 static void take_status(struct sink *s, uint16_t status, const char *comment)
@@ -139,8 +158,13 @@ static void take_status(struct sink *s, uint16_t status, const char *comment)
     if (dimse_store_severity(status) >= 2) {
         char hex[8];
         snprintf(hex, sizeof(hex), "%04X", status);
-        LOG(LOG_WARN, "destination failed", LOG_STR("assoc", m->session->a.id), LOG_STR("message", m->id),
-            LOG_STR("node", s->node->name), LOG_STR("status", hex), LOG_STR("comment", outcome->comment));
+        bool is_queued = message_queue_may_take(m, s->index, status);
+        if (is_queued)
+            keep_need(m->keep);
+        LOG(is_queued ? LOG_INFO : LOG_WARN,
+            is_queued ? "destination failed, to be queued" : "destination failed",
+            LOG_STR("assoc", m->session->a.id), LOG_STR("message", m->id), LOG_STR("node", s->node->name),
+            LOG_STR("status", hex), LOG_STR("comment", outcome->comment));
     }
     settle(m);
 }
@@ -166,6 +190,7 @@ void message_take_sink(struct message *m, struct sink *s)
     s->owner = m;
     s->index = m->sink_count;
     s->on_ready = sink_ready;
+    s->on_taken = sink_taken;
     s->on_done = sink_done;
     s->on_gone = sink_gone;
     s->progress_ms = io_now(m->session->relay->io);
@@ -297,6 +322,8 @@ void message_begin(struct session *s, uint8_t context_id, const struct dimse_com
 void message_data(struct message *m, struct buf *b, uint8_t *at, uint32_t len)
 {
     m->received += len;
+    if (m->keep)
+        keep_data(m->keep, b, at, len);
     if (m->hold)
         message_route_data(m, b, at, len);
     else
@@ -331,6 +358,8 @@ void message_complete(struct message *m)
 
 void message_relieve(struct message *m)
 {
+    if (m->keep)
+        keep_relieve(m->keep);
     for (unsigned i = 0; i < m->sink_count; i++) {
         struct sink *s = m->sinks[i];
         if (s && !s->is_done && s->retains)
@@ -344,6 +373,8 @@ void message_let_go(struct message *m)
         m->is_flowing = true;
         flow(m);
     }
+    if (m->keep)
+        keep_relieve(m->keep);
     for (unsigned i = 0; i < m->sink_count; i++) {
         struct sink *s = m->sinks[i];
         if (s && !s->is_done && s->ops->relieve)
@@ -361,6 +392,7 @@ void message_sender_lost(struct message *m)
         LOG_STR("message", m->id), LOG_INT("bytes", m->received));
     io_timer_stop(m->session->relay->io, &m->watch);
     hold_free(&m->hold);
+    message_queue_end(m);
     for (unsigned i = 0; i < m->sink_count; i++) {
         struct sink *s = m->sinks[i];
         if (!s || s->is_done)

@@ -15,10 +15,23 @@ enum {
 struct message_outcome {
     uint16_t status;
     char comment[65];
+    const struct config_node *node;
+    const struct config_route *route; /* the first that named it */
+    bool queues, journals; /* what may pass is taken over by the queue; it may be written ahead for that */
+    bool is_taken_over;
+};
+
+/* A destination that gets it from the queue. */
+struct message_copy {
+    const struct config_node *node;
+    const struct config_route *route;
+    struct edition *edition; /* NULL: as it came */
 };
 
 struct edition;
 struct hold;
+struct keep;
+struct message_commit;
 
 struct message {
     struct session *session;
@@ -43,6 +56,10 @@ struct message {
     struct slices
         ballast; /* the header as it came, kept so that what editions have in its place counts against `memory` */
     unsigned sink_count, done_count, gone_count;
+    struct message_copy *copies;
+    unsigned copy_count, queued; /* entries of it in the queue, once it is answered */
+    struct keep *keep;           /* NULL: nothing of it can be queued */
+    struct message_commit *commit;
     struct io_timer watch; /* over the sinks */
     struct io_task settle;
     TAILQ_ENTRY(message) link, relay_link;

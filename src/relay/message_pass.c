@@ -1,10 +1,13 @@
 /* Whether the payload of a message may go by memory: its destinations' and their routes' say. */
+#include "relay/keep.h"
 #include "relay/message.h"
 
 /* What can be said before the destinations are asked. */
 static bool is_allowed(const struct message *m)
 {
     unsigned live = 0;
+    if (m->keep && keep_is_whole(m->keep) && (m->keep->is_needed || m->keep->options.journals))
+        return false;
     for (unsigned i = 0; i < m->sink_count; i++) {
         const struct sink *s = m->sinks[i];
         if (!s || s->is_done)
@@ -35,6 +38,8 @@ enum association_bulk message_bulk(struct message *m, struct association_legs *l
     legs_out->receive_max = receive_max(m);
     if (!m->is_flowing)
         return ASSOCIATION_BULK_LATER;
+    if (m->keep && keep_is_whole(m->keep)) /* until it is given up */
+        how = ASSOCIATION_BULK_LATER;
     for (unsigned i = 0; i < m->sink_count; i++) {
         struct sink *s = m->sinks[i];
         if (!s || s->is_done)

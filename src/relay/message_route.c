@@ -8,6 +8,7 @@
 #include "dimse/status.h"
 #include "relay/edition.h"
 #include "relay/hold.h"
+#include "relay/keep.h"
 #include "relay/ruled.h"
 
 /* One try to decide. */
@@ -141,6 +142,10 @@ static void release_held(struct message *m)
 {
     struct hold *h = m->hold;
     m->hold = NULL;
+    for (uint32_t j = 0; j < h->bytes.count && m->keep; j++) {
+        const struct slice *s = slices_at(&h->bytes, j);
+        keep_data(m->keep, s->buf, s->at, s->len);
+    }
     for (unsigned i = 0; i < m->sink_count; i++)
         for (uint32_t j = 0; j < h->bytes.count && m->sinks[i]; j++) {
             const struct slice *s = slices_at(&h->bytes, j);

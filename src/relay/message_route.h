@@ -16,6 +16,8 @@ void message_route_fail(struct message *m, uint16_t status, const char *comment)
 /* message.c: permits in node order. */
 void message_start_sinks(struct message *m);
 void message_preset(struct message *m, uint16_t status, const char *comment);
+/* message.c: something of it has been written, or its commit is over. */
+void message_queue_moved(struct message *m);
 /* message_sinks.c: false without memory. The sinks are not started. */
 bool message_make_sinks(struct message *m, const struct route_decision *d);
 

@@ -3,6 +3,7 @@
 
 #include "dimse/status.h"
 #include "relay/edition.h"
+#include "relay/message_queue.h"
 #include "relay/message_route.h"
 #include "relay/sink_node.h"
 
@@ -114,9 +115,20 @@ static bool add_sink(struct message *m, const struct route_destination *d)
     if (!s)
         return false;
     message_take_sink(m, s);
+    struct message_outcome *o = &m->outcomes[s->index];
+    o->node = d->node;
+    o->route = d->route;
+    o->queues = s->may_queue = d->queues && r->spool;
+    o->journals = d->journal;
     s->zero_copy = d->zero_copy;
     m->sink_editions[s->index] = e;
     return add_stages(m, s, d);
+}
+
+static void add_copy(struct message *m, const struct route_destination *d)
+{
+    m->copies[m->copy_count++] =
+        (struct message_copy){.node = d->node, .route = d->route, .edition = message_edition(m, d->route)};
 }
 
 static bool goes_back(const struct session *s, const struct route_destination *d)
@@ -131,20 +143,22 @@ bool message_make_sinks(struct message *m, const struct route_decision *d)
     m->stages = calloc(d->count, sizeof(struct stage *));
     m->outcomes = calloc(d->count, sizeof(*m->outcomes));
     m->sink_editions = calloc(d->count, sizeof(struct edition *));
-    bool ok = m->sinks && m->stages && m->outcomes && m->sink_editions;
+    m->copies = calloc(d->count, sizeof(*m->copies));
+    bool ok = m->sinks && m->stages && m->outcomes && m->sink_editions && m->copies;
     for (size_t i = 0; ok && i < d->count; i++) {
-        if (d->destinations[i].is_copy) /* nothing queues yet */
-            continue;
         if (goes_back(m->session, &d->destinations[i]))
             back++;
+        else if (d->destinations[i].is_copy)
+            add_copy(m, &d->destinations[i]);
         else
             ok = add_sink(m, &d->destinations[i]);
     }
+    ok = ok && message_queue_begin(m);
     if (!ok) {
         message_preset(m, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
         for (unsigned i = 0; i < m->sink_count; i++)
             message_fail_sink(m->sinks[i], DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
-    } else if (m->sink_count == 0) {
+    } else if (m->sink_count + m->copy_count == 0) {
         message_preset(m, DIMSE_STATUS_NOT_AUTHORISED,
                        back ? "it came from its only destination" : "no destination takes this instance");
     }

@@ -56,8 +56,11 @@ static bool find_candidates(struct negotiation *g, unsigned i)
         /* The queue takes everything, as a folder does; beside a `to` a copy has no say. */
         if (to->takes_all || (to->node->is_folder && !to->is_copy))
             g->contexts[i].takers++;
-        if (!to->node->is_folder && !to->is_copy)
-            asked_for(g, to->node)->is_candidate[i] = true;
+        if (!to->node->is_folder && !to->is_copy) {
+            struct asked *a = asked_for(g, to->node);
+            a->is_candidate[i] = true;
+            a->queues = a->queues || (to->queues && g->session->relay->spool);
+        }
     }
     route_decision_free(&decision);
     return ok;
@@ -177,6 +180,9 @@ static void on_failed(struct outbound_want *w, enum outbound_failure kind, const
     struct asked *a = w->owner;
     LOG(LOG_WARN, "node not reached for negotiation", LOG_STR("assoc", a->g->session->a.id),
         LOG_STR("node", a->node->name), LOG_STR("cause", why));
+    if (kind == OUTBOUND_UNREACHABLE)
+        reach_set_away(a->g->session->relay->reach, a->node,
+                       io_now(a->g->session->relay->io) + a->node->retry_first_ms);
     if (a->g->round == 1) {
         a->is_away = true;
         a->is_rejected = kind == OUTBOUND_REJECTED;
@@ -327,9 +333,15 @@ void negotiate_begin(struct session *s)
     }
     const struct pdu_associate *r = request_of(g);
     bool needs_items = r->role_count + r->extended_count > 0 || r->has_identity;
-    for (unsigned i = 0; i < g->asked_count; i++)
-        if (look_up(&g->asked[i]) || needs_items)
-            ask(&g->asked[i], build_mirror);
+    for (unsigned i = 0; i < g->asked_count; i++) {
+        struct asked *a = &g->asked[i];
+        if (!look_up(a) && !needs_items)
+            continue;
+        if (a->queues && reach_is_away(s->relay->reach, a->node, io_now(s->relay->io)))
+            a->is_away = true;
+        else
+            ask(a, build_mirror);
+    }
     if (g->pending == 0)
         advance(g);
 }

@@ -12,10 +12,18 @@ static bool is_uncompressed(struct view transfer_syntax)
     return u && u->type == DICOM_UID_TRANSFER_SYNTAX && !u->is_encapsulated && !u->is_deflated;
 }
 
+static bool offers_uncompressed(const struct pdu_context *c)
+{
+    for (unsigned t = 0; t < c->transfer_syntax_count; t++)
+        if (is_uncompressed(c->transfer_syntaxes[t]))
+            return true;
+    return false;
+}
+
 static bool node_takes(const struct asked *a, const struct pdu_context *c, unsigned i, unsigned t)
 {
-    if (a->is_away) /* never seen: what every archive can take (product page, "Negotiation") */
-        return is_uncompressed(c->transfer_syntaxes[t]);
+    if (a->is_away) /* never seen: what every archive can take (product page, "Negotiation"); the queue takes the rest as well */
+        return is_uncompressed(c->transfer_syntaxes[t]) || (a->queues && !offers_uncompressed(c));
     return a->choice[i] == (int)t || negotiate_takes_alone(a, i, t) == 0;
 }
 

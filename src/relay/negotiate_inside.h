@@ -10,6 +10,7 @@ struct asked {
     const struct config_node *node;
     struct outbound_want want;
     bool is_pending, is_away, is_rejected;
+    bool queues;    /* while it is away the queue stands for it, in some route at least */
     bool has_items; /* the node's roles and so on are in `items` */
     struct pdu_associate items;
     bool is_candidate[PDU_CONTEXTS_MAX]; /* by position in the request */

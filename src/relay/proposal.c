@@ -168,8 +168,8 @@ static bool has_pair(const struct pdu_associate *request, const char *abstract_s
     return false;
 }
 
-/* One transfer syntax a context; what does not fit into 128 is left to another association. */
-static bool add_pair(struct pdu_associate *request, const char *abstract_syntax, const char *transfer_syntax)
+bool proposal_add_pair(struct pdu_associate *request, const char *abstract_syntax,
+                       const char *transfer_syntax)
 {
     struct view transfer = view_of(transfer_syntax);
     if (request->context_count >= PDU_CONTEXTS_MAX || has_pair(request, abstract_syntax, transfer_syntax))
@@ -181,11 +181,11 @@ static bool add_pair(struct pdu_associate *request, const char *abstract_syntax,
 bool proposal_fill(struct pdu_associate *request, const struct session *s, const char *abstract_syntax,
                    const char *transfer_syntax)
 {
-    bool ok = add_pair(request, abstract_syntax, transfer_syntax) &&
-              add_pair(request, abstract_syntax, DICOM_IMPLICIT_VR_LE);
+    bool ok = proposal_add_pair(request, abstract_syntax, transfer_syntax) &&
+              proposal_add_pair(request, abstract_syntax, DICOM_IMPLICIT_VR_LE);
     for (unsigned i = 0; ok && i < s->a.context_count; i++)
-        ok = add_pair(request, s->a.contexts[i].abstract_syntax, s->a.contexts[i].transfer_syntax);
+        ok = proposal_add_pair(request, s->a.contexts[i].abstract_syntax, s->a.contexts[i].transfer_syntax);
     for (unsigned i = 0; ok && i < s->a.context_count; i++)
-        ok = add_pair(request, s->a.contexts[i].abstract_syntax, DICOM_IMPLICIT_VR_LE);
+        ok = proposal_add_pair(request, s->a.contexts[i].abstract_syntax, DICOM_IMPLICIT_VR_LE);
     return ok;
 }

@@ -12,6 +12,9 @@ bool proposal_keep_extras(struct session *s, const struct pdu_associate *request
 /* Appends a context (views are copied). False without memory or past 128. */
 bool proposal_add(struct pdu_associate *request, uint8_t id, struct view abstract_syntax,
                   const struct view *transfer_syntaxes, unsigned count);
+/* The same, of one transfer syntax, unless it stands there; what does not fit is left to another association. */
+bool proposal_add_pair(struct pdu_associate *request, const char *abstract_syntax,
+                       const char *transfer_syntax);
 /* Copies the extras and the async window into a request of ours. */
 bool proposal_add_extras(struct pdu_associate *request, const struct session *s);
 /* The contexts of a later association for this session: these syntaxes first, then what else the session may send; original and

@@ -13,9 +13,12 @@
 #include "config/config.h"
 #include "dicom/charset.h"
 #include "io/io.h"
+#include "relay/reach.h"
 #include "relay/ruleset.h"
 #include "relay/sink_folder.h"
+#include "spool/spool.h"
 
+struct delivery;
 struct session;
 
 /* Over all workers. */
@@ -33,6 +36,10 @@ struct relay {
     struct ruleset_list rulesets; /* of configurations that some association began with */
     struct ruleset *newest_rules;
     struct relay_totals *totals;
+    struct spool *spool; /* NULL: there is no queue */
+    struct reach *reach;
+    struct delivery *delivery; /* with a spool */
+    struct spool_notes *notes; /* likewise: what was relayed, for the ledger */
     unsigned worker;
     unsigned silent_max; /* connections without an association: no request yet, or over and not closed */
 
@@ -55,10 +62,15 @@ struct relay_options {
     struct resolver *resolver;
     struct permits_registry *permits;
     struct relay_totals *totals;
-    unsigned worker, silent_max;
+    struct spool *spool; /* NULL: there is no queue */
+    struct reach *reach;
+    unsigned worker, workers, silent_max;
 };
 
 MUST_USE enum result relay_open(struct relay *r, const struct relay_options *options);
+
+/* From now on deliveries are by this configuration; a reference is taken. Associations bring their own. */
+void relay_configure(struct relay *r, struct config *config);
 
 /* A connection has come to this listener of this configuration (a reference is taken). */
 void relay_accept(struct relay *r, int fd, struct config *config, const struct config_listen *listen);
@@ -70,6 +82,8 @@ bool relay_is_quiet(const struct relay *r);
 /* Ends everything at once. relay_is_empty becomes true after some turns. */
 void relay_stop(struct relay *r);
 bool relay_is_empty(const struct relay *r);
+/* The thread ends: what is to be remembered is handed over. Before the spool is closed. */
+void relay_leave(struct relay *r);
 void relay_close(struct relay *r);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "relay/delivery.h"
 #include "relay/message.h"
 
 enum {
@@ -276,11 +277,6 @@ static bool source_is_full(const struct source *s)
     return stream_is_full(&of_source(s)->a.stream);
 }
 
-static void source_moved(struct source *s)
-{
-    association_look_again(&of_source(s)->a);
-}
-
 static bool source_propose(const struct source *s, struct pdu_associate *request, const char *abstract_syntax,
                            const char *transfer_syntax)
 {
@@ -295,7 +291,6 @@ static void set_source(struct session *s)
                                 .calling = s->calling,
                                 .user = s->user,
                                 .is_full = source_is_full,
-                                .on_moved = source_moved,
                                 .propose = source_propose};
 }
 
@@ -387,6 +382,8 @@ enum result relay_open(struct relay *r, const struct relay_options *o)
                         .pool = o->pool,
                         .resolver = o->resolver,
                         .totals = o->totals,
+                        .spool = o->spool,
+                        .reach = o->reach,
                         .worker = o->worker,
                         .silent_max = o->silent_max ? o->silent_max : 1};
     TAILQ_INIT(&r->sessions);
@@ -400,7 +397,18 @@ enum result relay_open(struct relay *r, const struct relay_options *o)
     r->outbound = outbound_pool_new(&out);
     r->folders = folder_context_new(o->io, o->pool);
     r->charsets = dicom_charsets_new();
-    return r->outbound && r->folders && r->charsets ? OK : ERR_MEMORY;
+    if (r->spool) {
+        r->delivery = delivery_new(r, o->workers);
+        r->notes = spool_notes_new(r->spool, r->io);
+    }
+    bool has_queue = !r->spool || (r->delivery && r->notes);
+    return r->outbound && r->folders && r->charsets && has_queue ? OK : ERR_MEMORY;
+}
+
+void relay_configure(struct relay *r, struct config *config)
+{
+    if (r->delivery)
+        delivery_configure(r->delivery, config);
 }
 
 /* An association that rests between messages is not waited for: the sender has all its answers. */
@@ -428,6 +436,8 @@ void relay_drain(struct relay *r)
     if (r->is_draining)
         return;
     r->is_draining = true;
+    if (r->delivery)
+        delivery_drain(r->delivery);
     r->drain = (struct io_timer){.on_fire = on_drain, .owner = r};
     on_drain(&r->drain);
 }
@@ -438,7 +448,7 @@ bool relay_is_quiet(const struct relay *r)
     TAILQ_FOREACH (s, &r->sessions, link)
         if (!s->is_over)
             return false;
-    return TAILQ_EMPTY(&r->messages);
+    return TAILQ_EMPTY(&r->messages) && (!r->delivery || delivery_is_quiet(r->delivery));
 }
 
 void relay_stop(struct relay *r)
@@ -451,16 +461,25 @@ void relay_stop(struct relay *r)
             association_abort(&s->a, "stopping");
         association_drop(&s->a);
     }
+    if (r->delivery)
+        delivery_stop(r->delivery);
     outbound_pool_close(r->outbound);
 }
 
 bool relay_is_empty(const struct relay *r)
 {
-    return TAILQ_EMPTY(&r->sessions) && TAILQ_EMPTY(&r->messages) && outbound_pool_is_empty(r->outbound);
+    return TAILQ_EMPTY(&r->sessions) && TAILQ_EMPTY(&r->messages) && outbound_pool_is_empty(r->outbound) &&
+           (!r->delivery || delivery_is_empty(r->delivery));
+}
+
+void relay_leave(struct relay *r)
+{
+    spool_notes_free(&r->notes);
 }
 
 void relay_close(struct relay *r)
 {
+    delivery_free(&r->delivery);
     outbound_pool_free(&r->outbound);
     folder_context_free(&r->folders);
     dicom_charsets_free(&r->charsets);

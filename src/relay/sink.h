@@ -64,7 +64,11 @@ struct sink {
     const struct config_node *node;
     const struct sink_message *message;
     uint64_t progress_ms; /* when its backlog last shrank */
-    bool retains;         /* it keeps what it has sent, for a second try: that is held on top of `window` */
+    bool
+        may_queue; /* the queue may take over what fails here: nobody has to wait for a node that is known to be away */
+    bool has_begun;   /* something of the message has been sent */
+    bool is_answered; /* the status of on_done is what the destination itself has said */
+    bool retains;     /* it keeps what it has sent, for a second try: that is held on top of `window` */
 
     /* set by the message */
     void *owner;
@@ -72,6 +76,8 @@ struct sink {
     enum config_zero_copy zero_copy;
     bool is_started, is_ready, is_flowing, is_done;
     void (*on_ready)(struct sink *s);
+    /* The kernel has taken some of what it was given. */
+    void (*on_taken)(struct sink *s);
     /* Once. status is for the verdict; comment (may be NULL) at most 64 characters count. */
     void (*on_done)(struct sink *s, uint16_t status, const char *comment);
     /* The sink has freed itself after this returns. */

@@ -253,6 +253,8 @@ static void on_written(struct folder_sink *f, int64_t n)
     }
     f->written += (uint64_t)n;
     slices_consume(&f->queue, (size_t)n);
+    if (!f->is_over)
+        f->sink.on_taken(&f->sink);
     write_more(f);
 }
 

@@ -112,7 +112,7 @@ static void pump(struct sink_node *n)
     if (!n->is_sending) {
         struct dimse_command c;
         fill_command(n, &c);
-        n->is_sending = true;
+        n->is_sending = n->sink.has_begun = true;
         if (!outbound_request(&n->exchange, n->context_id, &c))
             return; /* on_lost comes */
     }
@@ -130,6 +130,7 @@ static void pump(struct sink_node *n)
         outbound_sent_all(&n->exchange);
         if (n->has_early_answer && n->exchange.outbound) {
             outbound_finish(&n->exchange);
+            n->sink.is_answered = true;
             done(n, n->early_status, n->early_comment);
             return;
         }
@@ -142,7 +143,7 @@ static void on_sent(struct outbound_exchange *x)
 {
     struct sink_node *n = x->owner;
     n->sink.progress_ms = io_now(io_of(n));
-    n->source->on_moved(n->source);
+    n->sink.on_taken(&n->sink);
     await_response(n);
 }
 
@@ -169,6 +170,7 @@ static void on_response(struct outbound_exchange *x, const struct dimse_command 
         distrust(n, "answered a status that is not final");
     } else if (n->is_sent) {
         outbound_finish(x);
+        n->sink.is_answered = true;
         done(n, c->status, comment);
     } else if (dimse_store_severity(c->status) < 2) {
         distrust(n, "answered success before it had all"); /* PS3.7 9.3.1.3: only after the whole request */
@@ -188,6 +190,7 @@ static void on_lost(struct outbound_exchange *x, const char *why)
     if (n->is_over)
         return;
     if (n->has_early_answer) {
+        n->sink.is_answered = true;
         done(n, n->early_status, n->early_comment);
         return;
     }
@@ -209,6 +212,7 @@ static void on_ready(struct outbound_want *w, const struct association_context *
 {
     struct sink_node *n = w->owner;
     n->context_id = context->id;
+    reach_set_there(n->source->relay->reach, n->sink.node);
     n->sink.progress_ms = io_now(io_of(n));
     if (is_reused && !pool_is_short(n->source->relay->pool)) {
         n->sink.retains = true;
@@ -230,6 +234,9 @@ static void on_ready(struct outbound_want *w, const struct association_context *
 static void on_failed(struct outbound_want *w, enum outbound_failure kind, const char *why)
 {
     struct sink_node *n = w->owner;
+    if (kind == OUTBOUND_UNREACHABLE || kind == OUTBOUND_REJECTED)
+        reach_set_away(n->source->relay->reach, n->sink.node,
+                       io_now(io_of(n)) + n->sink.node->retry_first_ms);
     fail(n,
          kind == OUTBOUND_NOT_ACCEPTED ? DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED : DIMSE_STATUS_OUT_OF_RESOURCES,
          why);
@@ -279,7 +286,9 @@ static bool is_known_refused(const struct sink_node *n)
 static void start(struct sink *s)
 {
     struct sink_node *n = (struct sink_node *)s;
-    if (is_known_refused(n))
+    if (s->may_queue && reach_is_away(n->source->relay->reach, s->node, io_now(io_of(n))))
+        fail(n, DIMSE_STATUS_OUT_OF_RESOURCES, "is known to be away");
+    else if (!n->source->asks_anew && is_known_refused(n))
         fail(n, DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED, "presentation context not accepted");
     else
         acquire(n, false);

@@ -14,10 +14,9 @@ struct source {
     uint64_t user;       /* as the outbound pool knows it: one association serves one of them at a time */
     uint64_t profile;    /* hash of roles and extended negotiation */
     bool is_private;     /* it carries a user identity */
+    bool asks_anew;      /* what a node is known to have refused is proposed all the same */
     /* What is kept for a second try would make it wait. */
     bool (*is_full)(const struct source *s);
-    /* A destination has taken something. */
-    void (*on_moved)(struct source *s);
     /* The contexts of a new association, these syntaxes first, and what else its request says. False without memory. */
     bool (*propose)(const struct source *s, struct pdu_associate *request, const char *abstract_syntax,
                     const char *transfer_syntax);

@@ -21,6 +21,8 @@ struct gateway {
     struct resolver *resolver;
     struct permits_registry *permits;
     struct relay_totals totals;
+    struct spool *spool; /* NULL: there is no queue */
+    struct reach reach;
     struct worker *workers;
     unsigned worker_count;
     int *sockets; /* of config->listens, in their order; worker 0 closes those that it is not given again */
@@ -68,6 +70,8 @@ static enum result open_workers(struct gateway *g)
                                          .resolver = g->resolver,
                                          .permits = g->permits,
                                          .totals = &g->totals,
+                                         .spool = g->spool,
+                                         .reach = &g->reach,
                                          .silent_max = descriptors / 2 / count,
                                          .peers = g->workers,
                                          .peer_count = count};
@@ -172,6 +176,40 @@ static enum result set_listeners(struct gateway *g, struct config *config)
     return r;
 }
 
+/* Without routes that need it, the queue only remembers: then it may be missing. */
+static enum result open_spool(struct gateway *g)
+{
+    const struct config *c = g->config;
+    struct spool_options options = {.path = c->spool.path,
+                                    .max_bytes = c->spool.max_bytes,
+                                    .reserve = c->spool.reserve,
+                                    .history_ms = c->history_ms};
+    char why[512];
+    if (c->spool.is_off)
+        return OK;
+    enum result r = spool_open(&options, &g->spool, why, sizeof(why));
+    if (r == OK)
+        return OK;
+    bool is_needed = config_needs_spool(c);
+    LOG(is_needed ? LOG_ERROR : LOG_WARN, "the queue cannot be opened", LOG_STR("path", c->spool.path),
+        LOG_STR("cause", why));
+    return is_needed ? r : OK;
+}
+
+static enum result configure_workers(struct gateway *g, struct config *config)
+{
+    enum result r = OK;
+    for (unsigned i = 0; r == OK && i < g->worker_count; i++)
+        r = worker_configure(&g->workers[i], config);
+    return r;
+}
+
+static bool is_other_spool(const struct config *a, const struct config *b)
+{
+    return a->spool.is_off != b->spool.is_off ||
+           (!a->spool.is_off && strcmp(a->spool.path, b->spool.path) != 0);
+}
+
 enum result gateway_start(struct config *config, struct gateway **out)
 {
     struct gateway *g = calloc(1, sizeof(*g));
@@ -184,9 +222,13 @@ enum result gateway_start(struct config *config, struct gateway **out)
     if (r == OK)
         r = permits_registry_new(&g->permits);
     if (r == OK)
+        r = open_spool(g);
+    if (r == OK)
         r = open_workers(g);
     for (unsigned i = 0; r == OK && i < g->worker_count; i++)
         r = worker_start(&g->workers[i]);
+    if (r == OK)
+        r = configure_workers(g, config);
     if (r == OK)
         r = set_listeners(g, config);
     if (r != OK) {
@@ -204,11 +246,17 @@ enum result gateway_reload(struct gateway *g, struct config *config)
 {
     if (config->workers != g->config->workers || config->memory != g->config->memory)
         LOG(LOG_WARN, "workers and memory change only with a restart");
+    if (is_other_spool(config, g->config))
+        LOG(LOG_WARN, "the folder of the queue changes only with a restart");
     enum result r = set_listeners(g, config);
     if (r != OK) {
         config_unref(&config);
         return r;
     }
+    if (g->spool)
+        spool_set_limits(g->spool, config->spool.max_bytes, config->spool.reserve, config->history_ms);
+    if (configure_workers(g, config) != OK)
+        LOG(LOG_ERROR, "no memory to tell the queue of the new configuration");
     config_unref(&g->config);
     g->config = config;
     return OK;
@@ -271,6 +319,7 @@ bool gateway_stop(struct gateway **gp)
         tell_hung(g);
         return false;
     }
+    spool_close(&g->spool);      /* who answers workers ends before their rings do */
     resolver_free(&g->resolver); /* its last answers go to rings that still stand */
     for (unsigned i = 0; i < g->worker_count; i++)
         worker_close(&g->workers[i]);

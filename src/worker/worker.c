@@ -32,6 +32,9 @@ enum result worker_open(struct worker *w, const struct worker_options *o, char *
                                           .resolver = o->resolver,
                                           .permits = o->permits,
                                           .totals = o->totals,
+                                          .spool = o->spool,
+                                          .reach = o->reach,
+                                          .workers = o->peer_count,
                                           .worker = o->index,
                                           .silent_max = o->silent_max};
     r = relay_open(&w->relay, &relay_options);
@@ -59,6 +62,7 @@ static void *worker_main(void *arg)
         io_run(w->io);
         log_flush();
     }
+    relay_leave(&w->relay);
     sem_post(&w->has_ended);
     return NULL;
 }
@@ -119,6 +123,31 @@ static void give_order(struct worker_order *o, struct worker *w, void (*run)(str
 {
     *o = (struct worker_order){.message = {.on_message = on_order}, .worker = w, .run = run};
     io_post(w->io, &o->message);
+}
+
+struct configuring {
+    struct io_message message;
+    struct worker *worker;
+    struct config *config;
+};
+
+static void on_configure(struct io_message *m)
+{
+    struct configuring *c = (struct configuring *)((char *)m - offsetof(struct configuring, message));
+    relay_configure(&c->worker->relay, c->config);
+    config_unref(&c->config);
+    free(c);
+}
+
+enum result worker_configure(struct worker *w, struct config *config)
+{
+    struct configuring *c = calloc(1, sizeof(*c));
+    if (!c)
+        return ERR_MEMORY;
+    *c = (struct configuring){
+        .message = {.on_message = on_configure}, .worker = w, .config = config_ref(config)};
+    io_post(w->io, &c->message);
+    return OK;
 }
 
 static void on_quiet_check(struct io_timer *t)

@@ -51,6 +51,8 @@ struct worker_options {
     struct resolver *resolver;
     struct permits_registry *permits;
     struct relay_totals *totals;
+    struct spool *spool; /* NULL: there is no queue */
+    struct reach *reach;
     unsigned silent_max;
     struct worker *peers;
     unsigned peer_count;
@@ -65,6 +67,8 @@ MUST_USE enum result worker_start(struct worker *w);
 void worker_close(struct worker *w);
 
 /* From the main thread, by message: */
+/* Deliveries are by this configuration from now on; takes a reference. */
+MUST_USE enum result worker_configure(struct worker *w, struct config *config);
 void worker_drain(struct worker *w);
 /* Ends all threads within about a second; then worker_join for each. `first` is worker 0: it stops accepting before it tells the
  * others, so that no connection is given to a thread that has ended. */

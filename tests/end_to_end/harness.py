@@ -79,8 +79,8 @@ def folder(name, pattern):
 
 
 def route(name, to, **keys):
-    """A route; `when=dict(...)` and other keys as in the configuration."""
-    return declare("route", name, {"to": [to] if isinstance(to, str) else to, **keys})
+    """A route; `when=dict(...)` and other keys as in the configuration. What fails is the sender's failure, unless on_failure says otherwise."""
+    return declare("route", name, {"to": [to] if isinstance(to, str) else to, "on_failure": "fail", **keys})
 
 
 # ---- waiting and looking
@@ -155,11 +155,15 @@ class Gateway:
         self.config = os.path.join(self.folder, "hilum.lua")
         self.write(*declarations)
         self.log_path = os.path.join(self.folder, "log")
+        self.environment = {**os.environ, **(environment or {})}
+        self.start()
+
+    def start(self):
+        """Again, after it has ended: with the folder and the spool as they are. The log begins anew."""
         self.status = None
-        environment = {**os.environ, **(environment or {})}
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen([HILUM, "run", self.config], stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, cwd=self.folder, env=environment)
+                                            stderr=log, cwd=self.folder, env=self.environment)
         try:
             wait_until(self._is_up, "the gateway listens", 10)
         except AssertionError:

@@ -101,7 +101,7 @@ class Hostile(Case):
         for line in log.splitlines():
             self.assertNotEqual(json.loads(line)["event"], "forged")
         for path in files_under(gateway.folder):
-            self.assertIn(path.removeprefix(gateway.folder).split("/")[1], ("out", "hilum.lua", "log"), path)
+            self.assertIn(path.removeprefix(gateway.folder).split("/")[1], ("out", "hilum.lua", "log", "spool"), path)
 
     def test_comments_of_nodes_of_any_bytes(self):
         gateway, sink = self.simple()

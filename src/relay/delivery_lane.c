@@ -1,0 +1,505 @@
+#include "relay/delivery_lane.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "dicom/uid.h"
+#include "dimse/status.h"
+#include "relay/proposal.h"
+#include "relay/sink_folder.h"
+#include "relay/sink_node.h"
+
+enum {
+    WATCH_MS = 1000,
+    SHORT_BYTES = 2 * BUF_BYTES /* read ahead of the sink, at most, while memory is short */
+};
+
+static void proceed(struct lane *l);
+
+static struct io *io_of(const struct lane *l)
+{
+    return l->source.relay->io;
+}
+
+/* --- its end --------------------------------------------------------------------------------------------------- */
+
+static bool is_busy(const struct lane *l)
+{
+    return l->op.is_pending || l->sink;
+}
+
+static void let_go(struct lane *l)
+{
+    if (l->has_ended && !is_busy(l))
+        io_defer(io_of(l), &l->gone);
+}
+
+static void on_gone_task(struct io_task *task)
+{
+    struct lane *l = task->owner;
+    if (is_busy(l))
+        return;
+    io_timer_stop(io_of(l), &l->watch);
+    io_wait_buffers_cancel(io_of(l), &l->waiter);
+    stage_free(&l->chain);
+    hold_free(&l->hold);
+    edition_free(&l->edition);
+    buf_unref(&l->buffer);
+    io_close(l->file.fd);
+    l->file.fd = -1;
+    spool_entry_free(&l->entry);
+    config_unref(&l->source.config);
+    l->on_gone(l);
+}
+
+static void end(struct lane *l, enum lane_end how, uint16_t status, const char *comment)
+{
+    if (l->has_ended)
+        return;
+    l->has_ended = true;
+    io_wait_buffers_cancel(io_of(l), &l->waiter);
+    l->on_end(l, how, status, comment);
+    let_go(l);
+}
+
+/* By our own choice: the sink drops everything. */
+static void fail(struct lane *l, enum lane_end how, uint16_t status, const char *why)
+{
+    if (l->has_ended)
+        return;
+    if (l->sink && !l->sink->is_done) {
+        l->sink->is_done = true;
+        l->sink->ops->abandon(l->sink);
+    }
+    end(l, how, status, why);
+}
+
+void lane_stop(struct lane *l)
+{
+    if (l->entry)
+        fail(l, LANE_ABANDONED, 0, "stopping");
+}
+
+/* --- the sink's view ------------------------------------------------------------------------------------------- */
+
+static enum lane_end judge(const struct sink *s, uint16_t status)
+{
+    if (dimse_store_severity(status) < 2)
+        return LANE_DELIVERED;
+    if (!dimse_status_may_pass(status))
+        return LANE_REFUSED;
+    return s->has_begun ? LANE_TROUBLE : LANE_AWAY;
+}
+
+static void on_sink_done(struct sink *s, uint16_t status, const char *comment)
+{
+    s->is_done = true;
+    end(s->owner, judge(s, status), status, comment);
+}
+
+static void on_sink_gone(struct sink *s)
+{
+    struct lane *l = s->owner;
+    l->sink = NULL;
+    let_go(l);
+}
+
+static void on_sink_taken(struct sink *s)
+{
+    proceed(s->owner);
+}
+
+static void on_sink_ready(struct sink *s)
+{
+    s->is_ready = true;
+}
+
+static void on_stage_failed(struct stage *st, uint16_t status, const char *what)
+{
+    struct lane *l = st->sink->owner;
+    fail(l, dimse_status_may_pass(status) ? LANE_TROUBLE : LANE_REFUSED, status, what);
+}
+
+/* A disk has no time-outs of its own. */
+static void on_watch(struct io_timer *t)
+{
+    struct lane *l = t->owner;
+    const struct sink *s = l->sink;
+    if (!s || s->is_done)
+        return;
+    bool waits_for_it = l->has_all || s->ops->backlog(s) > 0;
+    if (s->node->is_folder && waits_for_it &&
+        io_now(io_of(l)) - s->progress_ms >= l->source.config->timeouts.response)
+        fail(l, LANE_TROUBLE, DIMSE_STATUS_OUT_OF_RESOURCES, "not stored in time");
+    else
+        io_timer_start(io_of(l), t, WATCH_MS);
+}
+
+static void begin_sink(struct lane *l)
+{
+    struct relay *r = l->source.relay;
+    struct sink *s = l->node->is_folder ? sink_folder_new(r->folders, l->node, &l->facts)
+                                        : sink_node_new(&l->source, l->node, &l->facts);
+    if (!s) {
+        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
+        return;
+    }
+    l->sink = s;
+    s->owner = l;
+    s->on_ready = on_sink_ready;
+    s->on_taken = on_sink_taken;
+    s->on_done = on_sink_done;
+    s->on_gone = on_sink_gone;
+    s->progress_ms = io_now(r->io);
+    if (l->entry->has_edition && !edition_put_stages(&l->edition, &l->chain, s, r->pool, on_stage_failed)) {
+        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
+        return;
+    }
+    s->is_started = true;
+    s->ops->start(s);
+    stage_flow(l->chain, s);
+    io_timer_start(r->io, &l->watch, WATCH_MS);
+}
+
+/* --- what it is told ------------------------------------------------------------------------------------------- */
+
+static void take_facts(struct lane *l)
+{
+    const struct spool_entry *e = l->entry;
+    bool is_class_changed = strcmp(e->sent_class, e->sop_class) != 0;
+    spool_id_text(e->id, l->id);
+    l->command =
+        (struct dimse_command){.has = DIMSE_HAS_AFFECTED_CLASS | DIMSE_HAS_FIELD | DIMSE_HAS_PRIORITY |
+                                      DIMSE_HAS_AFFECTED_INSTANCE | DIMSE_HAS_DATA_SET_TYPE,
+                               .field = DIMSE_C_STORE_RQ,
+                               .priority = e->priority,
+                               .affected_class = view_of(e->sent_class),
+                               .affected_instance = view_of(e->sent_instance),
+                               .data_set_type = DIMSE_DATA_SET};
+    l->facts = (struct sink_message){.association = "queue",
+                                     .id = l->id,
+                                     .command = &l->command,
+                                     .sop_class = view_of(e->sent_class),
+                                     .sop_instance = view_of(e->sent_instance),
+                                     .abstract_syntax = is_class_changed ? e->sent_class : e->abstract_syntax,
+                                     .transfer_syntax = e->transfer_syntax,
+                                     .calling = e->calling,
+                                     .called = e->called,
+                                     .config = l->source.config,
+                                     .user = l->source.user,
+                                     .has_data = true};
+    l->source.calling = e->calling;
+}
+
+/* The header of the edition is being read into its buffer. */
+static bool begin_edition(struct lane *l)
+{
+    const struct spool_entry *e = l->entry;
+    bool is_deflated;
+    l->edition = (struct edition){.is_changed = true,
+                                  .received_header_len = e->received_header_len,
+                                  .is_deflated = e->is_deflated,
+                                  .facts = l->facts,
+                                  .encoding = dicom_encoding_of(view_of(e->transfer_syntax), &is_deflated),
+                                  .tail = {.drop = e->drop,
+                                           .drop_count = e->drop_count,
+                                           .drops_private = e->drops_private,
+                                           .below = e->below}};
+    l->edition.header = buf_scratch(l->source.relay->pool, e->header.bytes > 0 ? e->header.bytes : 1);
+    if (l->edition.header)
+        l->edition.header->used = 0;
+    return l->edition.header;
+}
+
+/* What the folder's name asks of the data set. */
+static bool begin_hold(struct lane *l)
+{
+    const struct config *config = l->source.config;
+    l->hold = hold_new(config, view_of(l->entry->transfer_syntax));
+    if (!l->hold)
+        return false;
+    for (size_t i = 0; i < l->node->folder_attribute_count; i++)
+        l->hold->wanted[l->node->folder_attributes[i]] = true;
+    return l->entry->has_edition || hold_want_attributes(l->hold, config) == OK;
+}
+
+/* --- reading --------------------------------------------------------------------------------------------------- */
+
+static void read_stream(struct lane *l, const struct spool_stream *stream)
+{
+    l->file.stream = stream;
+    l->file.extent = 0;
+    l->file.at = 0;
+    XXH3_64bits_reset(l->file.hash);
+}
+
+static bool is_reading_header(const struct lane *l)
+{
+    return l->file.stream == &l->entry->header;
+}
+
+static bool is_at_end(const struct lane *l)
+{
+    return l->file.extent == l->file.stream->count;
+}
+
+static bool is_sink_full(const struct lane *l)
+{
+    uint64_t most = pool_is_short(l->source.relay->pool) ? SHORT_BYTES : l->source.config->window;
+    return l->sink && l->sink->ops->backlog(l->sink) >= most;
+}
+
+static void open_segment(struct lane *l, const struct spool_extent *e)
+{
+    io_close(l->file.fd);
+    l->file.fd = -1;
+    l->file.generation = e->generation;
+    l->file.segment = e->segment;
+    if (!spool_segment_path(l->spool, e->generation, e->segment, l->path))
+        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "the path of the spool is too long");
+    else
+        io_open(io_of(l), &l->op, l->path, IO_OPEN_READ);
+}
+
+static void read_piece(struct lane *l, const struct spool_extent *e)
+{
+    uint32_t left = e->bytes - l->file.at;
+    uint8_t *to;
+    if (is_reading_header(l)) {
+        to = l->edition.header->data + l->edition.header->used;
+    } else {
+        l->buffer = l->buffer ? l->buffer : buf_new(l->source.relay->pool);
+        if (!l->buffer) {
+            io_wait_buffers(io_of(l), &l->waiter);
+            return;
+        }
+        to = l->buffer->data;
+        left = left < l->buffer->size ? left : l->buffer->size;
+    }
+    io_read(io_of(l), &l->op, l->file.fd, to, left, e->offset + l->file.at);
+}
+
+static void on_header(struct lane *l);
+static void on_data_end(struct lane *l);
+
+/* The next step of reading, if nothing is under way and the sink has room. */
+static void proceed(struct lane *l)
+{
+    if (!l->entry || l->has_ended || l->op.is_pending || l->waiter.is_waiting || l->has_all)
+        return;
+    if (is_at_end(l)) {
+        if (is_reading_header(l))
+            on_header(l);
+        else
+            on_data_end(l);
+        return;
+    }
+    const struct spool_extent *e = &l->file.stream->extents[l->file.extent];
+    if (!is_reading_header(l) && is_sink_full(l))
+        return; /* on_taken */
+    if (l->file.fd < 0 || e->generation != l->file.generation || e->segment != l->file.segment)
+        open_segment(l, e);
+    else
+        read_piece(l, e);
+}
+
+static void pass_on(struct lane *l, struct buf *b, uint8_t *at, uint32_t len);
+
+/* False: the piece that ends here is not what was written. */
+static bool take_piece(struct lane *l, const uint8_t *at, uint32_t len)
+{
+    const struct spool_extent *e = &l->file.stream->extents[l->file.extent];
+    XXH3_64bits_update(l->file.hash, at, len);
+    l->file.at += len;
+    if (l->file.at < e->bytes)
+        return true;
+    bool is_whole = XXH3_64bits_digest(l->file.hash) == e->checksum;
+    l->file.at = 0;
+    l->file.extent++;
+    XXH3_64bits_reset(l->file.hash);
+    return is_whole;
+}
+
+static void damaged(struct lane *l, const char *why)
+{
+    LOG(LOG_ERROR, "an instance in the queue is damaged", LOG_STR("entry", l->id), LOG_STR("file", l->path),
+        LOG_STR("cause", why));
+    fail(l, LANE_DAMAGED, DIMSE_STATUS_OUT_OF_RESOURCES, why);
+}
+
+static void on_read(struct lane *l, uint32_t len)
+{
+    struct buf *b = is_reading_header(l) ? l->edition.header : l->buffer;
+    uint8_t *at = is_reading_header(l) ? b->data + b->used : b->data;
+    b->used += len;
+    if (!take_piece(l, at, len)) {
+        damaged(l, "its bytes are not those that were written");
+        return;
+    }
+    if (!is_reading_header(l)) {
+        l->buffer = NULL;
+        pass_on(l, b, at, len);
+        buf_unref(&b);
+    }
+    proceed(l);
+}
+
+static void on_op(struct io_op *op, enum io_error error, int64_t n)
+{
+    struct lane *l = op->owner;
+    bool was_open = l->file.fd < 0;
+    if (error == IO_NONE && was_open)
+        l->file.fd = (int)n;
+    if (l->has_ended)
+        let_go(l);
+    else if (error == IO_NOT_FOUND)
+        damaged(l, "its segment is not there");
+    else if (error != IO_NONE)
+        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "the queue cannot be read");
+    else if (was_open)
+        proceed(l);
+    else if (n == 0)
+        damaged(l, "its segment is cut short");
+    else
+        on_read(l, (uint32_t)n);
+}
+
+static void on_buffers(struct io_waiter *w)
+{
+    proceed(w->owner);
+}
+
+/* --- from the log to the sink -------------------------------------------------------------------------------- */
+
+static void on_attributes(struct lane *l)
+{
+    struct dicom_charsets *charsets = l->source.relay->charsets;
+    enum result r = l->entry->has_edition
+                        ? edition_take_attributes(&l->edition, l->hold, l->source.config, charsets)
+                        : hold_take_attributes(l->hold, charsets);
+    if (r != OK) {
+        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
+        return;
+    }
+    l->facts.attributes = l->entry->has_edition ? l->edition.facts.attributes : &l->hold->attributes;
+    begin_sink(l);
+    l->facts.attributes = NULL;
+    struct slices held = l->hold->bytes;
+    l->hold->bytes = (struct slices){0};
+    hold_free(&l->hold);
+    for (uint32_t i = 0; i < held.count && l->sink; i++) {
+        const struct slice *s = slices_at(&held, i);
+        stage_data(l->chain, l->sink, s->buf, s->at, s->len);
+    }
+    slices_clear(&held);
+}
+
+/* As far as what is held goes. */
+static void pursue_attributes(struct lane *l)
+{
+    enum result r = hold_state(l->hold);
+    if (r == OK)
+        on_attributes(l);
+    else if (r != NEED_MORE)
+        fail(l, LANE_REFUSED, DIMSE_STATUS_CANNOT_UNDERSTAND, "the data set cannot be read");
+}
+
+static void pass_on(struct lane *l, struct buf *b, uint8_t *at, uint32_t len)
+{
+    if (!l->hold) {
+        if (l->sink)
+            stage_data(l->chain, l->sink, b, at, len);
+    } else if (hold_data(l->hold, b, at, len) != OK) {
+        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
+    } else {
+        pursue_attributes(l);
+    }
+}
+
+static void on_header(struct lane *l)
+{
+    read_stream(l, &l->entry->data);
+    if (l->hold)
+        on_attributes(l);
+    else
+        begin_sink(l);
+    proceed(l);
+}
+
+static void on_data_end(struct lane *l)
+{
+    if (l->hold) {
+        hold_end(l->hold);
+        pursue_attributes(l);
+    }
+    if (l->has_ended)
+        return;
+    l->has_all = true;
+    l->sink->progress_ms = io_now(io_of(l));
+    stage_finish(l->chain, l->sink);
+}
+
+void lane_start_take(struct lane *l, struct config *config, const struct config_node *node,
+                     struct spool_entry **entry)
+{
+    hilum_assert(!l->entry && !is_busy(l));
+    l->entry = *entry;
+    *entry = NULL;
+    l->node = node;
+    l->has_ended = l->has_all = false;
+    l->facts = (struct sink_message){0};
+    l->edition = (struct edition){0};
+    l->source.config = config_ref(config);
+    take_facts(l);
+    bool ok = !l->entry->has_edition || begin_edition(l);
+    if (ok && node->is_folder && node->folder_attribute_count > 0)
+        ok = begin_hold(l);
+    if (!ok) {
+        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
+        return;
+    }
+    read_stream(l, l->entry->has_edition ? &l->entry->header : &l->entry->data);
+    if (!l->entry->has_edition && !l->hold)
+        begin_sink(l);
+    proceed(l);
+}
+
+/* --- what nodes are proposed -------------------------------------------------------------------------------- */
+
+static bool source_is_full(const struct source *s)
+{
+    return pool_is_short(s->relay->pool);
+}
+
+static bool source_propose(const struct source *s, struct pdu_associate *request, const char *abstract_syntax,
+                           const char *transfer_syntax)
+{
+    (void)s;
+    return proposal_add_pair(request, abstract_syntax, transfer_syntax) &&
+           proposal_add_pair(request, abstract_syntax, DICOM_IMPLICIT_VR_LE);
+}
+
+bool lane_init(struct lane *l, struct relay *r)
+{
+    l->source = (struct source){.relay = r,
+                                .user = ++r->next_user,
+                                .asks_anew = true,
+                                .is_full = source_is_full,
+                                .propose = source_propose};
+    l->file.fd = -1;
+    l->file.hash = XXH3_createState();
+    l->op = (struct io_op){.on_done = on_op, .owner = l};
+    l->waiter = (struct io_waiter){.on_buffers = on_buffers, .owner = l};
+    l->watch = (struct io_timer){.on_fire = on_watch, .owner = l};
+    l->gone = (struct io_task){.run = on_gone_task, .owner = l};
+    return l->file.hash;
+}
+
+void lane_free(struct lane *l)
+{
+    hilum_assert(!l->entry);
+    XXH3_freeState(l->file.hash);
+    l->file.hash = NULL;
+}
