@@ -19,7 +19,8 @@
 enum {
     LOT = 8192,          /* orders at once: nobody else can write to the index meanwhile */
     PATIENCE_MS = 10000, /* without one being carried out */
-    POLL_US = 10000
+    POLL_US = 10000,
+    MANY = 1000 /* are told of as they go */
 };
 
 struct act {
@@ -28,6 +29,8 @@ struct act {
     spool_id lot[LOT];
     json_t *done; /* ids; NULL without --json */
     uint64_t count;
+    size_t ordered; /* up to here */
+    struct progress progress;
 };
 
 static const char *plural(uint64_t count)
@@ -59,6 +62,16 @@ static bool confirm(struct queue *q, const struct queue_picks *picks)
 
 /* --- orders -------------------------------------------------------------------------------------------------------- */
 
+/* Many take their time. */
+static void draw(struct act *a, size_t left)
+{
+    if (!a->progress.is_wanted || a->picks.count < MANY)
+        return;
+    fprintf(stderr, "\r\x1b[K%zu/%zu", a->ordered > left ? a->ordered - left : 0, a->picks.count);
+    fflush(stderr);
+    a->progress.is_shown = true;
+}
+
 static enum result gave_up(const struct queue *q, size_t left)
 {
     fprintf(stderr,
@@ -71,19 +84,24 @@ static enum result gave_up(const struct queue *q, size_t left)
 }
 
 /* Until they are carried out; as long as it goes on. */
-static enum result wait_for(struct queue *q, int64_t ticket)
+static enum result wait_for(struct act *a, int64_t ticket)
 {
+    const struct queue *q = a->q;
     size_t left, before = SIZE_MAX;
     uint64_t since = clock_ms();
     for (;;) {
         enum result r = index_orders_left(q->index, ticket, &left);
         if (r != OK || left == 0)
             return r;
-        if (left != before)
+        if (left != before) {
             since = clock_ms();
+            draw(a, left);
+        }
         before = left;
-        if (clock_ms() - since >= PATIENCE_MS)
+        if (clock_ms() - since >= PATIENCE_MS) {
+            progress_clear(&a->progress);
             return gave_up(q, left);
+        }
         usleep(POLL_US);
     }
 }
@@ -133,7 +151,7 @@ static enum result order_lot(struct act *a, size_t from, size_t count)
     if (r == OK)
         r = open_if_nobody_has_it(q);
     if (r == OK)
-        r = wait_for(q, ticket);
+        r = wait_for(a, ticket);
     for (size_t n = 0; r == OK && n < count; n++)
         r = look_what_became(a, a->lot[n]);
     return r;
@@ -143,9 +161,11 @@ static enum result order_all(struct act *a)
 {
     enum result r = OK;
     for (size_t from = 0; r == OK && from < a->picks.count; from += LOT) {
-        size_t left = a->picks.count - from;
-        r = order_lot(a, from, left < LOT ? left : LOT);
+        size_t left = a->picks.count - from, count = left < LOT ? left : LOT;
+        a->ordered = from + count;
+        r = order_lot(a, from, count);
     }
+    progress_clear(&a->progress);
     return r;
 }
 
@@ -183,6 +203,7 @@ enum result queue_act(struct queue *q)
     if (!a)
         return ERR_MEMORY;
     a->q = q;
+    progress_init(&a->progress, false);
     a->done = q->o.json ? json_array() : NULL;
     enum result r = q->o.json && !a->done ? ERR_MEMORY : queue_pick(q, &a->picks);
     warn_of_gone_nodes(q);
