@@ -20,7 +20,7 @@ struct ruleset {
 
 /* Of one worker. Zero-initialise. */
 struct ruleset_list {
-    LIST_HEAD(, ruleset) sets;
+    LIST_HEAD(ruleset_sets, ruleset) sets;
     struct rules_watch *watch; /* where others see which rule runs; NULL: nowhere */
 };
 
