@@ -4,8 +4,8 @@
  * The writer takes all writes that wait, puts them into the segment in one or a few calls, syncs once if any of them is a commit, and answers.
  * Nothing is copied: parts are written from where they are.
  *
- *   - A segment is full at LOG_SEGMENT_BYTES: it is synced, then the next one begins. A new file is durable (its folder synced) before
- *     anything in it is acknowledged.
+ *   - A segment is full at LOG_SEGMENT_BYTES, or a sixteenth of max_bytes: it is synced, then the next one begins. A new file is durable
+ *     (its folder synced) before anything in it is acknowledged.
  *   - After a failed write or sync a segment is never written, synced or acknowledged from again: it ends where it was last synced (cut
  *     there, and the next one's first record says so). Drafts with pieces past that end fail. What else is in the group is still in its callers'
  *     memory: it is written again, once, whole, into a new segment, and fails if that fails too.

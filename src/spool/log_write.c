@@ -11,6 +11,7 @@
 
 enum {
     GROUP_BYTES = 8 << 20, /* no more than this waits for one sync */
+    SEGMENTS_MIN = 16,     /* that max_bytes is divided into at least */
     PROBE_MS = 1000,
     PROBE_ROOM = 4 * SPOOL_PIECE_MAX,
 };
@@ -28,6 +29,15 @@ static uint64_t room_left(struct log_writer *w)
         room = left < room ? left : room;
     }
     return room;
+}
+
+/* Space comes back by whole segments: a small spool has small ones. */
+static uint64_t segment_bytes(const struct log_writer *w)
+{
+    uint64_t bytes = atomic_load(&w->max_bytes) / SEGMENTS_MIN;
+    if (bytes == 0 || bytes > LOG_SEGMENT_BYTES)
+        return LOG_SEGMENT_BYTES;
+    return bytes < SPOOL_PIECE_MAX ? SPOOL_PIECE_MAX : bytes;
 }
 
 static void set_well(struct log_writer *w, bool is_well, const char *why)
@@ -77,7 +87,7 @@ static bool keep_segment(struct log_writer *w)
 static bool have_segment(struct log_writer *w)
 {
     struct log_segment *s = &w->segment;
-    if (s->fd >= 0 && s->end < LOG_SEGMENT_BYTES)
+    if (s->fd >= 0 && s->end < segment_bytes(w))
         return true;
     if (s->fd >= 0) {
         if (log_segment_sync(s))
@@ -241,9 +251,8 @@ static void publish(struct log_writer *w, struct log_group *g)
 static void take_group(struct log_writer *w, struct log_group *g)
 {
     uint64_t bytes = w->segment.fd >= 0 ? w->segment.end : 0;
-    uint64_t most = bytes < LOG_SEGMENT_BYTES && LOG_SEGMENT_BYTES - bytes < GROUP_BYTES
-                        ? LOG_SEGMENT_BYTES - bytes
-                        : GROUP_BYTES;
+    uint64_t full = segment_bytes(w);
+    uint64_t most = bytes < full && full - bytes < GROUP_BYTES ? full - bytes : GROUP_BYTES;
     struct spool_write **end = &w->taken;
     g->writes = w->taken;
     for (bytes = 0; *end && bytes < most; end = &(*end)->next)
