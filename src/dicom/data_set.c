@@ -81,6 +81,13 @@ unsigned dicom_data_set_depth(const struct dicom_data_set *ds)
     return ds->depth;
 }
 
+bool dicom_data_set_is_aside(const struct dicom_data_set *ds)
+{
+    while (ds->sequence && !ds->sequence->is_aside)
+        ds = ds->sequence->in;
+    return ds->sequence != NULL;
+}
+
 struct dicom_encoding dicom_data_set_encoding(const struct dicom_data_set *ds)
 {
     return ds->encoding;

@@ -56,7 +56,7 @@ struct dicom_element {
     uint8_t vr, written_vr; /* vr: once known; see dicom_element_vr */
     uint8_t head_len;       /* of raw */
     bool has_vr : 1, is_undefined : 1, is_encapsulated : 1, is_sequence : 1, is_implicit : 1;
-    bool is_changed : 1, is_made : 1, is_dropped : 1, is_counted : 1;
+    bool is_changed : 1, is_made : 1, is_dropped : 1, is_counted : 1, is_aside : 1;
     uint32_t counted;
     struct dicom_element *next;
     struct dicom_data_set *in;
@@ -146,6 +146,24 @@ void dicom_element_remove(struct dicom_element *e);
 MUST_USE enum result dicom_element_insert_item(struct dicom_element *e, size_t i,
                                                struct dicom_data_set **out);
 MUST_USE enum result dicom_element_remove_item(struct dicom_element *e, size_t i);
+
+/*
+ * Items that are built aside: what is put into them changes nothing in the document before they go to their place, all at once; dropped
+ * half built they leave no trace. They see what is around that place. Text in them is UTF-8 for text.h until dicom_text_settle.
+ *
+ * The first makes a sequence of this tag without items, to be filled as others are and to take the place of what stands there; the second
+ * one whose only item is to go into the sequence e. Results as of dicom_data_set_put_sequence and dicom_element_insert_item.
+ */
+MUST_USE enum result dicom_data_set_sequence_aside(struct dicom_data_set *ds, uint32_t tag,
+                                                   struct dicom_element **aside_out);
+MUST_USE enum result dicom_element_item_aside(struct dicom_element *e, struct dicom_element **aside_out,
+                                              struct dicom_data_set **item_out);
+/* In place of what has its tag; `aside` is of no use any more, its items are those of the element that stands there now. */
+MUST_USE enum result dicom_data_set_put_aside(struct dicom_element *aside);
+/* The only item of `aside` in place of the i-th of e, from 0, or, where i is the count, behind the last. */
+MUST_USE enum result dicom_element_put_item(struct dicom_element *e, size_t i, struct dicom_element *aside);
+/* It is an item that is built aside, or in one. */
+bool dicom_data_set_is_aside(const struct dicom_data_set *ds);
 
 /*
  * Private elements by group, creator (compared without padding) and the low byte of the element number (PS3.5 7.8.1). The scope of a

@@ -15,6 +15,8 @@ void dicom_level_changed(struct dicom_data_set *ds)
         if (!ds->sequence)
             return;
         ds->sequence->is_changed = true;
+        if (ds->sequence->is_aside)
+            return;
         ds = ds->sequence->in;
     }
 }
@@ -211,7 +213,8 @@ enum result dicom_data_set_put_sequence(struct dicom_data_set *ds, uint32_t tag,
 static void items_changed(struct dicom_element *e)
 {
     e->is_changed = true;
-    dicom_level_changed(e->in);
+    if (!e->is_aside)
+        dicom_level_changed(e->in);
 }
 
 enum result dicom_element_insert_item(struct dicom_element *e, size_t i, struct dicom_data_set **out)
@@ -235,6 +238,12 @@ enum result dicom_element_insert_item(struct dicom_element *e, size_t i, struct 
     return OK;
 }
 
+static void mark_gone(struct dicom_data_set **at, size_t i)
+{
+    at[0]->is_gone = true;
+    at[0]->before_gone = i > 0 ? at[-1] : NULL;
+}
+
 enum result dicom_element_remove_item(struct dicom_element *e, size_t i)
 {
     size_t count;
@@ -244,10 +253,91 @@ enum result dicom_element_remove_item(struct dicom_element *e, size_t i)
     if (i >= count)
         return dicom_fault(e->in->document, ERR_USAGE, "there is no such item", e->tag);
     struct dicom_data_set **at = e->items->at + i;
-    at[0]->is_gone = true;
-    at[0]->before_gone = i > 0 ? at[-1] : NULL;
+    mark_gone(at, i);
     memmove(at, at + 1, (count - i - 1) * sizeof(struct dicom_data_set *));
     e->items->count--;
+    items_changed(e);
+    return OK;
+}
+
+/* An empty sequence that hangs nowhere. */
+static struct dicom_element *new_aside(struct dicom_data_set *ds, uint32_t tag, bool is_implicit,
+                                       enum dicom_vr written)
+{
+    struct dicom_element *e = arena_alloc(&ds->document->arena, sizeof *e);
+    struct dicom_items *items = arena_alloc(&ds->document->arena, sizeof *items);
+    if (!e || !items)
+        return NULL;
+    e->tag = tag;
+    e->in = ds;
+    e->items = items;
+    e->vr = DICOM_VR_SQ;
+    e->written_vr = (uint8_t)written;
+    e->is_implicit = is_implicit;
+    e->has_vr = e->is_sequence = e->is_made = e->is_changed = e->is_aside = true;
+    return e;
+}
+
+enum result dicom_data_set_sequence_aside(struct dicom_data_set *ds, uint32_t tag,
+                                          struct dicom_element **aside_out)
+{
+    *aside_out = NULL;
+    enum result r = OK;
+    const struct dicom_element *place = take_place(ds, tag, &r);
+    if (!place)
+        return r;
+    *aside_out = new_aside(ds, tag, goes_without_vr(ds, place), DICOM_VR_SQ);
+    return *aside_out ? OK : no_memory(ds->document, tag);
+}
+
+enum result dicom_element_item_aside(struct dicom_element *e, struct dicom_element **aside_out,
+                                     struct dicom_data_set **item_out)
+{
+    size_t count;
+    *aside_out = NULL;
+    *item_out = NULL;
+    enum result r = dicom_element_items(e, &count);
+    if (r != OK)
+        return r;
+    *aside_out = new_aside(e->in, e->tag, e->is_implicit, (enum dicom_vr)e->written_vr);
+    return *aside_out ? dicom_element_insert_item(*aside_out, 0, item_out)
+                      : no_memory(e->in->document, e->tag);
+}
+
+enum result dicom_data_set_put_aside(struct dicom_element *aside)
+{
+    struct dicom_data_set *ds = aside->in;
+    enum result r = OK;
+    struct dicom_element *e = take_place(ds, aside->tag, &r);
+    if (!e)
+        return r;
+    if (aside->items->count == 0 && is_empty_sequence(e)) {
+        remove_duplicates(e);
+        return OK;
+    }
+    for (size_t i = 0; i < aside->items->count; i++)
+        aside->items->at[i]->sequence = e;
+    e->is_implicit = aside->is_implicit;
+    make(ds, e, DICOM_VR_SQ, DICOM_VR_SQ, (struct view){NULL, 0}, aside->items);
+    return OK;
+}
+
+enum result dicom_element_put_item(struct dicom_element *e, size_t i, struct dicom_element *aside)
+{
+    size_t count;
+    enum result r = dicom_element_items(e, &count);
+    if (r != OK)
+        return r;
+    if (i > count)
+        return dicom_fault(e->in->document, ERR_USAGE, "items before it are missing", e->tag);
+    struct dicom_data_set *item = aside->items->at[0];
+    if (i < count) {
+        mark_gone(e->items->at + i, i);
+        e->items->at[i] = item;
+    } else if (!dicom_items_insert(e->in->document, e->items, i, item)) {
+        return no_memory(e->in->document, e->tag);
+    }
+    item->sequence = e;
     items_changed(e);
     return OK;
 }

@@ -41,11 +41,19 @@ static enum result no_memory(struct dicom_document *d, uint32_t tag)
     return ERR_MEMORY;
 }
 
+/* Aside it is one that holds all: nothing outside is switched before all is taken. */
+static struct view charset_value_of(struct dicom_data_set *ds)
+{
+    if (dicom_data_set_is_aside(ds))
+        return utf8_term;
+    const struct dicom_element *e = dicom_data_set_find_outwards(ds, DICOM_SPECIFIC_CHARACTER_SET);
+    return e ? e->value : (struct view){NULL, 0};
+}
+
 /* What holds in a level. Values live as long as the document, so the same place means the same bytes. */
 static const struct dicom_charset *charset_of(struct dicom_text *t, struct dicom_data_set *ds)
 {
-    const struct dicom_element *e = dicom_data_set_find_outwards(ds, DICOM_SPECIFIC_CHARACTER_SET);
-    struct view value = e ? e->value : (struct view){NULL, 0};
+    struct view value = charset_value_of(ds);
     if (value.at != t->charset_value.at || value.len != t->charset_value.len || value.len == 0) {
         dicom_charset_parse(value, &t->charset);
         t->charset_value = value;
@@ -214,4 +222,18 @@ enum result dicom_text_recode(struct dicom_text *t, struct dicom_document *d, st
     enum result r = recode_level(&c, dicom_document_root(d), ascii);
     c.is_trial = false;
     return r == OK ? recode_level(&c, dicom_document_root(d), ascii) : r;
+}
+
+enum result dicom_text_settle(struct dicom_text *t, struct dicom_element *aside)
+{
+    struct dicom_data_set *ds = dicom_element_data_set(aside);
+    struct recoding c = {.text = t, .document = dicom_data_set_document(ds), .to = *charset_of(t, ds)};
+    struct dicom_charset utf8 = {0};
+    dicom_charset_parse(utf8_term, &utf8);
+    c.is_trial = true;
+    enum result r = recode_items(&c, aside, &utf8);
+    if (r == ERR_USAGE)
+        return dicom_text_recode(t, c.document, utf8_term); /* which it is in already */
+    c.is_trial = false;
+    return r == OK ? recode_items(&c, aside, &utf8) : r;
 }

@@ -37,6 +37,10 @@ MUST_USE enum result dicom_text_get(struct dicom_text *t, struct dicom_element *
 MUST_USE enum result dicom_text_put(struct dicom_text *t, struct dicom_data_set *ds, uint32_t tag,
                                     enum dicom_vr vr, struct view utf8);
 
+/* Encodes the text of what was built aside (data_set.h) in the set that holds where it is to go; one that cannot hold it is switched as by
+ * dicom_text_put. To be called once all is in it, and right before it is put there. ERR_MEMORY. */
+MUST_USE enum result dicom_text_settle(struct dicom_text *t, struct dicom_element *aside);
+
 /*
  * Encodes all text of the document in another set, and says so in (0008,0005), also in items that have their own. Where bytes had no
  * meaning in the old set, but have one in UTF-8, and that is the new one, they stay; else U+FFFD or '?' stands for them.

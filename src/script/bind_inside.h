@@ -48,7 +48,7 @@ void bind_remove(lua_State *lua, struct bind *b, struct dicom_data_set *ds, uint
 void bind_remove_element(lua_State *lua, struct bind *b, struct dicom_element *e);
 /* The morph has set or removed this one: of its copies behind pixel data, or of those of the sequence that it is in, none is to stay. */
 void bind_touch(struct bind *b, const struct dicom_data_set *ds, uint32_t tag);
-/* Fills an empty item with the fields of the table at the index. */
+/* Fills an empty item, built aside, with the fields of the table at the index. */
 void bind_fill_item(lua_State *lua, struct bind *b, struct dicom_data_set *item, int index);
 
 void bind_install_data_set(lua_State *lua);

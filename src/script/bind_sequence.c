@@ -45,6 +45,24 @@ static int read_item(lua_State *lua)
     return 1;
 }
 
+static void check_ok(lua_State *lua, const struct bind_handle *h, enum result r)
+{
+    if (r != OK) {
+        bind_fail(lua, h->bind, h->element->tag);
+    }
+}
+
+/* The table at 3 as the i-th item: built aside, so that one that is refused changes nothing. */
+static void put_item(lua_State *lua, const struct bind_handle *h, size_t i)
+{
+    struct dicom_element *aside;
+    struct dicom_data_set *item;
+    check_ok(lua, h, dicom_element_item_aside(h->element, &aside, &item));
+    bind_fill_item(lua, h->bind, item, 3);
+    check_ok(lua, h, dicom_text_settle(h->bind->text, aside));
+    check_ok(lua, h, dicom_element_put_item(h->element, i, aside));
+}
+
 /* seq[i] = nil removes an item; seq[#seq + 1] = { ... } appends one, and any other i replaces it. */
 static int write_item(lua_State *lua)
 {
@@ -52,7 +70,6 @@ static int write_item(lua_State *lua)
     bind_check_writable(lua, h->bind);
     lua_Integer i = check_index(lua, h->element->tag);
     size_t count = count_items(lua, h);
-    struct dicom_data_set *item = NULL;
     bool is_removal = lua_isnil(lua, 3);
     if (i < 1 || (lua_Unsigned)i > count + !is_removal) {
         return luaL_error(lua, "there are %I items; the next one is [%I]", (lua_Integer)count,
@@ -61,21 +78,13 @@ static int write_item(lua_State *lua)
     if (!is_removal && !lua_istable(lua, 3)) {
         return luaL_error(lua, "an item is set to a table, { Keyword = value, ... }");
     }
-    enum result r = OK;
-    sandbox_charge(lua, ((size_t)i <= count ? count - (size_t)i : 0) / 8 + 1); /* those behind it move */
-    if ((size_t)i <= count) {
-        r = dicom_element_remove_item(h->element, (size_t)i - 1);
-    }
-    if (r == OK && !is_removal) {
-        r = dicom_element_insert_item(h->element, (size_t)i - 1, &item);
-    }
-    if (r != OK) {
-        bind_fail(lua, h->bind, h->element->tag);
+    if (is_removal) {
+        sandbox_charge(lua, (count - (size_t)i) / 8 + 1); /* those behind it move */
+        check_ok(lua, h, dicom_element_remove_item(h->element, (size_t)i - 1));
+    } else {
+        put_item(lua, h, (size_t)i - 1);
     }
     bind_touch(h->bind, dicom_element_data_set(h->element), h->element->tag);
-    if (!is_removal) {
-        bind_fill_item(lua, h->bind, item, 3);
-    }
     return 0;
 }
 

@@ -84,14 +84,16 @@ static void remove_charset(lua_State *lua, struct bind *b, struct dicom_data_set
 void bind_remove(lua_State *lua, struct bind *b, struct dicom_data_set *ds, uint32_t tag)
 {
     bind_check_writable(lua, b);
+    bool also_behind = is_behind(b, ds, tag);
+    if (also_behind) {
+        remove_behind(lua, b, tag); /* first, as it may be refused */
+    }
     if (tag == DICOM_SPECIFIC_CHARACTER_SET) {
         remove_charset(lua, b, ds);
     } else {
         dicom_data_set_remove(ds, tag); /* also what stands here out of order */
     }
-    if (is_behind(b, ds, tag)) {
-        remove_behind(lua, b, tag);
-    } else {
+    if (!also_behind) {
         bind_touch(b, ds, tag);
     }
 }
@@ -334,6 +336,7 @@ void bind_fill_item(lua_State *lua, struct bind *b, struct dicom_data_set *item,
     }
 }
 
+/* All or nothing: a rule may catch the error and go on. */
 static void put_items(lua_State *lua, struct bind *b, struct dicom_data_set *ds, uint32_t tag, int index)
 {
     struct dicom_element *e;
@@ -341,7 +344,10 @@ static void put_items(lua_State *lua, struct bind *b, struct dicom_data_set *ds,
     if (!lua_istable(lua, index)) {
         refuse(lua, tag, "a sequence is set to a list of items, { { Keyword = value, ... }, ... }");
     }
-    check_ok(lua, b, tag, dicom_data_set_put_sequence(ds, tag, &e));
+    bool is_nested = dicom_data_set_is_aside(ds); /* and goes, or not, with what is around it */
+    check_ok(lua, b, tag,
+             is_nested ? dicom_data_set_put_sequence(ds, tag, &e)
+                       : dicom_data_set_sequence_aside(ds, tag, &e));
     lua_Unsigned count = lua_rawlen(lua, index);
     for (lua_Unsigned i = 1; i <= count; i++) {
         if (lua_rawgeti(lua, index, (lua_Integer)i) != LUA_TTABLE) {
@@ -350,6 +356,10 @@ static void put_items(lua_State *lua, struct bind *b, struct dicom_data_set *ds,
         check_ok(lua, b, tag, dicom_element_insert_item(e, i - 1, &item));
         bind_fill_item(lua, b, item, lua_gettop(lua));
         lua_pop(lua, 1);
+    }
+    if (!is_nested) {
+        check_ok(lua, b, tag, dicom_text_settle(b->text, e));
+        check_ok(lua, b, tag, dicom_data_set_put_aside(e));
     }
 }
 
@@ -378,5 +388,7 @@ void bind_put_value(lua_State *lua, struct bind *b, struct dicom_data_set *ds, u
         put_bytes(lua, b, ds, tag, vr, index);
         break;
     }
-    bind_touch(b, ds, tag);
+    if (!dicom_data_set_is_aside(ds)) {
+        bind_touch(b, ds, tag);
+    }
 }

@@ -125,6 +125,35 @@ static void change_items(struct dicom_data_set *ds, uint32_t tag, uint8_t with)
     hilum_assert(dicom_element_items(e, &after) == OK && after == count);
 }
 
+/* Nothing of it is seen before it is put; half of them never are. */
+static void change_aside(struct dicom_data_set *ds, uint32_t tag, uint8_t with)
+{
+    struct dicom_element *e = dicom_data_set_find(ds, tag), *aside;
+    struct dicom_data_set *item;
+    const struct dicom_document *d = dicom_data_set_document(ds);
+    bool was_changed = dicom_document_is_changed(d);
+    size_t count = 0, after, was = dicom_data_set_count(ds);
+    bool is_item = e && with & 4 && dicom_element_items(e, &count) == OK;
+    enum result r =
+        is_item ? dicom_element_item_aside(e, &aside, &item) : dicom_data_set_sequence_aside(ds, tag, &aside);
+    if (r == OK && !is_item)
+        r = dicom_element_insert_item(aside, 0, &item);
+    if (r != OK)
+        return;
+    change_value(item, tags[with / 8 % 16], with);
+    hilum_assert(dicom_data_set_is_aside(item) && dicom_data_set_count(ds) == was);
+    hilum_assert(dicom_document_is_changed(d) == was_changed);
+    if (with & 2)
+        return;
+    size_t i = with / 8 % (count + 1);
+    r = is_item ? dicom_element_put_item(e, i, aside) : dicom_data_set_put_aside(aside);
+    if (r != OK)
+        return;
+    e = dicom_data_set_find(ds, tag);
+    hilum_assert(dicom_element_items(e, &after) == OK);
+    hilum_assert(after == (is_item ? count + (i == count) : 1) && !dicom_data_set_is_aside(item));
+}
+
 static void change_private(struct dicom_data_set *ds, uint8_t which, uint8_t with)
 {
     uint16_t group = (uint16_t)(0x0029 + which % 4);
@@ -144,7 +173,7 @@ static void change(struct dicom_data_set *root, const uint8_t how[4])
     gather(&levels, root);
     struct dicom_data_set *ds = levels.at[how[1] % levels.count];
     uint32_t tag = tag_of(ds, how[2]);
-    switch (how[0] % 4) {
+    switch (how[0] % 5) {
     case 0:
         change_value(ds, tag, how[3]);
         break;
@@ -154,6 +183,9 @@ static void change(struct dicom_data_set *root, const uint8_t how[4])
         break;
     case 2:
         change_items(ds, tag, how[3]);
+        break;
+    case 3:
+        change_aside(ds, tag, how[3]);
         break;
     default:
         change_private(ds, how[2], how[3]);

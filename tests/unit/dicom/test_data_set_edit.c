@@ -349,6 +349,87 @@ static void values_and_sequences_take_each_others_place(void **state)
     finish(&d, &o, &expected);
 }
 
+static struct dicom_data_set *build_aside(struct dicom_data_set *root, struct dicom_element **aside)
+{
+    assert_int_equal(dicom_data_set_sequence_aside(root, REFERENCED, aside), OK);
+    struct dicom_data_set *item = insert(*aside, 0);
+    put(item, PATIENT_ID, DICOM_VR_LO, "new ");
+    put(item, PATIENT_ID, DICOM_VR_LO, "newer ");
+    assert_true(dicom_data_set_is_aside(item));
+    assert_int_equal(dicom_data_set_depth(item), 1);
+    return item;
+}
+
+static void what_is_built_aside_is_not_there_until_it_is_put(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct octets o = {0}, expected = {0};
+        struct dicom_document d;
+        struct dicom_element *aside;
+        tree_head(&o, *encodings[i], REFERENCED, "SQ", 18);
+        tree_head(&o, *encodings[i], DICOM_ITEM, "", 10);
+        tree_text(&o, *encodings[i], PATIENT_ID, "LO", "ab");
+        struct dicom_data_set *root = parse(&d, &o, *encodings[i]);
+        struct dicom_element *e = dicom_data_set_find(root, REFERENCED);
+        struct dicom_data_set *old = item_of(root, REFERENCED, 0);
+        struct dicom_data_set *item = build_aside(root, &aside);
+        put(insert(aside, 1), PATIENT_ID, DICOM_VR_LO, "cd");
+        assert_false(dicom_document_is_changed(&d));
+        assert_ptr_equal(item_of(root, REFERENCED, 0), old);
+
+        assert_int_equal(dicom_data_set_put_aside(aside), OK);
+        assert_true(dicom_document_is_changed(&d));
+        assert_ptr_equal(dicom_data_set_find(root, REFERENCED), e); /* who holds it sees the new items */
+        assert_ptr_equal(item_of(root, REFERENCED, 0), item);
+        assert_ptr_equal(dicom_data_set_sequence(item), e);
+        assert_false(dicom_data_set_is_aside(item));
+        put(item, PATIENT_NAME, DICOM_VR_PN, "late");
+        tree_head(&expected, *encodings[i], REFERENCED, "SQ", 8 + 12 + 14 + 18);
+        tree_head(&expected, *encodings[i], DICOM_ITEM, "", 12 + 14);
+        tree_text(&expected, *encodings[i], PATIENT_NAME, "PN", "late");
+        tree_text(&expected, *encodings[i], PATIENT_ID, "LO", "newer ");
+        tree_head(&expected, *encodings[i], DICOM_ITEM, "", 10);
+        tree_text(&expected, *encodings[i], PATIENT_ID, "LO", "cd");
+        finish(&d, &o, &expected);
+    }
+}
+
+/* In place of one that came, and behind the last; the others stay as they came. */
+static void an_item_that_was_built_aside_takes_a_place(void **state)
+{
+    (void)state;
+    struct octets o = {0}, expected = {0};
+    struct dicom_document d;
+    struct dicom_element *aside;
+    struct dicom_data_set *item;
+    tree_head(&o, tree_explicit, REFERENCED, "SQ", UNDEFINED);
+    for (size_t i = 0; i < 3; i++) {
+        tree_head(&o, tree_explicit, DICOM_ITEM, "", 10);
+        tree_text(&o, tree_explicit, PATIENT_ID, "LO", "ab");
+    }
+    tree_head(&o, tree_explicit, DICOM_SEQUENCE_DELIMITATION, "", 0);
+    struct dicom_data_set *root = parse(&d, &o, tree_explicit);
+    struct dicom_element *e = dicom_data_set_find(root, REFERENCED);
+    struct dicom_data_set *old = item_of(root, REFERENCED, 1);
+    for (size_t i = 1; i <= 3; i += 2) {
+        assert_int_equal(dicom_element_item_aside(e, &aside, &item), OK);
+        put(item, PATIENT_ID, DICOM_VR_LO, "cd");
+        assert_int_equal(dicom_document_is_changed(&d), i > 1);
+        assert_int_equal(dicom_element_put_item(e, i, aside), OK);
+        assert_ptr_equal(item_of(root, REFERENCED, i), item);
+    }
+    assert_int_equal(dicom_element_place_behind(e, old, 2), 1); /* a walk goes on with the new one */
+    assert_int_equal(dicom_element_put_item(e, 5, aside), ERR_USAGE);
+    tree_head(&expected, tree_explicit, REFERENCED, "SQ", UNDEFINED);
+    for (size_t i = 0; i < 4; i++) {
+        tree_head(&expected, tree_explicit, DICOM_ITEM, "", 10);
+        tree_text(&expected, tree_explicit, PATIENT_ID, "LO", i % 2 ? "cd" : "ab");
+    }
+    tree_head(&expected, tree_explicit, DICOM_SEQUENCE_DELIMITATION, "", 0);
+    finish(&d, &o, &expected);
+}
+
 static void a_level_may_change_while_somebody_goes_through_it(void **state)
 {
     (void)state;
@@ -450,6 +531,8 @@ int main(void)
         cmocka_unit_test(un_that_holds_items_stays_un_and_implicit),
         cmocka_unit_test(items_are_removed_and_others_stay_whole),
         cmocka_unit_test(values_and_sequences_take_each_others_place),
+        cmocka_unit_test(what_is_built_aside_is_not_there_until_it_is_put),
+        cmocka_unit_test(an_item_that_was_built_aside_takes_a_place),
         cmocka_unit_test(a_level_may_change_while_somebody_goes_through_it),
         cmocka_unit_test(new_elements_follow_the_next_lower_tag_where_order_is_bad),
         cmocka_unit_test(elements_beside_such_without_vr_have_none_either),

@@ -1,0 +1,147 @@
+/* What is refused of the data set in Lua, and caught by the rule: the message goes on, so nothing may have changed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "../dicom/tree.h"
+#include "binding.h"
+#include "dicom/tag.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+enum {
+    REFERENCED = DICOM_TAG(0x0008, 0x1140), /* ReferencedImageSequence */
+    PATIENT_NAME = DICOM_TAG(0x0010, 0x0010),
+    PATIENT_ID = DICOM_TAG(0x0010, 0x0020),
+    REQUEST = DICOM_TAG(0x0040, 0x0275), /* RequestAttributesSequence */
+};
+
+static void fill(struct octets *o, struct dicom_encoding e)
+{
+    uint32_t head = e.is_explicit ? 12 : 8;
+    tree_text(o, e, DICOM_TAG(0x0008, 0x0005), "CS", "ISO_IR 100");
+    tree_head(o, e, REFERENCED, "SQ", 18 + 18);
+    tree_head(o, e, DICOM_ITEM, "", 10);
+    tree_text(o, e, PATIENT_ID, "LO", "a1");
+    tree_head(o, e, DICOM_ITEM, "", 10);
+    tree_text(o, e, PATIENT_ID, "LO", "a2");
+    tree_text(o, e, PATIENT_NAME, "PN", "M\xFCller");
+    tree_head(o, e, REQUEST, "SQ", 8 + head + 18);
+    tree_head(o, e, DICOM_ITEM, "", head + 18);
+    tree_head(o, e, REFERENCED, "SQ", 18);
+    tree_head(o, e, DICOM_ITEM, "", 10);
+    tree_text(o, e, PATIENT_ID, "LO", "in");
+}
+
+/* Each is an error, and what is written is what came, byte for byte. */
+static void refused(const char *folder, const char *assignment)
+{
+    char body[1000];
+    snprintf(body, sizeof(body),
+             "assert(not pcall(function() %s end)) "
+             "assert(#ds.ReferencedImageSequence == 2 and ds.PatientName == 'Müller' and "
+             "ds.ReferencedImageSequence[2].PatientID == 'a2')",
+             assignment);
+    bound_everywhere(folder, body, fill, NULL);
+    struct bound b = bound_morph(folder, body);
+    b.behind = DICOM_PIXEL_DATA;
+    fill(&b.in, b.encoding);
+    bound_run_ok(&b);
+    assert_false(b.is_changed);
+    assert_int_equal(b.touched_count, 0); /* nor do copies behind pixel data go */
+    bound_close(&b);
+}
+
+static void a_refused_sequence_leaves_what_was_there(void **state)
+{
+    static const char *const assignments[] = {
+        "ds.ReferencedImageSequence = { { PatientID = 'ok' }, { PatientID = string.rep('x', 99) } }",
+        "ds.ReferencedImageSequence = { { PatientID = 'ok' }, 'no item' }",
+        "ds.ReferencedImageSequence = { { NoSuchKeyword = 'x' } }",
+        "ds.ReferencedImageSequence = { { ReferencedImageSequence = { { PatientID = 'ok' }, 7 } } }",
+        /* one that is not there, and one in an item */
+        "ds.ReferencedStudySequence = { { PatientID = 'ok' }, { PatientID = 'a\\nb' } }",
+        "ds.RequestAttributesSequence[1].ReferencedImageSequence = { { PatientID = 'ok' }, { PatientID = {} "
+        ", "
+        "Modality = 'ct' } }",
+        /* nor is all text switched to a set that only what was refused needs */
+        "ds.ReferencedImageSequence = { { PatientName = 'Ив' }, { PatientID = string.rep('x', 99) } }",
+        "ds.ReferencedImageSequence = { { PatientName = '\xFF' } }",
+    };
+    for (size_t i = 0; i < COUNT(assignments); i++)
+        refused(*state, assignments[i]);
+}
+
+static void a_refused_item_leaves_the_one_that_was_there(void **state)
+{
+    static const char *const assignments[] = {
+        "ds.ReferencedImageSequence[2] = { PatientID = string.rep('x', 99) }",
+        "ds.ReferencedImageSequence[3] = { PatientID = string.rep('x', 99) }",
+        "ds.ReferencedImageSequence[1] = { PatientName = 'Ив', Modality = 'ct' }",
+        "ds.RequestAttributesSequence[1].ReferencedImageSequence[1] = { ReferencedImageSequence = { 1 } }",
+    };
+    for (size_t i = 0; i < COUNT(assignments); i++)
+        refused(*state, assignments[i]);
+}
+
+static void fill_latin(struct octets *o, struct dicom_encoding e)
+{
+    tree_text(o, e, DICOM_TAG(0x0008, 0x0005), "CS", "ISO_IR 100");
+    tree_text(o, e, PATIENT_NAME, "PN", "M\xFCller");
+}
+
+static void expect_latin(struct octets *o, struct dicom_encoding e)
+{
+    tree_text(o, e, DICOM_TAG(0x0008, 0x0005), "CS", "ISO_IR 100");
+    tree_head(o, e, REFERENCED, "SQ", 18 + 18);
+    tree_head(o, e, DICOM_ITEM, "", 10);
+    tree_text(o, e, PATIENT_NAME, "PN", "\xE4 ");
+    tree_head(o, e, DICOM_ITEM, "", 10);
+    tree_text(o, e, PATIENT_NAME, "PN", "\xF6\xF6");
+    tree_text(o, e, PATIENT_NAME, "PN", "M\xFCller");
+}
+
+static void expect_switched(struct octets *o, struct dicom_encoding e)
+{
+    tree_text(o, e, DICOM_TAG(0x0008, 0x0005), "CS", "ISO_IR 192");
+    tree_head(o, e, REFERENCED, "SQ", 20 + 18);
+    tree_head(o, e, DICOM_ITEM, "", 12);
+    tree_text(o, e, PATIENT_NAME, "PN", "öö");
+    tree_head(o, e, DICOM_ITEM, "", 10);
+    tree_text(o, e, PATIENT_NAME, "PN", "И");
+    tree_text(o, e, PATIENT_NAME, "PN", "Müller ");
+}
+
+/* Of items, too, the set that holds is kept if it can be, and switched with all else if not. */
+static void text_of_new_items_is_in_the_set_around_them(void **state)
+{
+    bound_everywhere(*state,
+                     "ds.ReferencedImageSequence = { { PatientName = 'ä' }, { PatientName = 'öö' } } "
+                     "assert(ds.ReferencedImageSequence[2].PatientName == 'öö')",
+                     fill_latin, expect_latin);
+    bound_everywhere(*state,
+                     "ds.ReferencedImageSequence = { { PatientName = 'ä' } } "
+                     "local s = ds.ReferencedImageSequence s[2] = { PatientName = 'x' } "
+                     "s[2] = { PatientName = 'öö' }",
+                     fill_latin, expect_latin);
+    bound_everywhere(*state, "ds.ReferencedImageSequence = { { PatientName = 'öö' }, { PatientName = 'И' } }",
+                     fill_latin, expect_switched);
+    bound_everywhere(*state,
+                     "ds.ReferencedImageSequence = { { PatientName = 'öö' } } "
+                     "ds.ReferencedImageSequence[2] = { PatientName = 'И' }",
+                     fill_latin, expect_switched);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_refused_sequence_leaves_what_was_there),
+        cmocka_unit_test(a_refused_item_leaves_the_one_that_was_there),
+        cmocka_unit_test(text_of_new_items_is_in_the_set_around_them),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
