@@ -95,6 +95,11 @@ static void on_ready(struct sink *s)
     t->is_ready = true;
 }
 
+static void on_taken(struct sink *s)
+{
+    (void)s;
+}
+
 static void on_done(struct sink *s, uint16_t status, const char *comment)
 {
     struct tested *t = s->owner;
@@ -130,6 +135,7 @@ static void message_open(struct tested *t, struct fixture *f, const char *instan
     assert_non_null(t->sink);
     t->sink->owner = t;
     t->sink->on_ready = on_ready;
+    t->sink->on_taken = on_taken;
     t->sink->on_done = on_done;
     t->sink->on_gone = on_gone;
 }
