@@ -93,25 +93,29 @@ enum result dicom_data_set_private_tag(struct dicom_data_set *ds, uint16_t group
     uint32_t block = free_block(ds, group);
     if (block == 0)
         return dicom_fault(ds->document, ERR_USAGE, "all private blocks of its group are taken", tag);
-    enum result r = dicom_data_set_put(ds, DICOM_TAG(group, block), DICOM_VR_LO, creator);
-    if (r == OK)
-        *tag_out = DICOM_TAG(group, block << 8 | low);
+    *tag_out = DICOM_TAG(group, block << 8 | low);
+    return OK;
+}
+
+enum result dicom_data_set_put_creator(struct dicom_data_set *ds, uint32_t tag, struct view creator)
+{
+    uint32_t creator_tag = DICOM_TAG(dicom_group(tag), tag >> 8 & 0xFF);
+    if (dicom_data_set_find(ds, creator_tag))
+        return OK;
+    enum result r = dicom_data_set_put(ds, creator_tag, DICOM_VR_LO, trim(creator));
+    if (r != OK) /* one that nobody owns is not left behind */
+        dicom_data_set_remove(ds, tag);
     return r;
 }
 
 enum result dicom_data_set_put_private(struct dicom_data_set *ds, uint16_t group, struct view creator,
                                        uint8_t low, enum dicom_vr vr, struct view value)
 {
-    struct dicom_range creators = creators_of(ds, group);
-    bool has_creator = next_creator(&creators, trim(creator)) != NULL;
     uint32_t tag;
     enum result r = dicom_data_set_private_tag(ds, group, creator, low, &tag);
-    if (r != OK)
-        return r;
-    r = dicom_data_set_put(ds, tag, vr, value);
-    if (r != OK && !has_creator) /* one that owns nothing is not left behind */
-        dicom_data_set_remove(ds, DICOM_TAG(group, tag >> 8 & 0xFF));
-    return r;
+    if (r == OK)
+        r = dicom_data_set_put(ds, tag, vr, value);
+    return r == OK ? dicom_data_set_put_creator(ds, tag, creator) : r;
 }
 
 size_t dicom_data_set_remove_private(struct dicom_data_set *ds)

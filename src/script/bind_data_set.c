@@ -58,6 +58,9 @@ static void put_private(lua_State *lua, const struct bind_handle *h, const struc
         bind_fail(lua, h->bind, 0);
     }
     bind_put_value(lua, h->bind, h->level, tag, vr, 5);
+    if (dicom_data_set_put_creator(h->level, tag, name->creator) != OK) {
+        bind_fail(lua, h->bind, tag);
+    }
 }
 
 /* ds:private(creator, group, low [, value [, vr]]) */

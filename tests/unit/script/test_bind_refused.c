@@ -88,6 +88,18 @@ static void a_refused_item_leaves_the_one_that_was_there(void **state)
         refused(*state, assignments[i]);
 }
 
+static void a_refused_private_element_leaves_no_creator(void **state)
+{
+    static const char *const assignments[] = {
+        "ds:private('ACME', 0x29, 0x10, 'x', 'US')",
+        "ds:private('ACME', 0x29, 0x10, { { NoSuchKeyword = 1 } }, 'SQ')",
+        "ds:private('ACME', 0x7FE1, 0x10, 1)",
+        "ds.RequestAttributesSequence[1]:private('ACME', 0x29, 0x10, string.rep('x', 65), 'LO')",
+    };
+    for (size_t i = 0; i < COUNT(assignments); i++)
+        refused(*state, assignments[i]);
+}
+
 static void fill_latin(struct octets *o, struct dicom_encoding e)
 {
     tree_text(o, e, DICOM_TAG(0x0008, 0x0005), "CS", "ISO_IR 100");
@@ -141,6 +153,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_refused_sequence_leaves_what_was_there),
         cmocka_unit_test(a_refused_item_leaves_the_one_that_was_there),
+        cmocka_unit_test(a_refused_private_element_leaves_no_creator),
         cmocka_unit_test(text_of_new_items_is_in_the_set_around_them),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
