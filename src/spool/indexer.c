@@ -349,6 +349,8 @@ enum result indexer_start(struct indexer *ix, struct log_writer *log)
     log_walk_begin(&ix->walk, folder, (struct log_position){.generation = ix->held[0].number});
     ix->committed = ix->walk.at;
     ix->adopt_ms = clock_ms() + ADOPT_MS;
+    ix->has_orders = true; /* left for us while nobody ran */
+    (void)index_was_touched(ix->index);
     enum result r = indexer_own(ix);
     if (r == OK && pthread_create(&ix->thread, NULL, run, ix) != 0)
         r = ERR_MEMORY;

@@ -57,8 +57,8 @@ static inline int remove_one(const char *path, const struct stat *is, int type, 
 static inline int fixture_tear_down(void **state)
 {
     struct fixture *f = *state;
-    (void)disk_set_faults(NULL);
     spool_close(&f->spool);
+    (void)disk_set_faults(NULL);
     loop_close(&f->loop);
     assert_int_equal(nftw(f->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
     free(f);
@@ -179,6 +179,7 @@ static inline bool is_whole(const char *folder, const struct spool_entry *e)
     return is_good && at == e->data.bytes;
 }
 
+/* They are static in tests: one that fails leaves them to the spool, which is closed after it. */
 /* --- feeds ----------------------------------------------------------------------------------------------------------- */
 
 struct feed {
@@ -302,6 +303,12 @@ static inline unsigned count_rows(const char *folder, struct index_filter filter
 static inline unsigned count_state(const char *folder, enum spool_state state)
 {
     return count_rows(folder, (struct index_filter){.states = 1u << state});
+}
+
+/* What is stored is indexed a moment later. */
+static inline void settle(struct fixture *f, unsigned queued)
+{
+    LOOP_UNTIL(&f->loop, count_state(f->folder, SPOOL_QUEUED) == queued);
 }
 
 static inline bool exists(const struct fixture *f, const char *name)
