@@ -129,7 +129,8 @@ size_t dicom_element_place_behind(const struct dicom_element *e, const struct di
 
 /*
  * Puts a value: in place of that of the first element with this tag (further ones are removed), or as a new element in its place by tag.
- * The bytes are copied, and padded to even length as the VR says. Bytes that are there already are no change. A value too long for
+ * The bytes are copied, and padded to even length as the VR says. Bytes that are there already are no change, also as fragments; others
+ * are written with their length. A value too long for
  * the length field of its VR becomes UN (PS3.5 6.2.2). ERR_USAGE: the tag cannot stand here (group length, delimiter, groups 0000 to 0007
  * but 0004, FFFF; at or past `behind`), or the VR is SQ.
  */

@@ -138,7 +138,9 @@ static void swap(uint8_t *at, size_t len, size_t unit)
 
 static bool has_value(struct dicom_element *e, enum dicom_vr vr, struct view value, char pad)
 {
-    if (!e->in || e->is_removed || e->is_undefined || dicom_element_vr(e) != vr || vr == DICOM_VR_SQ)
+    if (!e->in || e->is_removed || dicom_element_vr(e) != vr || vr == DICOM_VR_SQ)
+        return false;
+    if (e->is_undefined && !e->is_encapsulated) /* of fragments the same bytes are the same ones */
         return false;
     if (dicom_element_is_big_endian(e) != e->in->encoding.is_big_endian)
         return false; /* UN in big endian: the same bytes are another value */

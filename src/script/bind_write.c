@@ -327,6 +327,19 @@ static void put_bytes(lua_State *lua, struct bind *b, struct dicom_data_set *ds,
     check_ok(lua, b, tag, dicom_data_set_put(ds, tag, vr, (struct view){(const uint8_t *)bytes, len}));
 }
 
+/* What Lua reads of fragments has their item headers in it, so that written as a value it would be something else. */
+static void leave_encapsulated(lua_State *lua, struct bind *b, struct dicom_element *e, int index)
+{
+    size_t len = 0;
+    const char *bytes = lua_type(lua, index) == LUA_TSTRING ? lua_tolstring(lua, index, &len) : NULL;
+    if (bytes == NULL || len != e->value.len || (len > 0 && memcmp(bytes, e->value.at, len) != 0)) {
+        refuse(lua, e->tag,
+               "it is encapsulated, a list of fragments; it can be left as it is or removed, not set");
+    }
+    check_ok(lua, b, e->tag,
+             dicom_data_set_put(dicom_element_data_set(e), e->tag, dicom_element_vr(e), e->value));
+}
+
 void bind_fill_item(lua_State *lua, struct bind *b, struct dicom_data_set *item, int index)
 {
     luaL_checkstack(lua, 8, "items are nested too deeply");
@@ -372,6 +385,12 @@ void bind_put_value(lua_State *lua, struct bind *b, struct dicom_data_set *ds, u
     }
     if (vr == DICOM_VR_UNKNOWN) {
         vr = vr_of(lua, ds, tag);
+    }
+    struct dicom_element *e = dicom_data_set_find(ds, tag);
+    if (e != NULL && dicom_element_is_encapsulated(e)) {
+        leave_encapsulated(lua, b, e, index);
+        bind_touch(b, ds, tag);
+        return;
     }
     switch (dicom_vr_info(vr)->kind) {
     case DICOM_TEXT:

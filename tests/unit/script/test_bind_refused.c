@@ -9,15 +9,18 @@
 
 #include "../dicom/tree.h"
 #include "binding.h"
+#include "dicom/reader.h"
 #include "dicom/tag.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define UNDEFINED    DICOM_UNDEFINED_LENGTH
 
 enum {
     REFERENCED = DICOM_TAG(0x0008, 0x1140), /* ReferencedImageSequence */
     PATIENT_NAME = DICOM_TAG(0x0010, 0x0010),
     PATIENT_ID = DICOM_TAG(0x0010, 0x0020),
     REQUEST = DICOM_TAG(0x0040, 0x0275), /* RequestAttributesSequence */
+    ICON = DICOM_TAG(0x0088, 0x0200)     /* IconImageSequence */
 };
 
 static void fill(struct octets *o, struct dicom_encoding e)
@@ -100,6 +103,69 @@ static void a_refused_private_element_leaves_no_creator(void **state)
         refused(*state, assignments[i]);
 }
 
+static void tree_fragments(struct octets *o, struct dicom_encoding e, uint32_t tag)
+{
+    tree_head(o, e, tag, "OB", UNDEFINED);
+    tree_head(o, e, DICOM_ITEM, "", 0);
+    tree_head(o, e, DICOM_ITEM, "", 4);
+    octets_append(o, "\xFF\xD8\xFF\xD9", 4);
+    tree_head(o, e, DICOM_SEQUENCE_DELIMITATION, "", 0);
+}
+
+static void fill_icon(struct octets *o, struct dicom_encoding e)
+{
+    uint32_t head = e.is_explicit ? 12 : 8;
+    tree_head(o, e, ICON, "SQ", 8 + head + 8 + 8 + 4 + 8);
+    tree_head(o, e, DICOM_ITEM, "", head + 8 + 8 + 4 + 8);
+    tree_fragments(o, e, DICOM_PIXEL_DATA);
+}
+
+static void fill_icon_twice(struct octets *o, struct dicom_encoding e)
+{
+    tree_head(o, e, ICON, "SQ", UNDEFINED);
+    tree_head(o, e, DICOM_ITEM, "", UNDEFINED);
+    tree_fragments(o, e, DICOM_PIXEL_DATA);
+    tree_fragments(o, e, DICOM_PIXEL_DATA);
+    tree_head(o, e, DICOM_ITEM_DELIMITATION, "", 0);
+    tree_head(o, e, DICOM_SEQUENCE_DELIMITATION, "", 0);
+}
+
+static void expect_icon_once(struct octets *o, struct dicom_encoding e)
+{
+    tree_head(o, e, ICON, "SQ", UNDEFINED);
+    tree_head(o, e, DICOM_ITEM, "", UNDEFINED);
+    tree_fragments(o, e, DICOM_PIXEL_DATA);
+    tree_head(o, e, DICOM_ITEM_DELIMITATION, "", 0);
+    tree_head(o, e, DICOM_SEQUENCE_DELIMITATION, "", 0);
+}
+
+static void expect_native_icon(struct octets *o, struct dicom_encoding e)
+{
+    uint32_t head = e.is_explicit ? 12 : 8;
+    tree_head(o, e, ICON, "SQ", 8 + head + 2);
+    tree_head(o, e, DICOM_ITEM, "", head + 2);
+    tree_element(o, e, DICOM_PIXEL_DATA, "OB", "ab", 2);
+}
+
+/* Written as a value their item headers would be pixels. */
+static void fragments_can_be_written_back_and_removed_only(void **state)
+{
+    bound_everywhere(*state,
+                     "local icon = ds.IconImageSequence[1] assert(#icon.PixelData == 20) "
+                     "for e in icon:elements() do e.value = e.value end icon.PixelData = icon.PixelData",
+                     fill_icon, NULL);
+    bound_everywhere(*state,
+                     "local icon = ds.IconImageSequence[1] for _, v in ipairs { 'ab', '', icon.PixelData .. "
+                     "'\\0', 5, { 1 } } do local ok, why = pcall(function() icon.PixelData = v end) "
+                     "assert(not ok and why:find('PixelData (7FE0,0010): it is encapsulated', 1, true)) end",
+                     fill_icon, NULL);
+    bound_everywhere(*state, "local icon = ds.IconImageSequence[1] icon.PixelData = icon.PixelData",
+                     fill_icon_twice, expect_icon_once);
+    bound_everywhere(*state,
+                     "local icon = ds.IconImageSequence[1] icon.PixelData = nil icon.PixelData = 'ab'",
+                     fill_icon, expect_native_icon);
+}
+
 static void fill_latin(struct octets *o, struct dicom_encoding e)
 {
     tree_text(o, e, DICOM_TAG(0x0008, 0x0005), "CS", "ISO_IR 100");
@@ -154,6 +220,7 @@ int main(void)
         cmocka_unit_test(a_refused_sequence_leaves_what_was_there),
         cmocka_unit_test(a_refused_item_leaves_the_one_that_was_there),
         cmocka_unit_test(a_refused_private_element_leaves_no_creator),
+        cmocka_unit_test(fragments_can_be_written_back_and_removed_only),
         cmocka_unit_test(text_of_new_items_is_in_the_set_around_them),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
