@@ -128,9 +128,9 @@ void io_address_bytes(const struct io_address *a, uint8_t out[16], uint16_t *por
 void io_address_text(const struct io_address *a, bool with_port, char out[64]);
 
 /* Listens; address "" is every address (IPv6 with IPv4, or IPv4 alone where there is no IPv6). *port_out is the real port. ERR_IO
- * with why. */
-MUST_USE enum result io_listen(const char *address, uint16_t port, int *fd_out, uint16_t *port_out, char *why,
-                               size_t why_cap);
+ * with why. A port that is in use is waited for, up to wait_ms, and the thread with it: sockets of a killed process go some time after it. */
+MUST_USE enum result io_listen(const char *address, uint16_t port, uint64_t wait_ms, int *fd_out,
+                               uint16_t *port_out, char *why, size_t why_cap);
 
 /* Stops listening without letting go of the address: others may listen on the port at other addresses meanwhile. Who waits to
  * be accepted is reset; a pending accept fails with IO_UNSUPPORTED. */

@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "io/io.h"
 
-enum { BACKLOG = 4096 };
+enum { BACKLOG = 4096, LISTEN_PAUSE_NS = 20000000 };
 
 void io_address_bytes(const struct io_address *a, uint8_t out[16], uint16_t *port_out)
 {
@@ -83,19 +85,31 @@ static int listen_on(const struct io_address *a, bool both_families)
     return fd;
 }
 
-enum result io_listen(const char *address, uint16_t port, int *fd_out, uint16_t *port_out, char *why,
-                      size_t why_cap)
+/* Until it listens, or `until_ms`. */
+static int listen_in_time(const struct io_address *a, bool every, uint64_t until_ms)
 {
+    int fd;
+    while ((fd = listen_on(a, every)) < 0 && errno == EADDRINUSE && clock_ms() < until_ms) {
+        nanosleep(&(struct timespec){.tv_nsec = LISTEN_PAUSE_NS}, NULL);
+        errno = EADDRINUSE;
+    }
+    return fd;
+}
+
+enum result io_listen(const char *address, uint16_t port, uint64_t wait_ms, int *fd_out, uint16_t *port_out,
+                      char *why, size_t why_cap)
+{
+    uint64_t until_ms = clock_ms() + wait_ms;
     struct io_address a;
     bool every = address[0] == '\0';
     if (!address_from_text(every ? "::" : address, port, &a)) {
         snprintf(why, why_cap, "%s is not a numeric address", address);
         return ERR_IO;
     }
-    int fd = listen_on(&a, every);
+    int fd = listen_in_time(&a, every, until_ms);
     if (fd < 0 && every && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
         address_from_text("0.0.0.0", port, &a);
-        fd = listen_on(&a, false);
+        fd = listen_in_time(&a, false, until_ms);
     }
     if (fd < 0) {
         snprintf(why, why_cap, "%s", strerror(errno));

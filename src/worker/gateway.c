@@ -11,6 +11,7 @@
 #include "worker/worker.h"
 
 enum {
+    LISTEN_WAIT_MS = 2000,
     WORKERS_MAX = 128,
     MEMORY_MIN = 4 << 20,
     END_MS = 3000 /* for all threads to end: more than twice what each gives to what it still does */
@@ -125,7 +126,10 @@ static bool open_one(struct gateway *g, const struct config_listen *l, struct wo
     *socket_out = socket_at(g, l);
     if (*socket_out >= 0)
         return true;
-    if (io_listen(l->address, l->port, &out->fd, &port, why, sizeof(why)) != OK) {
+    uint64_t wait_ms =
+        g->sockets ? 0
+                   : LISTEN_WAIT_MS; /* only at the start: who was here before may just have been killed */
+    if (io_listen(l->address, l->port, wait_ms, &out->fd, &port, why, sizeof(why)) != OK) {
         LOG(LOG_ERROR, "cannot listen", LOG_STR("address", l->address), LOG_INT("port", l->port),
             LOG_STR("cause", why));
         return false;

@@ -262,7 +262,7 @@ static void connect_pair(struct loop *l, int *client, int *server)
     struct sockaddr_in *in = (struct sockaddr_in *)&to.at;
     done_init(&accepted);
     done_init(&connected);
-    assert_int_equal(io_listen("127.0.0.1", 0, &listener, &port, why, sizeof(why)), OK);
+    assert_int_equal(io_listen("127.0.0.1", 0, 0, &listener, &port, why, sizeof(why)), OK);
     assert_int_not_equal(port, 0);
     int room = 1 << 20; /* as far as the system lets; inherited by what is accepted */
     assert_int_equal(setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)), 0);
@@ -572,7 +572,7 @@ static void a_port_where_nobody_listens_refuses(void **state)
     uint16_t port;
     struct done connected;
     struct io_address to = {.len = sizeof(struct sockaddr_in)};
-    assert_int_equal(io_listen("127.0.0.1", 0, &listener, &port, why, sizeof(why)), OK);
+    assert_int_equal(io_listen("127.0.0.1", 0, 0, &listener, &port, why, sizeof(why)), OK);
     io_close(listener);
     *(struct sockaddr_in *)&to.at = (struct sockaddr_in){
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -591,13 +591,13 @@ static void an_address_in_use_or_wrong_is_explained(void **state)
     char why[128];
     int fd, second;
     uint16_t port, other;
-    assert_int_equal(io_listen("127.0.0.1", 0, &fd, &port, why, sizeof(why)), OK);
-    assert_int_equal(io_listen("127.0.0.1", port, &second, &other, why, sizeof(why)), ERR_IO);
+    assert_int_equal(io_listen("127.0.0.1", 0, 0, &fd, &port, why, sizeof(why)), OK);
+    assert_int_equal(io_listen("127.0.0.1", port, 0, &second, &other, why, sizeof(why)), ERR_IO);
     assert_string_equal(why, "Address already in use");
-    assert_int_equal(io_listen("localhost", 0, &second, &other, why, sizeof(why)), ERR_IO);
+    assert_int_equal(io_listen("localhost", 0, 0, &second, &other, why, sizeof(why)), ERR_IO);
     assert_string_equal(why, "localhost is not a numeric address");
     io_close(fd);
-    assert_int_equal(io_listen("", 0, &fd, &port, why, sizeof(why)), OK); /* every address */
+    assert_int_equal(io_listen("", 0, 0, &fd, &port, why, sizeof(why)), OK); /* every address */
     io_close(fd);
 }
 
