@@ -2,6 +2,7 @@
 #
 #   make         build/hilum                        make test    installs what is missing, builds, runs every test
 #   make run     installs, builds, starts it        make asan, make tsan   the tests under sanitizers
+#   make crash   crashes it for some minutes, and compares what it acknowledged with what arrived
 #   make check   every check but the tests          make fuzz      every fuzzer, FUZZ_SECONDS each
 #   make bench, bench-full, bench-deps, format, install, deps, fresh-test, clean
 
@@ -116,6 +117,14 @@ asan:
 tsan:
 	$(MAKE) test BUILD=build/tsan SAN=thread
 
+# Crashes, broken disks and power cuts, longer than in `make test`; as root all of it. CRASH="--minutes 60 --seed 7 flow", for example.
+CRASH ?=
+
+crash:
+	tools/deps build test
+	$(MAKE) $(PARALLEL) all
+	HILUM=$(abspath $(BUILD)/hilum) HILUM_SANITIZE=$(SAN) $(if $(SAN),setarch -R )tests/crash/run $(CRASH)
+
 # Unit and wire tests alone, without installing anything.
 unit: programs
 	tests/run $(PROGRAMS)
@@ -205,6 +214,6 @@ fresh-test:
 clean:
 	rm -rf build
 
-.PHONY: all bench-programs run test asan tsan unit programs fuzz fuzzers bench bench-full bench-deps run-tests check tidy format deps install fresh-test clean \
+.PHONY: all bench-programs run test asan tsan crash unit programs fuzz fuzzers bench bench-full bench-deps run-tests check tidy format deps install fresh-test clean \
     $(FUZZERS:%=run-fuzz-%) FORCE
 .DELETE_ON_ERROR:
