@@ -173,7 +173,8 @@ bool dicom_data_set_is_aside(const struct dicom_data_set *ds);
 struct dicom_element *dicom_data_set_find_private(struct dicom_data_set *ds, uint16_t group,
                                                   struct view creator, uint8_t low);
 /* The tag that a private element of this creator has or would have here: without a creator's element in the lowest block that neither a
- * creator nor an element has. Changes nothing. ERR_USAGE: the group is even or reserved, the creator is empty, no block is free. */
+ * creator nor an element has. Changes nothing. ERR_USAGE: the group is even or reserved, no block is free, the creator is
+ * new and not 1 to 64 printable ASCII characters without backslash. */
 MUST_USE enum result dicom_data_set_private_tag(struct dicom_data_set *ds, uint16_t group,
                                                 struct view creator, uint8_t low, uint32_t *tag_out);
 /* Makes the creator's element, if there is none, for a private element that was put at the tag from above: after it, as that may be

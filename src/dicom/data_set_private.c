@@ -18,6 +18,17 @@ static struct view trim(struct view text)
     return text;
 }
 
+/* As a new creator, ASCII only: it is compared byte for byte, whatever the character set, and must read the same after a change of that. */
+static const char *why_no_creator(struct view name)
+{
+    if (name.len == 0 || name.len > 64 || memchr(name.at, '\\', name.len))
+        return "a private creator is 1 to 64 characters without backslash";
+    for (size_t i = 0; i < name.len; i++)
+        if (name.at[i] < 0x20 || name.at[i] > 0x7E)
+            return "a private creator is made of ASCII characters only";
+    return NULL;
+}
+
 /* Goes through the elements that may name creators in this group; an even one has none. */
 static struct dicom_range creators_of(struct dicom_data_set *ds, uint16_t group)
 {
@@ -87,9 +98,9 @@ enum result dicom_data_set_private_tag(struct dicom_data_set *ds, uint16_t group
     uint32_t tag = DICOM_TAG(group, FIRST_BLOCK);
     if (group % 2 == 0)
         return dicom_fault(ds->document, ERR_USAGE, "private elements stand in odd groups", tag);
-    if (creator.len == 0 || creator.len > 64 || memchr(creator.at, '\\', creator.len))
-        return dicom_fault(ds->document, ERR_USAGE,
-                           "a private creator is 1 to 64 characters without backslash", tag);
+    const char *why = why_no_creator(creator);
+    if (why)
+        return dicom_fault(ds->document, ERR_USAGE, why, tag);
     uint32_t block = free_block(ds, group);
     if (block == 0)
         return dicom_fault(ds->document, ERR_USAGE, "all private blocks of its group are taken", tag);

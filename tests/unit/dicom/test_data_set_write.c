@@ -260,6 +260,11 @@ static void private_elements_that_cannot_be_put_leave_nothing(void **state)
     assert_int_equal(dicom_data_set_put_private(root, 0x0029, view_of(""), 1, DICOM_VR_LO, value), ERR_USAGE);
     assert_int_equal(dicom_data_set_put_private(root, 0x0029, view_of("a\\b"), 1, DICOM_VR_LO, value),
                      ERR_USAGE);
+    assert_int_equal(dicom_data_set_put_private(root, 0x0029, view_of("\xC4"), 1, DICOM_VR_LO, value),
+                     ERR_USAGE);
+    assert_int_equal(dicom_data_set_put_private(root, 0x0029, view_of("a\nb"), 1, DICOM_VR_LO, value),
+                     ERR_USAGE);
+    assert_string_equal(d.why, "a private creator is made of ASCII characters only");
     assert_int_equal(dicom_data_set_put_private(root, 0x0029, acme, 1, DICOM_VR_SQ, value), ERR_USAGE);
     assert_false(dicom_document_is_changed(&d));
     assert_int_equal(dicom_data_set_count(root), 0);

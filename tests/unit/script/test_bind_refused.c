@@ -103,6 +103,25 @@ static void a_refused_private_element_leaves_no_creator(void **state)
         refused(*state, assignments[i]);
 }
 
+/* They would be UTF-8 in a data set of another set; those that came can be used. */
+static void a_new_creator_is_ascii(void **state)
+{
+    refused(*state, "ds:private('Ä', 0x29, 0x10, 'x', 'LO')");
+    refused(*state, "ds.ReferencedImageSequence[1]:private('A\\tB', 0x29, 0x10, 'x', 'LO')");
+    struct bound b = bound_morph(*state, "ds:private('Ä', 0x29, 0x10, 'x', 'LO')");
+    fill(&b.in, b.encoding);
+    bound_run_fails(&b, "a private creator is made of ASCII characters only");
+    bound_close(&b);
+    b = bound_morph(*state, "ds:private('\\xC4', 0x29, 0x10, 'x', 'LO') ds:private('Ä', 0x29, 0x10, nil)");
+    struct octets expected = {0};
+    tree_text(&b.in, b.encoding, DICOM_TAG(0x0029, 0x0010), "LO", "\xC4 ");
+    tree_text(&expected, b.encoding, DICOM_TAG(0x0029, 0x0010), "LO", "\xC4 ");
+    tree_text(&expected, b.encoding, DICOM_TAG(0x0029, 0x1010), "LO", "x ");
+    bound_run_ok(&b);
+    bound_wrote(&b, &expected);
+    bound_close(&b);
+}
+
 static void tree_fragments(struct octets *o, struct dicom_encoding e, uint32_t tag)
 {
     tree_head(o, e, tag, "OB", UNDEFINED);
@@ -220,6 +239,7 @@ int main(void)
         cmocka_unit_test(a_refused_sequence_leaves_what_was_there),
         cmocka_unit_test(a_refused_item_leaves_the_one_that_was_there),
         cmocka_unit_test(a_refused_private_element_leaves_no_creator),
+        cmocka_unit_test(a_new_creator_is_ascii),
         cmocka_unit_test(fragments_can_be_written_back_and_removed_only),
         cmocka_unit_test(text_of_new_items_is_in_the_set_around_them),
     };
