@@ -43,6 +43,7 @@ struct delivery {
 };
 
 static void pump(struct delivery_queue *q);
+static void drop_ready(struct delivery_queue *q);
 
 static struct io *io_of(const struct delivery_queue *q)
 {
@@ -83,6 +84,7 @@ static void pause_node(struct delivery_queue *q, const char *why)
     bool is_first = q->backoff_ms == 0;
     q->backoff_ms = is_first ? n->retry_first_ms : doubled(q->backoff_ms, 1, most);
     uint64_t ms = jitter(q->delivery, q->backoff_ms);
+    drop_ready(q); /* meanwhile an operator may drop them, or send them elsewhere */
     LOG(is_first ? LOG_WARN : LOG_DEBUG, "delivery to a node waits", LOG_STR("node", q->name),
         LOG_INT("ms", ms), LOG_STR("cause", why));
     reach_set_away(q->delivery->relay->reach, n, clock_ms() + ms + REACH_MARGIN_MS);
