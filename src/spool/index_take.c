@@ -36,7 +36,7 @@ static enum result add_attempt(struct index *i, spool_id id, unsigned number, ui
     if (number <= ATTEMPTS_KEPT)
         return OK;
     return index_do(i, INDEX_ATTEMPT_FORGET, "DELETE FROM attempt WHERE entry = ? AND number = ?", "ii",
-                    (int64_t)id, (int64_t)(number - ATTEMPTS_KEPT + 1));
+                    (int64_t)id, (int64_t)number - ATTEMPTS_KEPT + 1);
 }
 
 /* --- commits ------------------------------------------------------------------------------------------------- */
