@@ -37,7 +37,7 @@ static const char help[] =
     "Works beside a running gateway and without one.\n"
     "Exit status: 0 done, 1 it failed, 2 wrong usage\n";
 
-enum { WHY_BYTES = SPOOL_PATH_MAX + 256 };
+enum { WHY_BYTES = SPOOL_PATH_MAX + 256, BEHIND_MS = 1000 };
 
 void queue_say(const char *what, const char *why)
 {
@@ -196,7 +196,11 @@ static enum result open_spool(struct queue *q)
     if (!q->is_in_use)
         r = catch_up(q);
     queue_spool_close(q);
-    return r == OK ? open_index(q, q->o.verb != QUEUE_RETRY && q->o.verb != QUEUE_DROP) : r;
+    if (r == OK)
+        r = open_index(q, q->o.verb != QUEUE_RETRY && q->o.verb != QUEUE_DROP);
+    if (r == OK && q->is_in_use) /* what was acknowledged a moment ago is to be seen */
+        r = look_wait(path, q->index, BEHIND_MS);
+    return r;
 }
 
 /* --- the command ------------------------------------------------------------------------------------------------- */

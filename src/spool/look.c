@@ -2,12 +2,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "io/disk.h"
 #include "spool/index_inside.h"
 #include "spool/spool_folder.h"
 
-enum { VERSION_BYTES = 32 };
+enum { VERSION_BYTES = 32, LOOK_PAUSE_NS = 10000000 };
 static const char version_head[] = "hilum spool ";
 
 /* --- the folder ------------------------------------------------------------------------------------------------ */
@@ -104,20 +106,63 @@ enum result look_is_in_use(const char *path, bool *is_in_use_out, char *why, siz
     return r;
 }
 
-/* What ends before its last segment does has not been read to its end. */
-static enum result compare_end(const char *path, struct index *i, uint32_t generation, bool *is_behind_out)
+/* Where the log of a generation ends, as its files say; zeroes: it has none. */
+static enum result end_of(const char *path, uint32_t generation, struct log_position *out)
 {
     struct numbers segments;
-    struct log_position place;
     enum result r = spool_folder_segments(path, generation, &segments);
-    *is_behind_out = false;
+    *out = (struct log_position){.generation = generation};
     if (r == OK && segments.count > 0) {
-        uint32_t last = segments.of[segments.count - 1];
-        uint64_t bytes = spool_folder_segment_bytes(path, generation, last);
-        r = index_place(i, generation, &place);
-        *is_behind_out = place.segment < last || (place.segment == last && place.offset < bytes);
+        out->segment = segments.of[segments.count - 1];
+        out->offset = spool_folder_segment_bytes(path, generation, out->segment);
     }
     free(segments.of);
+    return r;
+}
+
+/* What ends before its last segment does has not been read to its end. */
+static enum result is_before(struct index *i, const struct log_position *end, bool *is_before_out)
+{
+    struct log_position place;
+    enum result r = index_place(i, end->generation, &place);
+    *is_before_out =
+        place.segment < end->segment || (place.segment == end->segment && place.offset < end->offset);
+    return r;
+}
+
+static enum result compare_end(const char *path, struct index *i, uint32_t generation, bool *is_behind_out)
+{
+    struct log_position end;
+    enum result r = end_of(path, generation, &end);
+    *is_behind_out = false;
+    return r == OK && end.segment > 0 ? is_before(i, &end, is_behind_out) : r;
+}
+
+static enum result wait_for(struct index *i, const struct log_position *end, uint64_t until_ms)
+{
+    bool waits = true;
+    enum result r = OK;
+    while (r == OK && waits) {
+        r = is_before(i, end, &waits);
+        waits = waits && clock_ms() < until_ms;
+        if (waits)
+            nanosleep(&(struct timespec){.tv_nsec = LOOK_PAUSE_NS}, NULL);
+    }
+    return r;
+}
+
+enum result look_wait(const char *path, struct index *i, uint64_t ms)
+{
+    uint64_t until_ms = clock_ms() + ms;
+    struct numbers all;
+    struct log_position end;
+    enum result r = spool_folder_generations(path, &all);
+    for (size_t n = 0; r == OK && n < all.count; n++) {
+        r = end_of(path, all.of[n], &end);
+        if (r == OK && end.segment > 0)
+            r = wait_for(i, &end, until_ms);
+    }
+    free(all.of);
     return r;
 }
 

@@ -26,6 +26,9 @@ MUST_USE enum result look_is_in_use(const char *path, bool *is_in_use_out, char 
 /* A log has more than the index has read of it: a process ended without closing the spool. (Of a spool that is in use this means nothing.) */
 MUST_USE enum result look_is_behind(const char *path, struct index *i, bool *is_behind_out);
 
+/* Of a spool that is in use: waits until its index has read what stands in its logs now, no longer than ms. */
+MUST_USE enum result look_wait(const char *path, struct index *i, uint64_t ms);
+
 /* One row, by id, queued or relayed. *is_found_out false: there is none, and on_row was not called. */
 MUST_USE enum result look_row(struct index *i, spool_id id, bool *is_found_out,
                               bool (*on_row)(void *owner, const struct index_row *row), void *owner);
