@@ -287,7 +287,7 @@ static void start(struct sink *s)
 {
     struct sink_node *n = (struct sink_node *)s;
     if (s->may_queue && reach_is_away(n->source->relay->reach, s->node, io_now(io_of(n))))
-        fail(n, DIMSE_STATUS_OUT_OF_RESOURCES, "is known to be away");
+        fail(n, DIMSE_STATUS_OUT_OF_RESOURCES, "known to be away");
     else if (!n->source->asks_anew && is_known_refused(n))
         fail(n, DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED, "presentation context not accepted");
     else
