@@ -83,7 +83,7 @@ static void pages_of_any_length_add_up_to_the_list(void **state)
         struct shown whole = {0};
         list(f, &filters[n], &whole);
         for (unsigned max = 1; max < 10; max++) {
-            char all[1024] = "";
+            char all[2 * sizeof(whole.text)] = "";
             struct shown page = {0};
             struct index_filter filter = filters[n];
             filter.max = max;
