@@ -53,6 +53,7 @@ static const char schema[] =
     " PRIMARY KEY(node, state)) WITHOUT ROWID;"
     "CREATE TABLE orders(number INTEGER PRIMARY KEY AUTOINCREMENT, id INTEGER NOT NULL,"
     " dropped INTEGER NOT NULL, node TEXT NOT NULL);"
+    "CREATE INDEX orders_of ON orders(id);"
     "PRAGMA application_id = 1212763217;" /* APPLICATION */
     "PRAGMA user_version = 1;";           /* INDEX_VERSION */
 

@@ -70,7 +70,7 @@ MUST_USE enum result index_take_order(struct index *i, const struct record_order
 
 /* --- delivery -------------------------------------------------------------------------------------------------- */
 
-/* Up to max entries of the node that are queued and not among `handed` (ids, sorted): oldest study first. */
+/* Up to max entries of the node that are queued, have no order, and not among `handed` (ids, sorted): oldest study first. */
 MUST_USE enum result index_next(struct index *i, const char *node, unsigned max, const spool_id *handed,
                                 size_t handed_count, struct spool_entry **list_out);
 /* What waits and is due by now is queued again, and what was held for a group that is quiet: some of it, if it is much. *next_ms_out: when to ask
@@ -148,10 +148,16 @@ MUST_USE enum result index_order(struct index *i, const spool_id *ids, size_t co
 MUST_USE enum result index_orders_left(struct index *i, int64_t ticket, size_t *count_out);
 /* The indexer: somebody else has written to the file since the last call. */
 bool index_was_touched(struct index *i);
-/* The next orders, at most max, as the payload of a RECORD_ORDER; then index_orders_done up to the last one's number, in the transaction that takes
- * them. */
-MUST_USE enum result index_orders(struct index *i, uint64_t at_ms, struct octets *record_out, unsigned max,
-                                  int64_t *last_out, size_t *count_out);
-MUST_USE enum result index_orders_done(struct index *i, int64_t last);
+/*
+ * The next orders, at most max, as the payload of a RECORD_ORDER, and their numbers; then index_orders_done with these, in the transaction that takes
+ * them. Those for entries that are `handed` out (sorted) are left for later: what becomes of the attempt must not stand behind the
+ * order in the log. Entries with an order are not handed out (index_next).
+ */
+MUST_USE enum result index_orders(struct index *i, uint64_t at_ms, const spool_id *handed,
+                                  size_t handed_count, struct octets *record_out, unsigned max,
+                                  int64_t *numbers_out, size_t *count_out);
+/* Some are left. */
+MUST_USE enum result index_orders_open(struct index *i, bool *are_left_out);
+MUST_USE enum result index_orders_done(struct index *i, const int64_t *numbers, size_t count);
 
 #endif

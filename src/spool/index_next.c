@@ -70,13 +70,14 @@ static enum result get_entry(struct index *i, spool_id id, struct spool_entry **
     return r == NEED_MORE ? OK : r;
 }
 
-/* Ids of entries that are queued, own, and not handed out: at most max. */
+/* Ids of entries that are queued, own, not handed out and without an order: at most max. */
 static enum result next_ids(struct index *i, int64_t node, unsigned max, const spool_id *handed,
                             size_t handed_count, spool_id *ids, unsigned *count_out)
 {
     *count_out = 0;
     sqlite3_stmt *s = index_ask(i, INDEX_NEXT,
-                                "SELECT id FROM delivery INDEXED BY by_node WHERE node = ? AND state = 1 "
+                                "SELECT id FROM delivery d INDEXED BY by_node WHERE node = ? AND state = 1 "
+                                "AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.id = d.id) "
                                 "ORDER BY study, id",
                                 "i", node);
     if (!s)

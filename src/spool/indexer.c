@@ -17,7 +17,6 @@ enum {
     RETRY_MS = 1000,
     REST_US = 20000,
     ORDERS_MS = 200,
-    ORDERS_MAX = 256,
     SPACE_MS = 500,
     HISTORY_MS = 10000,
     HISTORY_AGAIN_MS = 50,
@@ -49,7 +48,7 @@ enum result indexer_commit(struct indexer *ix)
     ix->is_begun = false;
     ix->committed = ix->walk.at;
     if (ix->orders_are_read)
-        ix->orders_last = 0;
+        ix->orders_count = 0;
     ix->orders_are_read = false;
     if (atomic_exchange(&ix->is_failing, false))
         LOG(LOG_INFO, "the queue's index is written again", LOG_STR("spool", ix->path));
@@ -145,27 +144,35 @@ static void look_for_others(struct indexer *ix, uint64_t now)
     indexer_node_is_due(ix, NULL, 0);
 }
 
-/* Orders go into the log first, and are done when they come out of it. One lot at a time. */
+static void write_orders(struct indexer *ix, const struct octets *record, size_t count, uint64_t now)
+{
+    ix->orders_count = count;
+    if (log_append(ix->log, RECORD_ORDER, record->data, record->len, true))
+        return;
+    LOG(LOG_WARN, "orders to the queue wait until the spool can be written", LOG_INT("orders", count));
+    ix->orders_count = 0;
+    ix->orders_retry_ms = now + RETRY_MS;
+}
+
+/* Orders go into the log first, and are done when they come out of it. One lot at a time; those for what is on its way wait for its outcome. */
 static enum result log_orders(struct indexer *ix, uint64_t now)
 {
     struct octets record = {0};
-    int64_t last;
-    size_t count;
-    if (!ix->has_orders || ix->orders_last != 0 || now < ix->orders_retry_ms)
+    spool_id *handed = NULL;
+    size_t handed_count, count = 0;
+    if (!ix->has_orders || ix->orders_count > 0 || now < ix->orders_retry_ms)
         return OK;
-    enum result r = index_orders(ix->index, clock_wall_ms(), &record, ORDERS_MAX, &last, &count);
-    if (r == OK && count == 0)
-        ix->has_orders = false;
-    if (r == OK && count > 0) {
-        ix->orders_last = last;
-        if (!log_append(ix->log, RECORD_ORDER, record.data, record.len, true)) {
-            LOG(LOG_WARN, "orders to the queue wait until the spool can be written",
-                LOG_INT("orders", count));
-            ix->orders_last = 0;
-            ix->orders_retry_ms = now + RETRY_MS;
-        }
-    }
+    if (!indexer_handed(ix, &handed, &handed_count))
+        return ERR_MEMORY;
+    enum result r = index_orders(ix->index, clock_wall_ms(), handed, handed_count, &record, INDEXER_ORDERS,
+                                 ix->orders, &count);
+    ix->orders_retry_ms = now + ORDERS_MS;
+    if (r == OK && count > 0)
+        write_orders(ix, &record, count, now);
+    else if (r == OK)
+        r = index_orders_open(ix->index, &ix->has_orders);
     octets_free(&record);
+    free(handed);
     return r;
 }
 
@@ -317,9 +324,13 @@ struct indexer *indexer_new(const char *spool_path, struct index *index_take, st
     struct indexer *ix = calloc(1, sizeof(*ix));
     struct generation *held = malloc(sizeof(*held));
     pthread_condattr_t monotonic;
-    if (!ix || !held) {
+    if (ix)
+        ix->orders = calloc(INDEXER_ORDERS, sizeof(*ix->orders));
+    if (!ix || !held || !ix->orders) {
         index_close(&index_take);
         spool_folder_release(&own_take);
+        if (ix)
+            free(ix->orders);
         free(ix);
         free(held);
         return NULL;
@@ -387,6 +398,7 @@ void indexer_free(struct indexer **ix)
     free(it->given.of);
     free(it->expected.of);
     free(it->orphans);
+    free(it->orders);
     free(it);
 }
 

@@ -90,10 +90,10 @@ static enum result apply_orders(struct indexer *ix, uint32_t generation, const s
             LOG_TEXT("to", order.to.at, order.to.len));
     }
     indexer_node_is_due(ix, NULL, 0);
-    if (generation != ix->held[0].number || ix->orders_last == 0)
+    if (generation != ix->held[0].number || ix->orders_count == 0)
         return OK;
     ix->orders_are_read = true;
-    return index_orders_done(ix->index, ix->orders_last);
+    return index_orders_done(ix->index, ix->orders, ix->orders_count);
 }
 
 enum result indexer_apply(struct indexer *ix, uint32_t generation, const struct record *r,

@@ -182,6 +182,23 @@ static bool not_to_be_handed(struct indexer *ix, const struct spool_feed *f, con
     return true;
 }
 
+bool indexer_handed(struct indexer *ix, spool_id **ids_out, size_t *count_out)
+{
+    size_t most = ix->orphan_count + 1;
+    *count_out = 0;
+    for (struct spool_feed *f = first_feed(ix); f; f = f->next)
+        most += f->handed_count;
+    spool_id *ids = *ids_out = malloc(most * sizeof(*ids));
+    if (!ids)
+        return false;
+    for (size_t n = 0; n < ix->orphan_count; n++)
+        put(ids, count_out, ix->orphans[n]);
+    for (struct spool_feed *f = first_feed(ix); f; f = f->next)
+        for (size_t n = 0; n < f->handed_count && *count_out < most; n++)
+            put(ids, count_out, f->handed[n]);
+    return true;
+}
+
 static enum result find_entries(struct indexer *ix, struct spool_feed *f, unsigned want,
                                 struct spool_entry **list_out)
 {

@@ -7,7 +7,7 @@
 
 #include "spool/indexer.h"
 
-enum { INDEXER_COMMENT = 65 };
+enum { INDEXER_COMMENT = 65, INDEXER_ORDERS = 4096 /* that go into the log at once */ };
 
 /* An outcome that was given, and has not been read from the log yet. */
 struct indexer_expected {
@@ -52,8 +52,9 @@ struct indexer {
     uint64_t orders_ms, space_ms, history_due_ms, adopt_ms;
     uint64_t wake_wall_ms; /* UINT64_MAX: nothing waits */
     bool has_orders;       /* perhaps */
-    int64_t orders_last;   /* of those that are in the log, and not known to be done; 0: none are */
-    bool orders_are_read;  /* they have come out of it, in this transaction */
+    int64_t *orders;       /* numbers of those that are in the log, and not known to be done */
+    size_t orders_count;
+    bool orders_are_read; /* they have come out of it, in this transaction */
     uint64_t orders_retry_ms;
     bool is_at_end; /* of what was published when it was looked at last */
     bool
@@ -82,6 +83,8 @@ MUST_USE enum result indexer_apply(struct indexer *ix, uint32_t generation, cons
 void indexer_node_is_due(struct indexer *ix, const char *node, size_t len);
 void indexer_post_due(struct indexer *ix);
 MUST_USE enum result indexer_answer(struct indexer *ix);
+/* Every id that is handed out, sorted, malloc'ed. False without memory. */
+MUST_USE bool indexer_handed(struct indexer *ix, spool_id **ids_out, size_t *count_out);
 /* An outcome has come out of the log. */
 void indexer_returned(struct indexer *ix, spool_id id);
 /* Takes outcomes that should have come long ago. */
