@@ -53,11 +53,14 @@ quoted    = '$(subst ','\'',$(1))'
 object    = $(1:%.c=$(BUILD)/obj/%.o)
 PROGRAMS := $(TESTS:%.c=$(BUILD)/%)
 
-# What benchmarks send with and send to: bench/load*.c with lane*.c, bench/sink*.c; the other C files there serve both.
+# What benchmarks send with and send to: bench/load*.c with lane*.c, bench/sink*.c; writer.c and fill.c are for the queue. The other C files
+# there serve all of them.
 BENCH_C    := $(sort $(wildcard bench/*.c))
 BENCH_LOAD := $(filter bench/load%.c bench/lane%.c,$(BENCH_C))
 BENCH_SINK := $(filter bench/sink%.c,$(BENCH_C))
-BENCH_BOTH := $(filter-out $(BENCH_LOAD) $(BENCH_SINK),$(BENCH_C))
+BENCH_OWN  := bench/writer.c bench/fill.c
+BENCH_BOTH := $(filter-out $(BENCH_LOAD) $(BENCH_SINK) $(BENCH_OWN),$(BENCH_C))
+BENCH_ALL  := $(addprefix $(BUILD)/bench/,load sink writer fill)
 
 all: $(BUILD)/hilum
 
@@ -76,11 +79,13 @@ $(PROGRAMS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libtests.a $(BUIL
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) $(LINK) -fno-lto $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
-bench-programs: $(BUILD)/bench/load $(BUILD)/bench/sink
+bench-programs: $(BENCH_ALL)
 
 $(BUILD)/bench/load: $(call object,$(BENCH_LOAD) $(BENCH_BOTH)) $(BUILD)/libhilum.a
 $(BUILD)/bench/sink: $(call object,$(BENCH_SINK) $(BENCH_BOTH)) $(BUILD)/libhilum.a
-$(BUILD)/bench/load $(BUILD)/bench/sink:
+$(BUILD)/bench/writer: $(call object,bench/writer.c $(BENCH_BOTH)) $(BUILD)/libhilum.a
+$(BUILD)/bench/fill: $(call object,bench/fill.c $(BENCH_BOTH)) $(BUILD)/libhilum.a
+$(BENCH_ALL):
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
 

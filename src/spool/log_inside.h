@@ -100,8 +100,15 @@ struct log_kept {
     bool is_for_good;
 };
 
+/* What was written over its life: for who asks what the disk was given to do. */
+struct log_counts {
+    uint64_t groups, syncs; /* written in one go; of those, followed by a sync */
+    uint64_t bytes;
+};
+
 struct log_writer {
     struct log_segment segment; /* the thread's */
+    struct log_counts counts;
     spool_id next_id;
     struct octets scratch;
     struct XXH3_state_s *hash;

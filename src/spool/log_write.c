@@ -140,6 +140,9 @@ static bool try_group(struct log_writer *w, struct log_group *g)
     uint64_t bytes = g->bytes;
     if (log_segment_write(s, g->parts, g->count, bytes)) {
         atomic_fetch_add(&w->used, bytes);
+        w->counts.groups++;
+        w->counts.bytes += bytes;
+        w->counts.syncs += g->wants_sync;
         if (!g->wants_sync || log_segment_sync(s))
             return true;
         log_group_undo(g);
@@ -324,6 +327,9 @@ static void *run(void *owner)
     }
     if (w->segment.fd >= 0 && !log_segment_sync(&w->segment))
         give_up(w);
+    LOG(LOG_INFO, "the spool's log is closed", LOG_STR("folder", w->folder),
+        LOG_INT("groups", w->counts.groups), LOG_INT("syncs", w->counts.syncs),
+        LOG_INT("bytes", w->counts.bytes));
     log_flush();
     return NULL;
 }
