@@ -460,6 +460,20 @@ class World:
                 return ledger
             time.sleep(0.25)
 
+    def empty(self, seconds=20):
+        """Waits until the queue itself says that it has nothing to do any more, also of what nobody was told of."""
+        said = {}
+
+        def is_empty():
+            done = harness.hilum("queue", self.gateway.config, "list", "--json", "--limit", 10)
+            assert done.returncode == 0, done.stderr
+            said.update(json.loads(done.stdout))
+            return not said["entries"]
+        try:
+            wait_until(is_empty, "the queue is empty", seconds)
+        except AssertionError as late:
+            raise AssertionError(f"{late}: {said}") from None
+
     def close(self, is_rest_watched=True):
         """A clean end; and one more start, which must find nothing left to send. Returns the log's bytes that are left."""
         complaints = self.gateway.stop(20)
