@@ -189,7 +189,13 @@ static enum result look_at_version(struct index *i, bool *is_new_out, char *why,
     if (!read_pragma(i, "PRAGMA user_version", &version) ||
         !read_pragma(i, "PRAGMA application_id", &application) ||
         !read_pragma(i, "SELECT count(*) FROM sqlite_schema", &objects)) {
-        snprintf(why, why_cap, "%s", sqlite3_errmsg(i->db));
+        int code = sqlite3_extended_errcode(i->db) & 0xFF;
+        bool is_damaged = code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
+        snprintf(why, why_cap, "%s%s", sqlite3_errmsg(i->db),
+                 is_damaged
+                     ? ". Move it away and start again: it is made anew from the log, without what was "
+                       "known of deliveries that have ended"
+                     : "");
         return ERR_IO;
     }
     *is_new_out = version == 0 && application == 0 && objects == 0;
