@@ -1,11 +1,14 @@
 """What the durable queue promises: the sender's success is true, whatever becomes of destinations and of the gateway."""
 
+import json
 import os
 import signal
 
 import dicom
-from dicom import CT, EXPLICIT, IMPLICIT, MR, make_instance
-from harness import Case, Lua, files_under, folder, free_port, node, route, same_data, wait_until
+from dicom import CT, EXPLICIT, IMPLICIT, make_instance
+from harness import (SANITIZED, SLOW, Case, Lua, files_under, folder, free_port, hilum, node, route, same_data,
+                     wait_until)
+from test_bench_tools import Running
 
 QUICK = {"first": "100ms", "most": "400ms"}
 BIG = 5 << 20
@@ -271,6 +274,40 @@ class Delivery(Queued):
         gateway.write(node("a", sink), copy_to("all", "a"))
         gateway.signal(signal.SIGHUP)
         self.arrived(sink, [one])
+
+
+class Load(Queued):
+    def running(self, name, *arguments):
+        program = Running(name, *arguments)
+        self.addCleanup(program.close)
+        return program
+
+    def waiting(self, gateway):
+        """Entries for any node that are not delivered."""
+        listed = hilum("queue", gateway.config, "list", "--limit", 1, "--json")
+        self.assertEqual(listed.returncode, 0, listed.stderr)
+        return len(json.loads(listed.stdout)["entries"])
+
+    def test_a_node_that_is_away_for_a_whole_load_costs_no_memory_and_gets_all_of_it(self):
+        count = 20000 // max(1, round(SLOW))
+        there, port = self.running("sink", "--port", 0), free_port()
+        gateway = self.start(node("there", there.line()["port"]), node("away", port),
+                             route("all", to=["there", "away"], on_failure="queue"), log={"level": "warn", "format": "json"})
+        self.assertEqual(self.load(gateway, 500)["failures"], 0)
+        before = gateway.memory("VmRSS")
+        result = self.load(gateway, count)
+        self.assertEqual((result["failures"], result["statuses"]), (0, {"0000": count}))
+        if not SANITIZED:
+            self.assertLess(gateway.memory() - before, 48 << 20)
+        self.assertEqual(there.snapshot()["instances"], count + 500)
+        away = self.running("sink", "--port", port)
+        away.line()
+        wait_until(lambda: self.waiting(gateway) == 0, "the queue is empty", 60)
+        self.assertGreaterEqual(away.end()["instances"], count + 500)
+
+    def load(self, gateway, count):
+        return self.running("load", f"127.0.0.1:{gateway.port}", "--size", "16KiB", "--count", count,
+                            "--associations", 8).line()
 
 
 class Crash(Queued):
