@@ -266,6 +266,41 @@ class Delivery(Queued):
         self.arrived(sink, sent)
         self.assertLess(len(sink.associations), 10)
 
+    def test_what_waits_longer_than_expire_is_given_up(self):
+        port = free_port()
+        gateway = self.start(node("a", port, expire="500ms"), copy_to("all", "a"))
+        old = make_instance(1000)
+        self.assert_stored(self.sender(gateway).store(old))
+        wait_until(lambda: gateway.events("queued for too long, given up"), "the end of it")
+        new = make_instance(1000)
+        sink = self.sink(port=port)
+        self.assert_stored(self.sender(gateway).store(new))
+        self.arrived(sink, [new])  # and nothing else
+        listed = hilum("queue", gateway.config, "list", "--instance", old.uid, "--json")
+        self.assertEqual([e["state"] for e in json.loads(listed.stdout)["entries"]], ["expired"])
+
+    def test_a_folder_that_cannot_be_written_is_tried_again(self):
+        gateway = self.start(folder("disk", "$FOLDER/out/{SOPInstanceUID}.dcm"), copy_to("all", "disk"))
+        out = os.path.join(gateway.folder, "out")
+        with open(out, "w"):
+            pass  # a file where the folder should be
+        one = make_instance(1000)
+        self.assert_stored(self.sender(gateway).store(one))
+        wait_until(lambda: gateway.events("delivery to a node waits"), "the first try")
+        os.unlink(out)
+        wait_until(lambda: files_under(out), "the file")
+        self.assertTrue(same_data(one.data, dicom.read_file(files_under(out)[0]).data))
+
+    def test_an_empty_data_set_is_no_special_case(self):
+        sink = self.sink()
+        gateway = self.start(node("a", sink), copy_to("all", "a"))
+        sender = self.sender(gateway)
+        one = make_instance(1000)
+        empty = dicom.Instance(one.sop_class, one.uid, one.transfer, b"")
+        self.assert_stored(sender.store(empty))
+        wait_until(lambda: sink.messages, "it")
+        self.assertEqual(sink.messages[0].data, b"")
+
     def test_a_reload_delivers_to_where_the_node_is_now(self):
         gateway = self.start(node("a", free_port()), copy_to("all", "a"))
         one = make_instance(1000)
