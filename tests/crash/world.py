@@ -335,11 +335,16 @@ class World:
             source.start()
 
     def stop_sources(self, seconds=30):
+        """They have their last answers soon, or the gateway has forgotten them."""
         for source in self.sources:
-            if source.process:
-                source.process.send_signal(signal.SIGTERM)
+            source.process.send_signal(signal.SIGTERM)
+        limit, waiting = time.monotonic() + seconds * SLOW, self.sources
+        while waiting and time.monotonic() < limit:
+            time.sleep(0.02)
+            waiting = [source for source in waiting if source.process.poll() is None]
         for source in self.sources:
-            source.end(signal.SIGTERM, seconds * SLOW)
+            source.end()
+        assert not waiting, f"no answer for {', '.join(source.route.name for source in waiting)} within {seconds * SLOW:.0f} s"
 
     def ledger(self, more=None):
         records = {name: [one.record] for name, one in self.destinations.items()}
