@@ -10,7 +10,9 @@
  *   delivery  one row an entry or relayed delivery: message (NULL: relayed), node, route, state, study, due, attempts, status, comment, times,
  *             received and sent instance UID. Indices: all by (node, state, study, id), which is the order of delivery and of lists; waiting ones
  *             by due; ended ones by when; all by a hash of the received instance UID, and of the sent one where it differs
- *   held      a study or series that has to be quiet, for one node and route -> until when
+ *   held      a study or series of a route that has to be quiet -> until when, and whether it asks then. Entries keep its number when they go
+ *   syntax    of what was held of a study: so that one association can be asked for that takes all of it
+ *   added     entries that a release has added to a message: the message keeps the segment of that record, too
  *   attempt   history of an entry: at, status, comment (only of those that were not delivered at the first)
  *   segment   (generation, number) -> messages that are live in it
  *   tally     (node, state) -> live entries and their bytes
@@ -26,6 +28,7 @@
 #ifndef HILUM_SPOOL_INDEX_H
 #define HILUM_SPOOL_INDEX_H
 
+#include "base/arena.h"
 #include "spool/log.h"
 
 struct index;
@@ -67,17 +70,50 @@ MUST_USE enum result index_take_commit(struct index *i, const struct record_comm
 MUST_USE enum result index_take_outcome(struct index *i, const struct spool_outcome *o);
 MUST_USE enum result index_take_relayed(struct index *i, const struct record_relayed *r);
 MUST_USE enum result index_take_order(struct index *i, const struct record_order *o);
+/* `where`: the segment that holds the record. */
+MUST_USE enum result index_take_release(struct index *i, const struct record_release *r,
+                                        struct record_place where);
 
 /* --- delivery -------------------------------------------------------------------------------------------------- */
 
 /* Up to max entries of the node that are queued, have no order, and not among `handed` (ids, sorted): oldest study first. */
 MUST_USE enum result index_next(struct index *i, const char *node, unsigned max, const spool_id *handed,
                                 size_t handed_count, struct spool_entry **list_out);
-/* What waits and is due by now is queued again, and what was held for a group that is quiet: some of it, if it is much. *next_ms_out: when to ask
+/* The same of some. */
+MUST_USE enum result index_next_in(struct index *i, const char *node, struct spool_range range, unsigned max,
+                                   const spool_id *handed, size_t handed_count,
+                                   struct spool_entry **list_out);
+/* What waits and is due by now is queued again, and what was held for a group that is quiet and does not ask: some of it, if it is much. *next_ms_out: when to ask
  * again; 0: nothing waits. on_node is told each node that got some. Inside of begin and commit. */
 MUST_USE enum result index_wake(struct index *i, uint64_t now_ms,
                                 void (*on_node)(void *owner, const char *node), void *owner,
                                 uint64_t *next_ms_out);
+
+/* --- groups that ask ------------------------------------------------------------------------------------------- */
+
+/* What a group was made of when it was asked about. */
+struct spool_asked {
+    struct arena memory;
+    struct spool_study study;
+    struct spool_study_series rest; /* those that are not listed */
+    struct spool_asked_entry {
+        spool_id id, message;
+    } * entries; /* by id */
+    size_t count, cap;
+};
+/* Groups that ask and have been quiet, the longest first, until on_group returns false. *next_ms_out: when the next one will be; 0: none waits. */
+MUST_USE enum result index_studies(struct index *i, uint64_t now_ms,
+                                   bool (*on_group)(void *owner, int64_t group, struct view route,
+                                                    uint64_t due_ms),
+                                   void *owner, uint64_t *next_ms_out);
+/* NULL in *out: it has no entries of ours. *others_out: it has some that another process looks after. A group without any is removed. Inside of
+ * begin and commit. */
+MUST_USE enum result index_study_read(struct index *i, int64_t group, struct spool_asked **out,
+                                      bool *others_out);
+void index_asked_free(struct spool_asked **a);
+/* What has to be added, for these nodes (each once), but for instances that go there already: malloc'ed, without ids. */
+MUST_USE enum result index_study_added(struct index *i, const struct spool_asked *a, const char *const *nodes,
+                                       size_t node_count, struct record_added **out, size_t *count_out);
 
 /* --- space ------------------------------------------------------------------------------------------------------ */
 

@@ -26,6 +26,9 @@ enum index_statement {
     INDEX_ATTEMPT_NEW,
     INDEX_ATTEMPT_FORGET,
     INDEX_HELD_SET,
+    INDEX_SYNTAX_NEW,
+    INDEX_SYNTAXES,
+    INDEX_SYNTAX_FORGET,
     INDEX_DELIVERY_GET,
     INDEX_DELIVERY_MOVE,
     INDEX_DELIVERY_TRIED,
@@ -33,6 +36,7 @@ enum index_statement {
     INDEX_RELAYED_GET,
     INDEX_RELAYED_NEW,
     INDEX_NEXT,
+    INDEX_NEXT_OF_GROUP,
     INDEX_ENTRY_GET,
     INDEX_DUE,
     INDEX_DUE_NEXT,
@@ -40,6 +44,18 @@ enum index_statement {
     INDEX_QUIET_NEXT,
     INDEX_QUIET_ENTRIES,
     INDEX_QUIET_DONE,
+    INDEX_STUDIES,
+    INDEX_STUDIES_NEXT,
+    INDEX_STUDY_ROWS,
+    INDEX_STUDY_GOES_TO,
+    INDEX_STUDY_WAS_ADDED,
+    INDEX_ADDED_NEW,
+    INDEX_ADDED_NOTE,
+    INDEX_ADDED_LIVE,
+    INDEX_ADDED_PLACES,
+    INDEX_ADDED_FORGET,
+    INDEX_MESSAGE_MORE,
+    INDEX_RELEASE_DONE,
     INDEX_SEGMENT_NEW,
     INDEX_SEGMENT_ADD,
     INDEX_SEGMENT_GET,
@@ -75,6 +91,7 @@ enum index_statement {
 struct index_delivery {
     spool_id id;
     int64_t message, node, study, bytes;
+    int64_t held; /* the group it waits in, or went with; 0: none */
     enum spool_state state;
     unsigned attempts;
     bool is_relayed;
@@ -178,5 +195,13 @@ MUST_USE enum result index_delivery_get(struct index *i, spool_id id, struct ind
 /* Changes node, state and due of an entry that is live, and what is counted by them. */
 MUST_USE enum result index_delivery_move(struct index *i, const struct index_delivery *d, int64_t node,
                                          enum spool_state state, uint64_t due_ms, uint64_t at_ms);
+/* The segments that a message needs: where its streams are, and its commit. `by`: 1 or -1. */
+MUST_USE enum result index_count_segments(struct index *i, struct view streams, uint32_t generation,
+                                          uint32_t segment, int by);
+
+/* --- groups that ask (index_release.c) --- */
+
+/* The last entry of a message has ended: records that added entries to it are not needed any more. */
+MUST_USE enum result index_added_ended(struct index *i, int64_t message);
 
 #endif

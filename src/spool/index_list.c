@@ -66,7 +66,7 @@ static sqlite3_stmt *ask_row(struct index *i, spool_id id)
 {
     static const char sql[] =
         "SELECT d.id, d.message IS NULL, d.state, d.queued, d.changed,"
-        " coalesce((SELECT due FROM held WHERE number = d.held), d.due), d.bytes, d.attempts,"
+        " coalesce((SELECT due FROM held WHERE number = d.held AND d.state = 0), d.due), d.bytes, d.attempts,"
         " d.status, d.comment, " NAME("d.node") ", " NAME(
             "d.route") ","
                        " " NAME("coalesce(m.calling, d.calling)") ", " NAME(

@@ -16,7 +16,7 @@ static int compare_ids(const void *a, const void *b)
 
 /* --- entries --------------------------------------------------------------------------------------------------- */
 
-static struct spool_entry *read_entry(sqlite3_stmt *s)
+static struct spool_entry *read_entry(sqlite3_stmt *s, struct view syntaxes)
 {
     struct record_commit c = {
         .message = (spool_id)sqlite3_column_int64(s, 6),
@@ -40,13 +40,40 @@ static struct spool_entry *read_entry(sqlite3_stmt *s)
         .edition = sqlite3_column_int(s, 3),
         .node = index_text(s, 4),
         .route = index_text(s, 5),
+        .syntaxes = syntaxes,
     };
-    return record_entry_new(&c, &e, (unsigned)sqlite3_column_int64(s, 1), (uint16_t)sqlite3_column_int(s, 2));
+    struct spool_entry *entry =
+        record_entry_new(&c, &e, (unsigned)sqlite3_column_int64(s, 1), (uint16_t)sqlite3_column_int(s, 2));
+    if (entry) {
+        entry->order = sqlite3_column_int64(s, 21);
+        entry->group = c.study.len > 0 ? sqlite3_column_int64(s, 22) : 0; /* it waited alone */
+    }
+    return entry;
+}
+
+static enum result read_syntaxes(struct index *i, int64_t study, struct octets *out)
+{
+    sqlite3_stmt *s = index_ask(
+        i, INDEX_SYNTAXES, "SELECT " NAME("abstract") ", " NAME("transfer") " FROM syntax WHERE study = ?",
+        "i", study);
+    if (!s)
+        return ERR_IO;
+    enum result r;
+    while ((r = index_step(i, s)) == OK) {
+        for (int column = 0; column < 2; column++) {
+            struct view text = index_text(s, column);
+            octets_append(out, text.at, text.len);
+            octets_u8(out, 0);
+        }
+    }
+    index_done(s);
+    return r != NEED_MORE ? r : out->failed ? ERR_MEMORY : OK;
 }
 
 /* *out NULL: it is not there, or is of a relayed delivery. */
 static enum result get_entry(struct index *i, spool_id id, struct spool_entry **out)
 {
+    struct octets syntaxes = {0};
     *out = NULL;
     static const char sql[] = "SELECT d.id, d.attempts, d.status, d.edition, " NAME("d.node") ", " NAME(
         "d.route") ","
@@ -55,7 +82,8 @@ static enum result get_entry(struct index *i, spool_id id, struct spool_entry **
                                    " " NAME("m.abstract") ", " NAME("m.transfer") ", " NAME(
                                        "m.class") ", m.instance,"
                                                   " (SELECT uid FROM study WHERE number = d.study), "
-                                                  "m.series, m.patient, m.priority, m.streams"
+                                                  "m.series, m.patient, m.priority, m.streams, d.study, "
+                                                  "d.held"
                                                   " FROM delivery d JOIN message m ON m.id = d.message WHERE "
                                                   "d.id = ?";
     sqlite3_stmt *s = index_ask(i, INDEX_ENTRY_GET, sql, "i", (int64_t)id);
@@ -63,23 +91,37 @@ static enum result get_entry(struct index *i, spool_id id, struct spool_entry **
         return ERR_IO;
     enum result r = index_step(i, s);
     if (r == OK) {
-        *out = read_entry(s);
-        r = *out ? OK : ERR_MEMORY;
+        if (sqlite3_column_int64(s, 22) != 0)
+            r = read_syntaxes(i, sqlite3_column_int64(s, 21), &syntaxes);
+        if (r == OK)
+            *out = read_entry(s, (struct view){syntaxes.data, syntaxes.len});
+        if (r == OK && !*out)
+            r = ERR_MEMORY;
     }
     index_done(s);
+    octets_free(&syntaxes);
     return r == NEED_MORE ? OK : r;
 }
 
-/* Ids of entries that are queued, own, not handed out and without an order: at most max. */
-static enum result next_ids(struct index *i, int64_t node, unsigned max, const spool_id *handed,
-                            size_t handed_count, spool_id *ids, unsigned *count_out)
+#define ELIGIBLE                                                                                             \
+    "SELECT id FROM delivery d INDEXED BY by_node WHERE node = ? AND state = 1 "                             \
+    "AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.id = d.id) "
+
+/* Queued, without an order. */
+static sqlite3_stmt *ask_next(struct index *i, int64_t node, struct spool_range range)
+{
+    if (range.group != 0)
+        return index_ask(i, INDEX_NEXT_OF_GROUP, ELIGIBLE "AND study = ? AND held = ? ORDER BY id", "iii",
+                         node, range.order, range.group);
+    return index_ask(i, INDEX_NEXT, ELIGIBLE "AND study > ? ORDER BY study, id", "ii", node, range.order);
+}
+
+/* Those of them that are own and not handed out: at most max. */
+static enum result next_ids(struct index *i, int64_t node, struct spool_range range, unsigned max,
+                            const spool_id *handed, size_t handed_count, spool_id *ids, unsigned *count_out)
 {
     *count_out = 0;
-    sqlite3_stmt *s = index_ask(i, INDEX_NEXT,
-                                "SELECT id FROM delivery d INDEXED BY by_node WHERE node = ? AND state = 1 "
-                                "AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.id = d.id) "
-                                "ORDER BY study, id",
-                                "i", node);
+    sqlite3_stmt *s = ask_next(i, node, range);
     if (!s)
         return ERR_IO;
     enum result r = OK;
@@ -93,8 +135,8 @@ static enum result next_ids(struct index *i, int64_t node, unsigned max, const s
     return r == NEED_MORE ? OK : r;
 }
 
-enum result index_next(struct index *i, const char *node, unsigned max, const spool_id *handed,
-                       size_t handed_count, struct spool_entry **list_out)
+enum result index_next_in(struct index *i, const char *node, struct spool_range range, unsigned max,
+                          const spool_id *handed, size_t handed_count, struct spool_entry **list_out)
 {
     int64_t number;
     unsigned count = 0;
@@ -104,7 +146,7 @@ enum result index_next(struct index *i, const char *node, unsigned max, const sp
         return ERR_MEMORY;
     enum result r = index_name_find(i, view_of(node), &number);
     if (r == OK && number != 0)
-        r = next_ids(i, number, max, handed, handed_count, ids, &count);
+        r = next_ids(i, number, range, max, handed, handed_count, ids, &count);
     struct spool_entry **end = list_out;
     for (unsigned n = 0; r == OK && n < count; n++) {
         r = get_entry(i, ids[n], end);
@@ -118,6 +160,12 @@ enum result index_next(struct index *i, const char *node, unsigned max, const sp
         spool_entry_free(&e);
     }
     return r;
+}
+
+enum result index_next(struct index *i, const char *node, unsigned max, const spool_id *handed,
+                       size_t handed_count, struct spool_entry **list_out)
+{
+    return index_next_in(i, node, (struct spool_range){0}, max, handed, handed_count, list_out);
 }
 
 /* Its bytes may have gone: a segment is given back when nothing in it is live. */
@@ -221,16 +269,17 @@ static enum result wake_group(struct index *i, uint64_t now_ms, spool_id *ids, s
 {
     int64_t group;
     size_t count;
-    enum result r =
-        index_number(i, INDEX_QUIET, 0, &group, "SELECT number FROM held WHERE due <= ? ORDER BY due LIMIT 1",
-                     "i", (int64_t)now_ms);
+    enum result r = index_number(i, INDEX_QUIET, 0, &group,
+                                 "SELECT number FROM held WHERE asks = 0 AND due <= ? ORDER BY due LIMIT 1",
+                                 "i", (int64_t)now_ms);
     if (r != OK || group == 0)
         return r;
-    r = read_ids(i,
-                 index_ask(i, INDEX_QUIET_ENTRIES,
-                           "SELECT id FROM delivery INDEXED BY by_held WHERE held = ? ORDER BY id", "i",
-                           group),
-                 ids, &count);
+    r = read_ids(
+        i,
+        index_ask(i, INDEX_QUIET_ENTRIES,
+                  "SELECT id FROM delivery INDEXED BY by_held WHERE held = ? AND state = 0 ORDER BY id", "i",
+                  group),
+        ids, &count);
     if (r == OK)
         r = queue_again(i, ids, count, now_ms, w);
     if (r == OK && count < WAKE_MAX)
@@ -255,7 +304,7 @@ enum result index_wake(struct index *i, uint64_t now_ms, void (*on_node)(void *o
         r = index_number(i, INDEX_DUE_NEXT, 0, &due,
                          "SELECT min(due) FROM delivery INDEXED BY waiting WHERE state = 2", "");
     if (r == OK)
-        r = index_number(i, INDEX_QUIET_NEXT, 0, &quiet, "SELECT min(due) FROM held", "");
+        r = index_number(i, INDEX_QUIET_NEXT, 0, &quiet, "SELECT min(due) FROM held WHERE asks = 0", "");
     *next_ms_out = (uint64_t)(due == 0 || (quiet != 0 && quiet < due) ? quiet : due);
     return r;
 }

@@ -76,7 +76,8 @@ static enum result forget_study(struct index *i, int64_t study)
         "i", study);
     if (r != OK || is_used)
         return r;
-    return index_do(i, INDEX_STUDY_FORGET, "DELETE FROM study WHERE number = ?", "i", study);
+    r = index_do(i, INDEX_SYNTAX_FORGET, "DELETE FROM syntax WHERE study = ?", "i", study);
+    return r == OK ? index_do(i, INDEX_STUDY_FORGET, "DELETE FROM study WHERE number = ?", "i", study) : r;
 }
 
 static enum result forget_delivery(struct index *i, const struct index_delivery *d)

@@ -14,9 +14,8 @@ enum { ATTEMPTS_KEPT = 64 /* the first one, and the last ones */, GROUP_MAX = 19
             return result_;                                                                                  \
     } while (0)
 
-/* The segments that a message needs: where its streams are, and its commit. `by`: 1 or -1. */
-static enum result count_segments(struct index *i, struct view streams, uint32_t generation, uint32_t segment,
-                                  int by)
+enum result index_count_segments(struct index *i, struct view streams, uint32_t generation, uint32_t segment,
+                                 int by)
 {
     struct record_place *places = NULL;
     size_t count = 0;
@@ -41,9 +40,10 @@ static enum result add_attempt(struct index *i, spool_id id, unsigned number, ui
 
 /* --- commits ------------------------------------------------------------------------------------------------- */
 
-/* Each instance that comes puts the group's time off. An instance that does not say of which group it is waits alone. */
+/* A group is of a route, for all its nodes. Each instance that comes puts its time off. An instance that does not say of which group it is waits
+ * alone. */
 static enum result join_group(struct index *i, const struct record_commit *c, const struct record_entry *e,
-                              int64_t node, int64_t route, int64_t *held_out)
+                              int64_t route, int64_t *held_out)
 {
     bool is_series = e->group.len == 6 && memcmp(e->group.at, "series", 6) == 0;
     struct view uid = is_series ? c->series : c->study;
@@ -52,12 +52,12 @@ static enum result join_group(struct index *i, const struct record_commit *c, co
         snprintf(group, sizeof(group), "%s %.*s", is_series ? "series" : "study", (int)uid.len,
                  (const char *)uid.at);
     else
-        snprintf(group, sizeof(group), "entry %llu", (unsigned long long)e->id);
+        snprintf(group, sizeof(group), "message %llu", (unsigned long long)c->message);
     return index_number(i, INDEX_HELD_SET, 0, held_out,
-                        "INSERT INTO held(due, node, route, uid) VALUES(?, ?, ?, ?) "
-                        "ON CONFLICT(node, route, uid) DO UPDATE SET due = max(due, excluded.due) "
+                        "INSERT INTO held(asks, due, route, uid) VALUES(?, ?, ?, ?) ON CONFLICT(route, uid) "
+                        "DO UPDATE SET due = max(due, excluded.due), asks = max(asks, excluded.asks) "
                         "RETURNING number",
-                        "iiit", (int64_t)(c->received_ms + e->hold_ms), node, route, group);
+                        "iiit", (int64_t)e->asks, (int64_t)(c->received_ms + e->hold_ms), route, group);
 }
 
 struct new_entry {
@@ -109,7 +109,7 @@ static enum result take_entry(struct index *i, const struct record_commit *c, co
     RETURN_UNLESS_OK(index_name(i, e->node, &n.node));
     RETURN_UNLESS_OK(index_name(i, e->route, &n.route));
     if (n.state == SPOOL_HELD)
-        RETURN_UNLESS_OK(join_group(i, c, e, n.node, n.route, &n.held));
+        RETURN_UNLESS_OK(join_group(i, c, e, n.route, &n.held));
     RETURN_UNLESS_OK(insert_entry(i, c, e, study, &n));
     if (e->was_tried)
         RETURN_UNLESS_OK(add_attempt(i, e->id, 1, c->received_ms, e->status, e->comment));
@@ -138,9 +138,15 @@ enum result index_take_commit(struct index *i, const struct record_commit *c, ui
     if (sqlite3_changes(i->db) == 0)
         return OK; /* it is here */
     RETURN_UNLESS_OK(index_study(i, c->study, c->received_ms, &study));
-    for (size_t n = 0; n < c->entry_count; n++)
+    bool is_held = false;
+    for (size_t n = 0; n < c->entry_count; n++) {
         RETURN_UNLESS_OK(take_entry(i, c, &c->entries[n], study, damage));
-    return count_segments(i, c->streams, index_generation(c->message), segment, 1);
+        is_held = is_held || c->entries[n].hold_ms > 0;
+    }
+    if (is_held)
+        RETURN_UNLESS_OK(index_do(i, INDEX_SYNTAX_NEW, "INSERT OR IGNORE INTO syntax VALUES(?, ?, ?)", "iii",
+                                  study, abstract, transfer));
+    return index_count_segments(i, c->streams, index_generation(c->message), segment, 1);
 }
 
 /* --- changes of state ------------------------------------------------------------------------------------------ */
@@ -148,9 +154,10 @@ enum result index_take_commit(struct index *i, const struct record_commit *c, ui
 enum result index_delivery_get(struct index *i, spool_id id, struct index_delivery *d, bool *is_found_out)
 {
     *is_found_out = false;
-    sqlite3_stmt *s = index_ask(
-        i, INDEX_DELIVERY_GET,
-        "SELECT message, node, state, study, bytes, attempts FROM delivery WHERE id = ?", "i", (int64_t)id);
+    sqlite3_stmt *s =
+        index_ask(i, INDEX_DELIVERY_GET,
+                  "SELECT message, node, state, study, bytes, attempts, held FROM delivery WHERE id = ?", "i",
+                  (int64_t)id);
     if (!s)
         return ERR_IO;
     enum result r = index_step(i, s);
@@ -164,6 +171,7 @@ enum result index_delivery_get(struct index *i, spool_id id, struct index_delive
             .study = sqlite3_column_int64(s, 3),
             .bytes = sqlite3_column_int64(s, 4),
             .attempts = (unsigned)sqlite3_column_int64(s, 5),
+            .held = sqlite3_column_int64(s, 6),
             .is_relayed = sqlite3_column_type(s, 0) == SQLITE_NULL,
         };
     }
@@ -179,13 +187,17 @@ static enum result end_one(struct index *i, int64_t message)
         "UPDATE message SET live = live - 1 WHERE id = ? RETURNING live, segment, streams", "i", message);
     if (!s)
         return ERR_IO;
+    bool is_over = false;
     enum result r = index_step(i, s);
     if (r == OK && sqlite3_column_int64(s, 0) == 0) {
         struct view streams = {sqlite3_column_blob(s, 2), (size_t)sqlite3_column_bytes(s, 2)};
-        r = count_segments(i, streams, index_generation((spool_id)message),
-                           (uint32_t)sqlite3_column_int64(s, 1), -1);
+        r = index_count_segments(i, streams, index_generation((spool_id)message),
+                                 (uint32_t)sqlite3_column_int64(s, 1), -1);
+        is_over = true;
     }
     index_done(s);
+    if (r == OK && is_over)
+        r = index_added_ended(i, message);
     return r == NEED_MORE ? OK : r;
 }
 
@@ -201,10 +213,9 @@ static enum result count_move(struct index *i, const struct index_delivery *d, i
 enum result index_delivery_move(struct index *i, const struct index_delivery *d, int64_t node,
                                 enum spool_state state, uint64_t due_ms, uint64_t at_ms)
 {
-    RETURN_UNLESS_OK(
-        index_do(i, INDEX_DELIVERY_MOVE,
-                 "UPDATE delivery SET node = ?, state = ?, due = ?, changed = ?, held = NULL WHERE id = ?",
-                 "iiiii", node, (int64_t)state, (int64_t)due_ms, (int64_t)at_ms, (int64_t)d->id));
+    RETURN_UNLESS_OK(index_do(
+        i, INDEX_DELIVERY_MOVE, "UPDATE delivery SET node = ?, state = ?, due = ?, changed = ? WHERE id = ?",
+        "iiiii", node, (int64_t)state, (int64_t)due_ms, (int64_t)at_ms, (int64_t)d->id));
     return count_move(i, d, node, state);
 }
 
@@ -213,12 +224,11 @@ static enum result take_attempt(struct index *i, const struct index_delivery *d,
 {
     struct view comment = o->comment ? view_of(o->comment) : (struct view){0};
     uint64_t due = o->state == SPOOL_WAITING ? o->due_ms : 0;
-    RETURN_UNLESS_OK(
-        index_do(i, INDEX_DELIVERY_TRIED,
-                 "UPDATE delivery SET state = ?, due = ?, changed = ?, held = NULL, attempts = ?, status = ?,"
-                 " comment = nullif(?, '') WHERE id = ?",
-                 "iiiiivi", (int64_t)o->state, (int64_t)due, (int64_t)o->at_ms, (int64_t)d->attempts + 1,
-                 (int64_t)o->status, comment, (int64_t)d->id));
+    RETURN_UNLESS_OK(index_do(i, INDEX_DELIVERY_TRIED,
+                              "UPDATE delivery SET state = ?, due = ?, changed = ?, attempts = ?, status = ?,"
+                              " comment = nullif(?, '') WHERE id = ?",
+                              "iiiiivi", (int64_t)o->state, (int64_t)due, (int64_t)o->at_ms,
+                              (int64_t)d->attempts + 1, (int64_t)o->status, comment, (int64_t)d->id));
     if (d->attempts > 0 || o->state != SPOOL_DELIVERED)
         RETURN_UNLESS_OK(add_attempt(i, d->id, d->attempts + 1, o->at_ms, o->status, comment));
     return count_move(i, d, d->node, o->state);

@@ -65,7 +65,7 @@ static void take_back(struct indexer *ix)
     log_walk_end(&ix->walk);
     log_walk_begin(&ix->walk, folder, ix->committed);
     ix->retry_ms = clock_ms() + RETRY_MS;
-    ix->wake_wall_ms = 0;
+    ix->wake_wall_ms = ix->study_wall_ms = 0;
     ix->has_orders = true;
     ix->orders_are_read = false;
     ix->is_at_end = false;
@@ -140,7 +140,7 @@ static void look_for_others(struct indexer *ix, uint64_t now)
     if (!index_was_touched(ix->index))
         return;
     ix->has_orders = true;
-    ix->wake_wall_ms = 0;
+    ix->wake_wall_ms = ix->study_wall_ms = 0;
     indexer_node_is_due(ix, NULL, 0);
 }
 
@@ -194,6 +194,8 @@ static enum result look_around(struct indexer *ix)
     uint64_t now = clock_ms();
     look_for_others(ix, now);
     enum result r = wake(ix);
+    if (r == OK && !ix->is_behind)
+        r = indexer_ask_studies(ix);
     if (r == OK)
         r = log_orders(ix, now);
     if (r == OK)
@@ -227,6 +229,8 @@ static uint64_t next_due(const struct indexer *ix, uint64_t now)
     uint64_t wall = clock_wall_ms();
     if (ix->wake_wall_ms != UINT64_MAX)
         due = min_of(due, now + (ix->wake_wall_ms > wall ? ix->wake_wall_ms - wall : 0));
+    if (ix->study_wall_ms != UINT64_MAX)
+        due = min_of(due, now + (ix->study_wall_ms > wall ? ix->study_wall_ms - wall : 0));
     if (ix->is_begun)
         due = min_of(due, min_of(ix->begun_ms + COMMIT_MS, ix->read_ms + IDLE_MS));
     else
@@ -390,6 +394,11 @@ void indexer_free(struct indexer **ix)
     hilum_assert(!it->is_started);
     log_walk_end(&it->walk);
     index_close(&it->index);
+    for (struct spool_studies *st = it->studies; st;
+         st = st->next) { /* whose owners had no time to close them */
+        index_asked_free(&st->asked);
+        free(st->nodes);
+    }
     for (size_t n = 0; n < it->held_count; n++)
         spool_folder_release(&it->held[n]);
     (void)pthread_cond_destroy(&it->wake);

@@ -34,8 +34,13 @@ bool indexer_is_well(const struct indexer *ix);
 
 /* spool_feed_open, _next, _close. Any thread. */
 void indexer_feed_open(struct indexer *ix, struct spool_feed *f);
-void indexer_feed_next(struct indexer *ix, struct spool_feed *f, unsigned max);
+void indexer_feed_next(struct indexer *ix, struct spool_feed *f, unsigned max, struct spool_range range);
 void indexer_feed_close(struct indexer *ix, struct spool_feed *f);
+/* spool_studies_open, spool_study_release, spool_studies_close. Any thread. */
+void indexer_studies_open(struct indexer *ix, struct spool_studies *st);
+MUST_USE bool indexer_study_release(struct indexer *ix, struct spool_studies *st, const char *const *nodes,
+                                    size_t count);
+void indexer_studies_close(struct indexer *ix, struct spool_studies *st);
 /* An outcome is on its way through the log: if it does not come out of it, because the disk was full, it is taken from here. Any thread. */
 void indexer_expect(struct indexer *ix, const struct spool_outcome *o);
 

@@ -234,4 +234,5 @@ void indexer_adopt_late(struct indexer *ix)
     indexer_remove_empty(ix);
     if (indexer_own(ix) == OK)
         indexer_node_is_due(ix, NULL, 0);
+    ix->study_wall_ms = 0;
 }

@@ -10,10 +10,10 @@ static enum result senseless(const struct record *r, uint32_t generation)
     return OK;
 }
 
-static void wake_by(struct indexer *ix, uint64_t wall_ms)
+static void wake_by(uint64_t *at, uint64_t wall_ms)
 {
-    if (wall_ms < ix->wake_wall_ms)
-        ix->wake_wall_ms = wall_ms;
+    if (wall_ms < *at)
+        *at = wall_ms;
 }
 
 static enum result apply_commit(struct indexer *ix, uint32_t generation, const struct record *r,
@@ -31,7 +31,7 @@ static enum result apply_commit(struct indexer *ix, uint32_t generation, const s
     for (size_t n = 0; result == OK && n < c.entry_count; n++) {
         const struct record_entry *e = &c.entries[n];
         if (e->hold_ms > 0)
-            wake_by(ix, c.received_ms + e->hold_ms);
+            wake_by(e->asks ? &ix->study_wall_ms : &ix->wake_wall_ms, c.received_ms + e->hold_ms);
         else
             indexer_node_is_due(ix, (const char *)e->node.at, e->node.len);
     }
@@ -52,7 +52,7 @@ static enum result apply_outcomes(struct indexer *ix, uint32_t generation, const
             return result;
         indexer_returned(ix, o.id);
         if (o.state == SPOOL_WAITING)
-            wake_by(ix, o.due_ms);
+            wake_by(&ix->wake_wall_ms, o.due_ms);
         else if (o.state == SPOOL_QUEUED)
             indexer_node_is_due(ix, NULL, 0);
     }
@@ -96,6 +96,21 @@ static enum result apply_orders(struct indexer *ix, uint32_t generation, const s
     return index_orders_done(ix->index, ix->orders, ix->orders_count);
 }
 
+static enum result apply_release(struct indexer *ix, uint32_t generation, const struct record *r,
+                                 struct view payload)
+{
+    struct record_release release;
+    if (record_release_read(payload, &release) != OK)
+        return senseless(r, generation);
+    enum result result =
+        index_take_release(ix->index, &release, (struct record_place){generation, r->segment});
+    if (result != OK)
+        return result;
+    indexer_released(ix, &release);
+    indexer_node_is_due(ix, NULL, 0);
+    return OK;
+}
+
 enum result indexer_apply(struct indexer *ix, uint32_t generation, const struct record *r,
                           struct view payload, const struct indexer_judge *judge)
 {
@@ -110,6 +125,8 @@ enum result indexer_apply(struct indexer *ix, uint32_t generation, const struct 
         return apply_relayed(ix, generation, r, payload);
     case RECORD_ORDER:
         return apply_orders(ix, generation, r, payload);
+    case RECORD_RELEASE:
+        return apply_release(ix, generation, r, payload);
     case RECORD_DATA:
         break;
     }

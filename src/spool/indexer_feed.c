@@ -110,12 +110,13 @@ void indexer_feed_open(struct indexer *ix, struct spool_feed *f)
     pthread_mutex_unlock(&ix->lock);
 }
 
-void indexer_feed_next(struct indexer *ix, struct spool_feed *f, unsigned max)
+void indexer_feed_next(struct indexer *ix, struct spool_feed *f, unsigned max, struct spool_range range)
 {
     pthread_mutex_lock(&ix->lock);
     hilum_assert(!f->is_asking && !f->is_closing);
     f->is_asking = true;
     f->want = max;
+    f->range = range;
     ix->has_questions = true;
     pthread_cond_signal(&ix->wake);
     pthread_mutex_unlock(&ix->lock);
@@ -209,7 +210,7 @@ static enum result find_entries(struct indexer *ix, struct spool_feed *f, unsign
     if (!reserve(&f->handed, &f->handed_cap, f->handed_count + want) ||
         !not_to_be_handed(ix, f, &but, &count, &made))
         return ERR_MEMORY;
-    enum result r = index_next(ix->index, f->node, want, but, count, list_out);
+    enum result r = index_next_in(ix->index, f->node, f->range, want, but, count, list_out);
     free(made);
     for (struct spool_entry *e = *list_out; e; e = e->next)
         put(f->handed, &f->handed_count, e->id);

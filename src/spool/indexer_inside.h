@@ -40,6 +40,7 @@ struct indexer {
     /* under the lock */
     bool is_stopping, is_published, has_questions;
     struct spool_feed *feeds; /* others only put at the front */
+    struct spool_studies *studies;
     struct indexer_expectations given;
 
     struct indexer_expectations expected;
@@ -50,9 +51,10 @@ struct indexer {
     uint64_t begun_ms, read_ms; /* the transaction; the last record. Monotonic, as what follows */
     uint64_t retry_ms;          /* after a failure: nothing before */
     uint64_t orders_ms, space_ms, history_due_ms, adopt_ms;
-    uint64_t wake_wall_ms; /* UINT64_MAX: nothing waits */
-    bool has_orders;       /* perhaps */
-    int64_t *orders;       /* numbers of those that are in the log, and not known to be done */
+    uint64_t wake_wall_ms;  /* UINT64_MAX: nothing waits */
+    uint64_t study_wall_ms; /* the same of groups that ask */
+    bool has_orders;        /* perhaps */
+    int64_t *orders;        /* numbers of those that are in the log, and not known to be done */
     size_t orders_count;
     bool orders_are_read; /* they have come out of it, in this transaction */
     uint64_t orders_retry_ms;
@@ -89,6 +91,12 @@ MUST_USE bool indexer_handed(struct indexer *ix, spool_id **ids_out, size_t *cou
 void indexer_returned(struct indexer *ix, spool_id id);
 /* Takes outcomes that should have come long ago. */
 MUST_USE enum result indexer_take_lost(struct indexer *ix, uint64_t now_ms);
+
+/* --- indexer_study.c --- */
+/* Asks about groups that have been quiet, writes what was answered. */
+MUST_USE enum result indexer_ask_studies(struct indexer *ix);
+/* A release has come out of the log. */
+void indexer_released(struct indexer *ix, const struct record_release *r);
 
 /* --- indexer_adopt.c --- */
 MUST_USE enum result indexer_recover(struct indexer *ix, uint32_t generation);

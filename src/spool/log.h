@@ -58,6 +58,8 @@ void log_submit(struct log_writer *w, struct spool_write *write);
  * otherwise at once, true. */
 bool log_append(struct log_writer *w, enum record_type type, const void *payload, size_t len,
                 bool is_durable);
+/* Ids of this generation that nothing else gets: the first of so many. Any thread. */
+spool_id log_take_ids(struct log_writer *w, size_t count);
 void log_set_limits(struct log_writer *w, uint64_t max_bytes, uint64_t reserve);
 bool log_is_well(const struct log_writer *w);
 

@@ -80,8 +80,7 @@ static bool add_data(struct log_group *g, struct log_writer *w, const struct spo
 static bool add_commit(struct log_group *g, struct log_writer *w, const struct spool_write *write)
 {
     struct spool_draft *d = write->draft;
-    spool_id message = w->next_id;
-    w->next_id += 1 + write->commit->entry_count;
+    spool_id message = log_take_ids(w, 1 + write->commit->entry_count);
     octets_clear(&w->scratch);
     record_commit_write(&w->scratch, message, message + 1, write->commit, d->streams, d->stream_count);
     uint8_t *payload = w->scratch.failed ? NULL : arena_alloc(&g->memory, w->scratch.len);

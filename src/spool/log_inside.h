@@ -109,7 +109,7 @@ struct log_counts {
 struct log_writer {
     struct log_segment segment; /* the thread's */
     struct log_counts counts;
-    spool_id next_id;
+    atomic_uint_least64_t next_id;
     struct octets scratch;
     struct XXH3_state_s *hash;
     struct spool_write *taken;

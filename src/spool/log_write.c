@@ -377,6 +377,11 @@ bool log_append(struct log_writer *w, enum record_type type, const void *payload
     return a.is_good;
 }
 
+spool_id log_take_ids(struct log_writer *w, size_t count)
+{
+    return atomic_fetch_add(&w->next_id, count);
+}
+
 void log_set_limits(struct log_writer *w, uint64_t max_bytes, uint64_t reserve)
 {
     atomic_store(&w->max_bytes, max_bytes);
@@ -452,7 +457,7 @@ static struct log_writer *make_writer(const struct log_options *options)
         return NULL;
     memcpy(w->folder, options->folder, strlen(options->folder) + 1);
     w->segment = (struct log_segment){.folder = w->folder, .generation = options->generation, .fd = -1};
-    w->next_id = (spool_id)options->generation << SPOOL_ID_BITS | 1;
+    atomic_init(&w->next_id, (spool_id)options->generation << SPOOL_ID_BITS | 1);
     w->writes_end = &w->writes;
     w->appends_end = &w->appends;
     w->on_published = options->on_published;

@@ -38,7 +38,7 @@ bool record_read(const uint8_t in[RECORD_HEADER], uint32_t segment, uint64_t off
         .synced = get_le64(in + 40),
         .checksum = get_le64(in + 48),
     };
-    return type >= RECORD_SEGMENT && type <= RECORD_ORDER && out->length <= LENGTH_MAX &&
+    return type >= RECORD_SEGMENT && type <= RECORD_RELEASE && out->length <= LENGTH_MAX &&
            out->segment == segment && out->offset == offset;
 }
 

@@ -33,6 +33,7 @@ enum record_type {
     RECORD_OUTCOME = 4, /* of entries: one or more, one after another */
     RECORD_RELAYED = 5, /* deliveries without the queue: one or more */
     RECORD_ORDER = 6,   /* what an operator asked for */
+    RECORD_RELEASE = 7, /* a held group that on_study was asked about */
 };
 
 struct record {
@@ -72,9 +73,10 @@ struct record_entry {
     spool_id id;
     struct view node, route, group, comment;
     int edition;
-    bool was_tried;
+    bool was_tried, asks;
     uint16_t status;
     uint64_t hold_ms;
+    struct view syntaxes; /* for record_entry_new alone: spool_entry.syntaxes without its end */
 };
 
 /* Views are into the payload that was read. */
@@ -135,5 +137,27 @@ struct record_order {
 };
 void record_order_write(struct octets *o, const struct record_order *order);
 MUST_USE enum result record_order_read(struct view *rest, struct record_order *out);
+
+/* --- releases --------------------------------------------------------------------------------------------------- */
+
+/* A held group is released: these entries of it, and those that were added, each the edition of an entry `of` it for another node. */
+struct record_added {
+    spool_id id, of;
+    uint32_t node; /* of the record's */
+};
+struct record_release {
+    uint64_t at_ms;
+    uint32_t node_count;
+    struct view nodes;           /* texts */
+    struct view released, added; /* as they stand */
+    size_t released_count, added_count;
+};
+void record_release_write(struct octets *o, uint64_t at_ms, const char *const *nodes, size_t node_count,
+                          const spool_id *released, size_t released_count, const struct record_added *added,
+                          size_t added_count);
+MUST_USE enum result record_release_read(struct view payload, struct record_release *out);
+struct view record_release_node(const struct record_release *r, uint32_t number);
+spool_id record_release_id(const struct record_release *r, size_t number);
+struct record_added record_release_added(const struct record_release *r, size_t number);
 
 #endif

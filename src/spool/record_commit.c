@@ -4,7 +4,7 @@
  *   u64 message, u64 received_ms, u16 priority
  *   texts: calling, called, remote, abstract_syntax, transfer_syntax, sop_class, sop_instance, study, series, patient
  *   text:  the streams (record_streams.h)
- *   u32 entries; each: u64 id, u32 edition (two's complement), u8 was_tried, u16 status, u64 hold_ms, texts node, route, group, comment
+ *   u32 entries; each: u64 id, u32 edition (two's complement), u8 flags (1 was_tried, 2 asks), u16 status, u64 hold_ms, texts node, route, group, comment
  */
 #include <stdlib.h>
 
@@ -12,7 +12,7 @@
 #include "spool/record_cursor.h"
 #include "spool/record_streams.h"
 
-enum { ENTRY_LEAST = 39 };
+enum { ENTRY_LEAST = 39, ENTRY_WAS_TRIED = 1, ENTRY_ASKS = 2 };
 
 static void write_facts(struct octets *o, const struct spool_facts *f)
 {
@@ -34,7 +34,7 @@ static void write_entry(struct octets *o, spool_id id, const struct spool_new_en
 {
     octets_le64(o, id);
     octets_le32(o, (uint32_t)e->edition);
-    octets_u8(o, e->was_tried);
+    octets_u8(o, (uint8_t)((e->was_tried ? ENTRY_WAS_TRIED : 0) | (e->asks ? ENTRY_ASKS : 0)));
     octets_le16(o, e->status);
     octets_le64(o, e->hold_ms);
     octets_string(o, e->node);
@@ -80,14 +80,16 @@ static bool read_entry(struct cursor *c, struct record_entry *e, size_t edition_
 {
     e->id = cursor_u64(c);
     e->edition = (int32_t)cursor_u32(c);
-    e->was_tried = cursor_bool(c);
+    uint8_t flags = cursor_u8(c);
+    e->was_tried = flags & ENTRY_WAS_TRIED;
+    e->asks = flags & ENTRY_ASKS;
     e->status = cursor_u16(c);
     e->hold_ms = cursor_u64(c);
     e->node = cursor_text(c);
     e->route = cursor_text(c);
     e->group = cursor_text(c);
     e->comment = cursor_text(c);
-    return !c->failed && e->edition >= SPOOL_AS_RECEIVED &&
+    return !c->failed && flags <= (ENTRY_WAS_TRIED | ENTRY_ASKS) && e->edition >= SPOOL_AS_RECEIVED &&
            (e->edition < 0 || (size_t)e->edition < edition_count);
 }
 
@@ -187,6 +189,7 @@ static size_t text_bytes(const struct record_commit *c, const struct record_entr
         c->patient,
         edition->sop_class,
         edition->sop_instance,
+        e->syntaxes,
     };
     size_t bytes = 0;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
@@ -211,6 +214,7 @@ static void put_texts(struct block *b, struct spool_entry *entry, const struct r
     entry->patient = put_text(b, c->patient);
     entry->sent_class = put_text(b, edition->sop_class);
     entry->sent_instance = put_text(b, edition->sop_instance);
+    entry->syntaxes = put_text(b, e->syntaxes);
 }
 
 struct spool_entry *record_entry_new(const struct record_commit *c, const struct record_entry *e,

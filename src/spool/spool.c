@@ -151,12 +151,32 @@ void spool_feed_open(struct spool *s, struct spool_feed *f)
 
 void spool_feed_next(struct spool *s, struct spool_feed *f, unsigned max)
 {
-    indexer_feed_next(s->indexer, f, max);
+    indexer_feed_next(s->indexer, f, max, (struct spool_range){0});
+}
+
+void spool_feed_next_in(struct spool *s, struct spool_feed *f, unsigned max, struct spool_range range)
+{
+    indexer_feed_next(s->indexer, f, max, range);
 }
 
 void spool_feed_close(struct spool *s, struct spool_feed *f)
 {
     indexer_feed_close(s->indexer, f);
+}
+
+void spool_studies_open(struct spool *s, struct spool_studies *st)
+{
+    indexer_studies_open(s->indexer, st);
+}
+
+bool spool_study_release(struct spool *s, struct spool_studies *st, const char *const *nodes, size_t count)
+{
+    return indexer_study_release(s->indexer, st, nodes, count);
+}
+
+void spool_studies_close(struct spool *s, struct spool_studies *st)
+{
+    indexer_studies_close(s->indexer, st);
 }
 
 /* Expected first: the log may be quicker. */

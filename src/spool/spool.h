@@ -111,6 +111,7 @@ struct spool_new_entry {
     const char *comment; /*   NULL: none */
     uint64_t hold_ms;    /* quiet time it waits for, in its group; 0: goes at once */
     const char *group;   /* what has to be quiet: "study" or "series"; NULL with hold_ms 0 */
+    bool asks; /* with hold_ms: where the group goes besides is asked for before it does (spool_studies) */
 };
 
 struct spool_commit {
@@ -174,6 +175,10 @@ struct spool_entry {
     uint64_t received_ms;
     unsigned attempts;
     uint16_t status; /* of the last attempt */
+    int64_t order;   /* of its study: those with lower ones are handed out before */
+    int64_t group;   /* it was held with others of this number, and goes with them; 0: alone */
+    /* Of a group: abstract and transfer syntaxes of all that was held of its study, in pairs, each text with its NUL; an empty one ends it. */
+    const char *syntaxes;
     struct spool_stream data;
     /* what the morph made of it; has_edition false: as received */
     bool has_edition, is_deflated, drops_private;
@@ -192,6 +197,12 @@ enum { SPOOL_PATH_MAX = 4096 };
 bool spool_segment_path(const struct spool *s, uint32_t generation, uint32_t segment,
                         char out[SPOOL_PATH_MAX]);
 
+/* Which of a node's entries are asked for. */
+struct spool_range {
+    int64_t order; /* of studies behind this one; 0: of all */
+    int64_t group; /* not 0: of this group alone, whose study's order that is */
+};
+
 /* The queue of one node, as who delivers it sees it. One a node in all. Callbacks run on io's thread. */
 struct spool_feed {
     const char *node; /* must stay */
@@ -207,6 +218,7 @@ struct spool_feed {
     atomic_bool due_is_posted;
     bool is_asking, is_closing; /* under the indexer's lock */
     unsigned want;
+    struct spool_range range;
     struct spool_entry *list;
     bool is_due;      /* the indexer's, as the rest: */
     spool_id *handed; /* sorted */
@@ -216,6 +228,8 @@ struct spool_feed {
 void spool_feed_open(struct spool *s, struct spool_feed *f);
 /* Up to `max` entries that are due and not handed out, oldest study first, by age within it. One question at a time. */
 void spool_feed_next(struct spool *s, struct spool_feed *f, unsigned max);
+/* The same of some. */
+void spool_feed_next_in(struct spool *s, struct spool_feed *f, unsigned max, struct spool_range range);
 /* What is handed out and has no outcome is due again. A question that is open is still answered; what comes with it need not be given back. on_closed
  * is the last callback; the feed is its owner's again. */
 void spool_feed_close(struct spool *s, struct spool_feed *f);
@@ -245,6 +259,58 @@ struct spool_outcome {
 };
 /* Any thread. Not synced: what a crash loses of it is tried again. */
 void spool_outcome(struct spool *s, const struct spool_outcome *o);
+
+/* --- groups that wait until they are quiet ------------------------------------------------------------------------ */
+
+enum { SPOOL_STUDY_LISTED = 4096 };
+
+struct spool_study_series {
+    const char *uid;
+    uint64_t instances;
+};
+struct spool_study_instance {
+    const char *sop_class, *sop_instance, *series;
+};
+
+/* A group that has been quiet, of entries that ask: as their messages were received. All of it is its own. */
+struct spool_study {
+    const char *route;
+    const char *uid, *patient, *calling, *called; /* of its first instance; "": not known */
+    uint64_t instances, bytes, since_ms;          /* since_ms: wall clock, when the first was received */
+    struct spool_study_series *series;            /* SPOOL_STUDY_LISTED at most */
+    size_t series_count;
+    struct spool_study_instance *listed; /* the first ones, SPOOL_STUDY_LISTED at most */
+    size_t listed_count;
+};
+
+/*
+ * Who is asked where groups go besides: of routes whose name's hash (XXH32) is `part` of `parts`. One group at a time. on_study must be answered by
+ * spool_study_release, from inside or later, with nodes to add (copied; those that an instance goes to already are left out): it is written durably with the
+ * release of all that the study was made of. What came since waits as a new group. If the process ends before, the group is asked for again.
+ * While another process holds a part of a group, it is waited for, some minutes at most.
+ */
+struct spool_studies {
+    unsigned part, parts;
+    struct io *io;
+    void *owner;
+    void (*on_study)(struct spool_studies *s, const struct spool_study *study); /* until it is answered */
+    void (*on_closed)(struct spool_studies *s);
+    /* private */
+    struct io_message study_message, closed_message;
+    bool is_answered, is_closing; /* under the indexer's lock */
+    char *nodes;                  /* names, each with its NUL */
+    size_t node_count;
+    struct spool_asked *asked; /* the indexer's, as the rest */
+    bool is_written, may_ask;
+    uint64_t retry_ms;
+    struct spool_studies *next;
+};
+void spool_studies_open(struct spool *s, struct spool_studies *st);
+/* False without memory for the names: nothing is answered. */
+MUST_USE bool spool_study_release(struct spool *s, struct spool_studies *st, const char *const *nodes,
+                                  size_t count);
+/* No more is asked. A study that is on its way to on_study comes, and must be answered; on_closed is the last callback. */
+void spool_studies_close(struct spool *s, struct spool_studies *st);
 
 /* A message that was relayed, for the ledger. */
 struct spool_relayed {

@@ -86,7 +86,7 @@ static void header_of_another_place_is_none(void **state)
     assert_false(record_read(bytes, 8, 0x4000, &r));
     assert_false(record_read(bytes, 7, 0x4008, &r));
     struct record odd = example;
-    odd.type = (enum record_type)7;
+    odd.type = (enum record_type)8;
     record_write(&odd, bytes);
     assert_false(record_read(bytes, 7, 0x4000, &r));
     odd = example;
