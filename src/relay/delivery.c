@@ -10,9 +10,10 @@
 #include "relay/delivery_lane.h"
 
 enum {
-    TROUBLES_MAX = 3,      /* entries in a row that failed on the way: the node's fault */
-    AWAY_MOST_MS = 60000,  /* a node that is away is tried that often at least */
-    READY_PER_LANE = 4,    /* entries handed out ahead */
+    TROUBLES_MAX = 3,     /* entries in a row that failed on the way: the node's fault */
+    AWAY_MOST_MS = 60000, /* a node that is away is tried that often at least */
+    READY_PER_LANE = 4,   /* entries handed out ahead */
+    READY_OF_GROUP = 16,
     REACH_MARGIN_MS = 1000 /* a node counts as away a little longer than it takes us to try again */
 };
 
@@ -25,7 +26,9 @@ struct delivery_queue {
     struct lane *lanes;
     unsigned lane_count, busy;
     struct spool_entry *ready; /* handed out, not begun */
-    bool is_asking, has_more;  /* has_more: there may be some to be asked for */
+    bool is_asking;
+    int64_t asked_group;       /* what is asked for is of this group alone; 0: of any */
+    bool has_more, has_behind; /* there may be some to be asked for; behind those that are ready */
     bool is_closing, is_closed;
     unsigned troubles;
     uint64_t backoff_ms; /* of the node; 0: it is well */
@@ -235,18 +238,33 @@ static unsigned lanes_wanted(const struct delivery_queue *q)
     return most < q->lane_count ? most : q->lane_count;
 }
 
-static struct lane *free_lane(struct delivery_queue *q)
+static bool has_ready(const struct delivery_queue *q, int64_t group)
 {
-    for (unsigned i = 0; i < q->lane_count; i++)
-        if (!q->lanes[i].entry)
-            return &q->lanes[i];
-    return NULL;
+    const struct spool_entry *e = q->ready;
+    while (e && e->group != group)
+        e = e->next;
+    return e;
 }
 
-static void begin(struct delivery_queue *q, struct lane *l)
+/* The entries of a group go through one lane, one after another, which is for nothing else until all have gone. NULL: wait. */
+static struct lane *lane_for(struct delivery_queue *q, const struct spool_entry *e)
 {
-    struct spool_entry *e = q->ready;
-    q->ready = e->next;
+    struct lane *found = NULL;
+    for (unsigned i = 0; i < q->lane_count; i++) {
+        struct lane *l = &q->lanes[i];
+        if (e->group != 0 && l->group == e->group)
+            return l->entry ? NULL : l;
+        if (!found && !l->entry && l->group == 0)
+            found = l;
+    }
+    return found;
+}
+
+/* *at is taken out. */
+static void begin(struct delivery_queue *q, struct lane *l, struct spool_entry **at)
+{
+    struct spool_entry *e = *at;
+    *at = e->next;
     e->next = NULL;
     if (is_expired(q, e)) {
         expire(q, e);
@@ -254,23 +272,79 @@ static void begin(struct delivery_queue *q, struct lane *l)
         return;
     }
     q->busy++;
+    l->may_have_more = true;
     lane_start_take(l, q->config, q->node, &e);
 }
 
+static void ask_in(struct delivery_queue *q, unsigned most, struct spool_range range)
+{
+    q->is_asking = true;
+    q->asked_group = range.group;
+    spool_feed_next_in(q->delivery->relay->spool, &q->feed, most, range);
+}
+
+/* A lane that has nothing ready of its group, and perhaps there is more. */
+static const struct lane *lane_without(const struct delivery_queue *q)
+{
+    for (unsigned i = 0; i < q->lane_count; i++) {
+        const struct lane *l = &q->lanes[i];
+        if (l->group != 0 && l->may_have_more && !has_ready(q, l->group))
+            return l;
+    }
+    return NULL;
+}
+
+/* If what is ready waits for the lanes of its groups, later studies may use the others. */
 static void ask(struct delivery_queue *q)
 {
-    if (q->is_asking || q->ready || !q->has_more || is_held_up(q) || q->busy >= lanes_wanted(q))
+    unsigned lanes = lanes_wanted(q);
+    if (q->is_asking || is_held_up(q))
         return;
-    q->is_asking = true;
-    q->has_more = false; /* unless something comes */
-    spool_feed_next(q->delivery->relay->spool, &q->feed, lanes_wanted(q) * READY_PER_LANE);
+    const struct lane *l = lane_without(q);
+    if (l) {
+        ask_in(q, READY_OF_GROUP, (struct spool_range){.order = l->order, .group = l->group});
+    } else if (q->busy >= lanes) {
+        return;
+    } else if (!q->ready && q->has_more) {
+        q->has_more = false; /* unless something comes */
+        ask_in(q, lanes * READY_PER_LANE, (struct spool_range){0});
+    } else if (q->ready && q->has_behind) {
+        struct spool_range behind = {0};
+        for (const struct spool_entry *e = q->ready; e; e = e->next)
+            behind.order = e->order > behind.order ? e->order : behind.order;
+        q->has_behind = false;
+        ask_in(q, (lanes - q->busy) * READY_PER_LANE, behind);
+    }
+}
+
+/* Nothing more is due of this group. */
+static void end_group(struct delivery_queue *q, int64_t group)
+{
+    for (unsigned i = 0; i < q->lane_count; i++)
+        if (q->lanes[i].group == group)
+            q->lanes[i].may_have_more = false;
+}
+
+static void leave_groups(struct delivery_queue *q)
+{
+    for (unsigned i = 0; i < q->lane_count; i++) {
+        struct lane *l = &q->lanes[i];
+        if (l->group != 0 && !l->entry && !l->may_have_more && !has_ready(q, l->group))
+            lane_leave_group(l);
+    }
 }
 
 static void pump(struct delivery_queue *q)
 {
-    struct lane *l;
-    while (q->ready && !is_held_up(q) && q->busy < lanes_wanted(q) && (l = free_lane(q)))
-        begin(q, l);
+    struct spool_entry **at = &q->ready;
+    leave_groups(q);
+    while (*at && !is_held_up(q) && q->busy < lanes_wanted(q)) {
+        struct lane *l = lane_for(q, *at);
+        if (l)
+            begin(q, l, at);
+        else
+            at = &(*at)->next;
+    }
     ask(q);
 }
 
@@ -287,7 +361,7 @@ static void on_lane_gone(struct lane *l)
 static void on_due(struct spool_feed *f)
 {
     struct delivery_queue *q = f->owner;
-    q->has_more = true;
+    q->has_more = q->has_behind = true;
     pump(q);
 }
 
@@ -297,7 +371,9 @@ static void on_entries(struct spool_feed *f, struct spool_entry *list)
     struct spool_entry **last = &q->ready;
     q->is_asking = false;
     if (list)
-        q->has_more = true;
+        q->has_more = q->has_behind = true;
+    else if (q->asked_group != 0)
+        end_group(q, q->asked_group);
     while (*last)
         last = &(*last)->next;
     *last = list;

@@ -441,6 +441,28 @@ static void on_data_end(struct lane *l)
     stage_finish(l->chain, l->sink);
 }
 
+void lane_leave_group(struct lane *l)
+{
+    if (l->group == 0)
+        return;
+    outbound_forget_user(l->source.relay->outbound, l->source.user);
+    l->group = 0;
+    l->source.user = l->user;
+    l->source.is_private = false;
+}
+
+/* A group goes by an association that nothing else uses, so that its node sees where it begins and where it ends. */
+static void join_group(struct lane *l)
+{
+    l->order = l->entry->order;
+    if (l->group == l->entry->group)
+        return;
+    lane_leave_group(l);
+    l->group = l->entry->group;
+    l->source.user = ++l->source.relay->next_user;
+    l->source.is_private = true;
+}
+
 void lane_start_take(struct lane *l, struct config *config, const struct config_node *node,
                      struct spool_entry **entry)
 {
@@ -452,6 +474,7 @@ void lane_start_take(struct lane *l, struct config *config, const struct config_
     l->facts = (struct sink_message){0};
     l->edition = (struct edition){0};
     l->source.config = config_ref(config);
+    join_group(l);
     take_facts(l);
     bool ok = !l->entry->has_edition || begin_edition(l);
     if (ok && node->is_folder && node->folder_attribute_count > 0)
@@ -476,15 +499,24 @@ static bool source_is_full(const struct source *s)
 static bool source_propose(const struct source *s, struct pdu_associate *request, const char *abstract_syntax,
                            const char *transfer_syntax)
 {
-    (void)s;
-    return proposal_add_pair(request, abstract_syntax, transfer_syntax) &&
-           proposal_add_pair(request, abstract_syntax, DICOM_IMPLICIT_VR_LE);
+    const struct lane *l = (const struct lane *)s;
+    if (!proposal_add_pair(request, abstract_syntax, transfer_syntax) ||
+        !proposal_add_pair(request, abstract_syntax, DICOM_IMPLICIT_VR_LE))
+        return false;
+    /* What the rest of its group needs, as far as one association has room for it. */
+    for (const char *at = l->entry ? l->entry->syntaxes : ""; *at;) {
+        const char *transfer = at + strlen(at) + 1;
+        if (!proposal_add_pair(request, at, transfer))
+            return false;
+        at = transfer + strlen(transfer) + 1;
+    }
+    return true;
 }
 
 bool lane_init(struct lane *l, struct relay *r)
 {
     l->source = (struct source){.relay = r,
-                                .user = ++r->next_user,
+                                .user = l->user = ++r->next_user,
                                 .asks_anew = true,
                                 .is_full = source_is_full,
                                 .propose = source_propose};

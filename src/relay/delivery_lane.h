@@ -36,6 +36,10 @@ struct lane {
     void (*on_end)(struct lane *l, enum lane_end how, uint16_t status, const char *comment);
     void (*on_gone)(struct lane *l);
 
+    int64_t group,
+        order;          /* of the entry, or of the last one: its associations are for nothing else; 0: none */
+    bool may_have_more; /* of the group: its owner's */
+    uint64_t user;      /* as the outbound pool knows the lane, without a group */
     const struct config_node *node;
     struct spool_entry *entry; /* NULL: the lane is free */
     bool has_ended, is_stopped;
@@ -62,6 +66,8 @@ bool lane_init(struct lane *l, struct relay *r);
 /* Sends it; the node is of this configuration, of which a reference is taken until it is gone. Takes *entry. */
 void lane_start_take(struct lane *l, struct config *config, const struct config_node *node,
                      struct spool_entry **entry);
+/* Nothing more comes of its group: what is open for it is released. The lane is free. */
+void lane_leave_group(struct lane *l);
 /* Gives it up: on_end with LANE_ABANDONED, unless it has ended. */
 void lane_stop(struct lane *l);
 void lane_free(struct lane *l);
