@@ -110,6 +110,7 @@ static void add_copies(struct message *m, struct message_commit *c)
                                      .route = copy->route->name,
                                      .edition = edition_index(c, copy->edition),
                                      .hold_ms = is_held ? copy->route->hold_quiet_ms : 0,
+                                     .asks = is_held && copy->route->has_on_study,
                                      .group = !is_held                                  ? NULL
                                               : copy->route->hold == CONFIG_HOLD_SERIES ? "series"
                                                                                         : "study"};

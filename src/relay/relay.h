@@ -19,6 +19,7 @@
 #include "spool/spool.h"
 
 struct delivery;
+struct studies;
 struct session;
 
 /* Over all workers. */
@@ -39,6 +40,7 @@ struct relay {
     struct spool *spool; /* NULL: there is no queue */
     struct reach *reach;
     struct delivery *delivery; /* with a spool */
+    struct studies *studies;   /* likewise */
     struct spool_notes *notes; /* likewise: what was relayed, for the ledger */
     unsigned worker;
     unsigned silent_max; /* connections without an association: no request yet, or over and not closed */

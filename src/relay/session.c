@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "relay/delivery.h"
 #include "relay/message.h"
+#include "relay/study.h"
 
 enum {
     DRAIN_CHECK_MS = 100,
@@ -400,8 +401,9 @@ enum result relay_open(struct relay *r, const struct relay_options *o)
     if (r->spool) {
         r->delivery = delivery_new(r, o->workers);
         r->notes = spool_notes_new(r->spool, r->io);
+        r->studies = studies_new(r, o->workers);
     }
-    bool has_queue = !r->spool || (r->delivery && r->notes);
+    bool has_queue = !r->spool || (r->delivery && r->notes && r->studies);
     return r->outbound && r->folders && r->charsets && has_queue ? OK : ERR_MEMORY;
 }
 
@@ -409,6 +411,8 @@ void relay_configure(struct relay *r, struct config *config)
 {
     if (r->delivery)
         delivery_configure(r->delivery, config);
+    if (r->studies)
+        studies_configure(r->studies, config);
 }
 
 /* An association that rests between messages is not waited for: the sender has all its answers. */
@@ -438,6 +442,8 @@ void relay_drain(struct relay *r)
     r->is_draining = true;
     if (r->delivery)
         delivery_drain(r->delivery);
+    if (r->studies)
+        studies_close(r->studies);
     r->drain = (struct io_timer){.on_fire = on_drain, .owner = r};
     on_drain(&r->drain);
 }
@@ -463,13 +469,16 @@ void relay_stop(struct relay *r)
     }
     if (r->delivery)
         delivery_stop(r->delivery);
+    if (r->studies)
+        studies_close(r->studies);
     outbound_pool_close(r->outbound);
 }
 
 bool relay_is_empty(const struct relay *r)
 {
     return TAILQ_EMPTY(&r->sessions) && TAILQ_EMPTY(&r->messages) && outbound_pool_is_empty(r->outbound) &&
-           (!r->delivery || delivery_is_empty(r->delivery));
+           (!r->delivery || delivery_is_empty(r->delivery)) &&
+           (!r->studies || studies_are_closed(r->studies));
 }
 
 void relay_leave(struct relay *r)
@@ -480,6 +489,7 @@ void relay_leave(struct relay *r)
 void relay_close(struct relay *r)
 {
     delivery_free(&r->delivery);
+    studies_free(&r->studies);
     outbound_pool_free(&r->outbound);
     folder_context_free(&r->folders);
     dicom_charsets_free(&r->charsets);

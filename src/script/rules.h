@@ -12,6 +12,7 @@
 #define HILUM_SCRIPT_RULES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/bytes.h"
@@ -59,6 +60,27 @@ void script_rules_close(struct rules **r);
 MUST_USE enum result rules_when(struct rules *r, const struct rules_call *call, bool *holds_out);
 /* The same without an answer. What the function changed in the data set until it failed is not undone. */
 MUST_USE enum result rules_morph(struct rules *r, const struct rules_call *call);
+
+/* A group of instances that has been quiet, as they were received. Borrowed while a call lasts. */
+struct rules_study_series {
+    const char *uid;
+    uint64_t instances;
+};
+struct rules_study_instance {
+    const char *sop_class, *sop_instance, *series;
+};
+struct rules_study {
+    const char *uid, *patient, *calling, *called;
+    uint64_t since_ms, instances, bytes; /* since_ms: wall clock */
+    const struct rules_study_series *series;
+    size_t series_count;
+    const struct rules_study_instance *listed; /* of them, the first ones */
+    size_t listed_count;
+};
+/* Calls the route's on_study. OK: adds_out, of which there is one for each of the configuration's nodes, says which ones it names. ERR_USAGE also if
+ * it returned something else, or names a node that is none. Otherwise as rules_when; adds_out says nothing then. */
+MUST_USE enum result rules_on_study(struct rules *r, const struct config_route *route,
+                                    const struct rules_study *study, bool *adds_out);
 
 /* Of the last call that failed: "FILE:LINE: route "NAME": morph: what is wrong". Ours; until the next call. */
 const char *rules_error(const struct rules *r);

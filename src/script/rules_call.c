@@ -2,6 +2,7 @@
 #include <lauxlib.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -16,6 +17,8 @@ struct running {
     struct rules *rules;
     int function;
     bool holds;
+    const struct rules_study *study; /* on_study alone */
+    bool *adds;
 };
 
 static int run(lua_State *lua)
@@ -23,6 +26,12 @@ static int run(lua_State *lua)
     struct running *now = lua_touserdata(lua, 1);
     const struct rules_call *call = now->rules->call;
     lua_rawgeti(lua, LUA_REGISTRYINDEX, now->function);
+    if (now->study != NULL) {
+        rules_push_study(lua, call->route, now->study);
+        lua_call(lua, 1, 1);
+        rules_take_nodes(lua, now->rules->config, now->adds);
+        return 0;
+    }
     if (call->push != NULL) {
         call->push(lua, call->arg);
     } else {
@@ -147,7 +156,7 @@ static void look_for_hoard(struct rules *r, const char *word)
 }
 
 static enum result call_rule(struct rules *r, const struct rules_call *call, enum rule_kind kind,
-                             bool *holds_out)
+                             struct running *now)
 {
     struct script *s = &r->script;
     size_t route = (size_t)(call->route - r->config->routes);
@@ -155,7 +164,8 @@ static enum result call_rule(struct rules *r, const struct rules_call *call, enu
     const struct rule *rule = &r->of[route][kind];
     hilum_assert(rule->function != LUA_NOREF);
 
-    struct running now = {.rules = r, .function = rule->function};
+    now->rules = r;
+    now->function = rule->function;
     r->call = call;
     r->calls++;
     s->last_source = rule->source;
@@ -165,7 +175,7 @@ static enum result call_rule(struct rules *r, const struct rules_call *call, enu
     rules_watch_begin(r->watch, call, rule_words[kind], begin);
     lua_pushcfunction(r->lua, sandbox_note_error);
     lua_pushcfunction(r->lua, run);
-    lua_pushlightuserdata(r->lua, &now);
+    lua_pushlightuserdata(r->lua, now);
     int status = lua_pcall(r->lua, 1, 0, 1);
     uint64_t us = clock_us() - begin;
 
@@ -175,20 +185,33 @@ static enum result call_rule(struct rules *r, const struct rules_call *call, enu
     look_for_hoard(r, rule_words[kind]);
     rules_watch_end(r->watch);
     r->call = NULL;
-    if (result == OK && holds_out != NULL) {
-        *holds_out = now.holds;
-    }
     return result;
 }
 
 enum result rules_when(struct rules *r, const struct rules_call *call, bool *holds_out)
 {
-    return call_rule(r, call, RULE_WHEN, holds_out);
+    struct running now = {0};
+    enum result result = call_rule(r, call, RULE_WHEN, &now);
+    if (result == OK) {
+        *holds_out = now.holds;
+    }
+    return result;
 }
 
 enum result rules_morph(struct rules *r, const struct rules_call *call)
 {
-    return call_rule(r, call, RULE_MORPH, NULL);
+    struct running now = {0};
+    return call_rule(r, call, RULE_MORPH, &now);
+}
+
+enum result rules_on_study(struct rules *r, const struct config_route *route, const struct rules_study *study,
+                           bool *adds_out)
+{
+    struct rules_assoc assoc = {.calling = view_of(study->calling), .called = view_of(study->called)};
+    struct rules_call call = {.route = route, .assoc = &assoc};
+    struct running now = {.study = study, .adds = adds_out};
+    memset(adds_out, 0, r->config->node_count * sizeof(*adds_out));
+    return call_rule(r, &call, RULE_ON_STUDY, &now);
 }
 
 void rules_print(const struct rules *r, const char *text, size_t len)

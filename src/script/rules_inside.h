@@ -46,6 +46,10 @@ void rules_install_helpers(lua_State *lua);
 void rules_install_assoc(lua_State *lua);
 void rules_push_assoc(lua_State *lua, const struct rules *r);
 
+/* Pushes `study`, a table that nobody changes; then takes what on_study returned, which is on top (rules_study.c). Lua errors. */
+void rules_push_study(lua_State *lua, const struct config_route *route, const struct rules_study *study);
+void rules_take_nodes(lua_State *lua, const struct config *config, bool *adds_out);
+
 /* A line of print, without its newline (rules_call.c). */
 void rules_print(const struct rules *r, const char *text, size_t len);
 
