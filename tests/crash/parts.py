@@ -148,6 +148,7 @@ def fresh_destinations(world):
     records = {}
     for name, one in world.destinations.items():
         folder = tempfile.mkdtemp(dir=world.folder)
+        one.release()
         world.destinations[name] = Destination(name, folder, one.port)
         records[name] = one.record
     world.start_destinations()

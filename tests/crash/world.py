@@ -13,6 +13,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -109,6 +110,9 @@ class Process:
 class Destination(Process):
     def __init__(self, name, folder, port=None):
         self.name, self.port = name, port or free_port()
+        self.held = socket.socket()  # bound and never listening: nobody else is given the port while the process is away
+        self.held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.held.bind(("127.0.0.1", self.port))
         self.record = os.path.join(folder, f"sink-{name}")
         open(self.record, "a").close()
         super().__init__("crash_sink.py", self.port, self.record)
@@ -122,6 +126,10 @@ class Destination(Process):
             self.process.stdin.write(json.dumps(settings) + "\n")
             self.process.stdin.flush()
             self.process.stdout.readline()
+
+    def release(self):
+        self.end()
+        self.held.close()
 
     def freeze(self):
         self.process.send_signal(signal.SIGSTOP)
@@ -298,9 +306,10 @@ class World:
     def __exit__(self, kind, *_):
         if kind and self.gateways:
             self.keep_logs()
-        for one in [*self.sources, *self.destinations.values()]:
-            with contextlib.suppress(Exception):
-                one.end()
+        for source in self.sources:
+            source.end()
+        for destination in self.destinations.values():
+            destination.release()
         for gateway in self.gateways:
             if gateway.alive():
                 gateway.kill()
