@@ -5,6 +5,9 @@
  *   queue      of one node: what is handed out next, how many at once, when to try again after the node itself was at fault
  *   lane       one entry on its way: read from the log, through what its morph left, into a sink (delivery_lane.c)
  *
+ * What was held together goes together: its entries through one lane, one after another, by an association that nothing else uses and that is released
+ * behind the last of them. Later studies use the other lanes meanwhile.
+ *
  * A node that is away is tried by one entry after another's back-off, doubled from `retry.first`; its entries keep their places. An entry
  * that fails on its own (A7xx, lost in the middle) waits by itself, and others go on; three of those in a row count as the node's fault. What is
  * refused for good gets one more try, then it waits for an operator.

@@ -1,5 +1,6 @@
 """Study groups: what `copy` holds until a study or series has been quiet goes as a whole, and on_study may add destinations."""
 
+import datetime
 import json
 import signal
 import time
@@ -167,7 +168,9 @@ class Groups(Held):
         self.send(gateway, *sent)
         rows = self.until_held(gateway, 3)
         for row in rows:
-            self.assertAlmostEqual(row["due_ms"] / 1000 if "due_ms" in row else time.time() + 3600, time.time() + 3600, delta=60)
+            due = datetime.datetime.fromisoformat(row["due"].replace("Z", "+00:00")).timestamp()
+            self.assertAlmostEqual(due, time.time() + 3600, delta=60)
+        self.assertRegex(hilum("queue", gateway.config, "list").stdout, r"held.*due in (1h|59m|60m)")
         done = hilum("queue", gateway.config, "retry", rows[1]["id"])
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         wait_until(lambda: sink.messages, "the one that was let go")

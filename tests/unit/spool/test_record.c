@@ -153,7 +153,8 @@ static const struct spool_new_entry entries[] = {
      .status = 0xa700,
      .comment = "out of space",
      .hold_ms = 60000,
-     .group = "study"},
+     .group = "study",
+     .asks = true},
 };
 
 static struct spool_commit make_commit(void)
@@ -212,6 +213,9 @@ static void commit_is_read_as_written(void **state)
     assert_int_equal(c.entries[0].group.len, 0);
     assert_int_equal(c.entries[1].id, 102);
     assert_text(c.entries[1].route, "to the AI");
+    assert_false(c.entries[0].asks);
+    assert_true(c.entries[1].asks);
+    assert_false(c.entries[0].was_tried);
     assert_true(c.entries[1].was_tried);
     assert_int_equal(c.entries[1].status, 0xa700);
     assert_text(c.entries[1].comment, "out of space");
@@ -487,6 +491,45 @@ static void orders_are_read_as_written(void **state)
     octets_free(&o);
 }
 
+static void releases_are_read_as_written_and_never_cut(void **state)
+{
+    (void)state;
+    struct octets o = {0};
+    struct record_release back;
+    const char *const nodes[] = {"research", "ai"};
+    const spool_id released[] = {7, 9, 11};
+    struct record_added added[] = {{20, 7, 0}, {21, 7, 1}, {22, 9, 1}};
+    record_release_write(&o, 5, nodes, 2, released, 3, added, 3);
+    struct view payload = {o.data, o.len};
+    assert_int_equal(record_release_read(payload, &back), OK);
+    assert_int_equal(back.at_ms, 5);
+    assert_int_equal(back.node_count, 2);
+    assert_text(record_release_node(&back, 0), "research");
+    assert_text(record_release_node(&back, 1), "ai");
+    assert_int_equal(back.released_count, 3);
+    assert_int_equal(record_release_id(&back, 2), 11);
+    assert_int_equal(back.added_count, 3);
+    assert_int_equal(record_release_added(&back, 2).id, 22);
+    assert_int_equal(record_release_added(&back, 2).of, 9);
+    assert_int_equal(record_release_added(&back, 2).node, 1);
+    for (size_t len = 0; len < o.len; len++) {
+        struct view cut = exact(payload, len);
+        assert_int_equal(record_release_read(cut, &back), ERR_PROTO);
+        free((void *)cut.at);
+    }
+    octets_u8(&o, 0); /* and nothing may follow */
+    assert_int_equal(record_release_read((struct view){o.data, o.len}, &back), ERR_PROTO);
+    octets_clear(&o);
+    added[1].node = 2; /* of two */
+    record_release_write(&o, 5, nodes, 2, released, 3, added, 3);
+    assert_int_equal(record_release_read((struct view){o.data, o.len}, &back), ERR_PROTO);
+    octets_clear(&o);
+    record_release_write(&o, 5, NULL, 0, released, 1, NULL, 0);
+    assert_int_equal(record_release_read((struct view){o.data, o.len}, &back), OK);
+    assert_int_equal(back.node_count + back.added_count, 0);
+    octets_free(&o);
+}
+
 static void ids_are_read_as_they_are_shown(void **state)
 {
     (void)state;
@@ -532,6 +575,7 @@ int main(void)
         cmocka_unit_test(streams_name_their_segments_once_and_in_order),
         cmocka_unit_test(entry_holds_all_of_its_message_in_one_block),
         cmocka_unit_test(commit_cut_anywhere_is_refused),
+        cmocka_unit_test(releases_are_read_as_written_and_never_cut),
         cmocka_unit_test(commit_with_any_byte_changed_is_read_or_refused),
         cmocka_unit_test(commit_whose_parts_contradict_is_refused),
         cmocka_unit_test(message_may_be_empty),
