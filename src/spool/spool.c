@@ -11,6 +11,14 @@
 #include "spool/spool_folder.h"
 #include "spool/spool_inside.h"
 
+/* What the log leaves of the file system in any case: its outcomes and the index need some to give space back. */
+enum { RESERVE_MIN = 16 << 20 };
+
+static uint64_t reserve_of(uint64_t reserve)
+{
+    return reserve < RESERVE_MIN ? RESERVE_MIN : reserve;
+}
+
 /* --- opening --------------------------------------------------------------------------------------------------- */
 
 static enum result open_index(const char *path, struct index **out, char *why, size_t why_cap)
@@ -61,7 +69,7 @@ static enum result start_writer(struct spool *s, const struct spool_options *o, 
         .folder = folder,
         .generation = s->generation,
         .max_bytes = o->max_bytes,
-        .reserve = o->reserve,
+        .reserve = reserve_of(o->reserve),
         .other_bytes = spool_folder_bytes(s->path, s->generation),
         .on_published = indexer_on_published,
         .owner = s->indexer,
@@ -118,7 +126,7 @@ void spool_close(struct spool **s)
 
 void spool_set_limits(struct spool *s, uint64_t max_bytes, uint64_t reserve, uint64_t history_ms)
 {
-    log_set_limits(s->log, max_bytes, reserve);
+    log_set_limits(s->log, max_bytes, reserve_of(reserve));
     indexer_set_history(s->indexer, history_ms);
 }
 

@@ -74,6 +74,21 @@ static enum result write_version(const char *path, const char *file, char *why, 
     return error == IO_NONE ? OK : refused(file, why, why_cap);
 }
 
+/* The folder that holds this one, so that its name lasts. */
+static enum io_error sync_parent(const char *path)
+{
+    char parent[SPOOL_PATH_MAX];
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    while (len > 0 && path[len - 1] != '/')
+        len--;
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    snprintf(parent, sizeof(parent), "%.*s", len > 0 ? (int)len : 1, len > 0 ? path : ".");
+    return disk_sync_folder(parent);
+}
+
 enum result spool_folder_prepare(const char *path, char *why, size_t why_cap)
 {
     char file[SPOOL_PATH_MAX], text[VERSION_MAX], ours[VERSION_MAX];
@@ -92,8 +107,11 @@ enum result spool_folder_prepare(const char *path, char *why, size_t why_cap)
     snprintf(ours, sizeof(ours), "%s%d\n", version_prefix, SPOOL_VERSION);
     if (strcmp(text, ours) == 0)
         return OK;
-    if (strncmp(ours, text, strlen(text)) == 0)
-        return write_version(path, file, why, why_cap); /* not there, or not whole */
+    if (strncmp(ours, text, strlen(text)) == 0) { /* not there, or not whole */
+        if (sync_parent(path) != IO_NONE)
+            return refused(path, why, why_cap);
+        return write_version(path, file, why, why_cap);
+    }
     if (strncmp(text, version_prefix, sizeof(version_prefix) - 1) == 0 &&
         sscanf(text + sizeof(version_prefix) - 1, "%9u%n", &version, &end) == 1 && version > SPOOL_VERSION)
         snprintf(why, why_cap, "%s: of a newer Hilum: version %u, and this one knows %d", path, version,
