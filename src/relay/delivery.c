@@ -340,10 +340,12 @@ static void pump(struct delivery_queue *q)
     leave_groups(q);
     while (*at && !is_held_up(q) && q->busy < lanes_wanted(q)) {
         struct lane *l = lane_for(q, *at);
-        if (l)
+        if (l) {
             begin(q, l, at);
-        else
+            at = &q->ready; /* a node that pauses hands back what is ready */
+        } else {
             at = &(*at)->next;
+        }
     }
     ask(q);
 }
