@@ -45,11 +45,30 @@ static enum result put_text(struct dicom_data_set *ds, uint32_t tag, enum dicom_
 
 static enum result copy_element(struct dicom_data_set *to, struct dicom_element *e);
 
+static bool is_unreadable(enum result r)
+{
+    return r == ERR_PROTO || r == ERR_LIMIT;
+}
+
+/* Whether it can be cut into items, and each of them into elements: ERR_PROTO, ERR_LIMIT: not so. */
+static enum result check_items(struct dicom_element *e, size_t *count_out)
+{
+    enum result r = dicom_element_items(e, count_out);
+    for (size_t i = 0; r == OK && i < *count_out; i++) {
+        struct dicom_data_set *item;
+        r = dicom_element_item(e, i, &item);
+    }
+    return r;
+}
+
+/* A sequence that came broken, and that a morph has replaced, is left out. */
 static enum result copy_items(struct dicom_data_set *to, struct dicom_element *from)
 {
     struct dicom_element *made;
     size_t count;
-    enum result r = dicom_element_items(from, &count);
+    enum result r = check_items(from, &count);
+    if (is_unreadable(r))
+        return OK;
     if (r == OK)
         r = dicom_data_set_put_sequence(to, from->tag, &made);
     for (size_t i = 0; r == OK && i < count; i++) {
@@ -227,7 +246,7 @@ enum result trace_write(const struct trace *t, struct octets *header, const char
     if (r == OK) {
         r = parse(t, &after, (struct view){header->data, header->len});
         r = r == OK ? write_trace(t, &before, &after, &out) : r;
-        *why_out = r == OK ? NULL : after.why;
+        *why_out = r == OK ? NULL : after.why ? after.why : before.why;
     }
     dicom_document_free(&before);
     dicom_document_free(&after);

@@ -6,7 +6,7 @@
  *   Instance Coercion DateTime
  *
  * Values before are those of the data set's own level; of a sequence in which something changed, the whole sequence; of private elements
- * with their creators.
+ * with their creators. What no data set may have, and sequences that cannot be cut into items, are left out.
  *
  * They are as identifying as they were. So a data set that leaves with PatientIdentityRemoved YES, whoever said so, gets nothing but an
  * item of Contributing Equipment Sequence, without name and time. Its purpose is (109104, DCM, "De-identifying Equipment"), unless

@@ -161,6 +161,76 @@ static void what_no_item_may_have_is_left_out_of_its_copy(void **state)
     }
 }
 
+/* A morph that replaces it is what makes the instance right; the trace must not refuse that. */
+static void a_sequence_that_came_broken_is_left_out(void **state)
+{
+    enum { SEQUENCE = DICOM_TAG(0x0008, 0x1140), INNER = DICOM_TAG(0x0008, 0x1199) };
+    static const struct {
+        const char *what, *inside; /* of the sequence */
+        bool is_deep;              /* it stands in an item of another, which is told */
+    } cases[] = {{"no items", "garbage!", false},
+                 {"an item that is cut off", "\xFE\xFF\x00\xE0\x04\0\0\0\x08\0\x50\x11", false},
+                 {"no items, in an item", "garbage!", true}};
+    static const size_t lengths[] = {8, 12, 8};
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const struct dicom_encoding e = tree_explicit;
+        struct octets was = {0}, out = {0};
+        struct dicom_document d = {0};
+        const char *why;
+        if (cases[i].is_deep) {
+            tree_head(&was, e, SEQUENCE, "SQ", 8 + 12 + (uint32_t)lengths[i]);
+            tree_head(&was, e, DICOM_ITEM, "", 12 + (uint32_t)lengths[i]);
+        }
+        tree_element(&was, e, cases[i].is_deep ? INNER : SEQUENCE, "SQ", cases[i].inside, lengths[i]);
+        tree_text(&was, e, PATIENT_ID, "LO", "OLD1");
+        struct trace t = {.before = {was.data, was.len},
+                          .encoding = e,
+                          .memory_max = MEMORY_MAX,
+                          .system = "GATEWAY",
+                          .now = "20240229101112.000000+0000"};
+        print_message("  %s\n", cases[i].what);
+        assert_int_equal(trace_write(&t, &out, &why), OK);
+        assert_int_equal(dicom_document_parse(&d, (struct view){out.data, out.len}, e, 0, MEMORY_MAX), OK);
+        struct dicom_data_set *values = only_item(only_item(dicom_document_root(&d), ORIGINAL), MODIFIED);
+        assert_text(values, PATIENT_ID, "OLD1");
+        assert_int_equal(count_of(values), 1 + cases[i].is_deep);
+        if (cases[i].is_deep)
+            assert_int_equal(count_of(only_item(values, SEQUENCE)), 0);
+        dicom_document_free(&d);
+        octets_free(&was);
+        octets_free(&out);
+    }
+}
+
+/* Wherever the bound is reached: in the tree that came, in its items, in the tree that is written. */
+static void what_takes_too_much_memory_is_told_as_that(void **state)
+{
+    enum { ITEMS = 1000, STEP = 1 << 14 };
+    struct octets was = {0}, out = {0};
+    size_t failed = 0;
+    enum result r = ERR_MEMORY;
+    (void)state;
+    tree_head(&was, tree_explicit, DICOM_TAG(0x0008, 0x1140), "SQ", ITEMS * 8);
+    for (size_t i = 0; i < ITEMS; i++)
+        tree_head(&was, tree_explicit, DICOM_ITEM, "", 0);
+    for (size_t max = 64; r != OK && max < MEMORY_MAX; max += STEP) {
+        const char *why;
+        struct trace t = {.before = {was.data, was.len},
+                          .encoding = tree_explicit,
+                          .memory_max = max,
+                          .system = "GATEWAY",
+                          .now = "20240229101112.000000+0000"};
+        r = trace_write(&t, &out, &why);
+        assert_int_equal(why == NULL, r == OK);
+        failed += r == ERR_MEMORY;
+    }
+    assert_int_equal(r, OK);
+    assert_in_range(failed, 3, MEMORY_MAX / STEP);
+    octets_free(&was);
+    octets_free(&out);
+}
+
 /* Two of one block, one of another, one whose creator changed itself, one that has none. */
 static void a_private_value_comes_with_its_creator(void **state)
 {
@@ -246,6 +316,8 @@ int main(void)
         cmocka_unit_test(values_before_and_the_one_who_changed_them_are_told),
         cmocka_unit_test(what_no_data_set_may_have_is_not_told),
         cmocka_unit_test(what_no_item_may_have_is_left_out_of_its_copy),
+        cmocka_unit_test(a_sequence_that_came_broken_is_left_out),
+        cmocka_unit_test(what_takes_too_much_memory_is_told_as_that),
         cmocka_unit_test(a_private_value_comes_with_its_creator),
         cmocka_unit_test(without_identity_only_the_equipment_is_told),
         cmocka_unit_test(without_a_change_nothing_is_told),
