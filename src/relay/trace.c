@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "dicom/data_set.h"
 #include "dicom/tag.h"
+#include "dicom/value.h"
 
 enum {
     INSTANCE_COERCION_DATE_TIME = DICOM_TAG(0x0008, 0x0015),
@@ -204,10 +205,21 @@ static enum result parse(const struct trace *t, struct dicom_document *d, struct
     return dicom_document_parse(d, bytes, t->encoding, t->behind, t->memory_max);
 }
 
+/* As a CS, whatever VR it came with. Of several values, which it cannot have, any: identities that were taken out are not to come back. */
 static bool has_no_identity(struct dicom_data_set *root)
 {
     const struct dicom_element *e = dicom_data_set_find(root, PATIENT_IDENTITY_REMOVED);
-    return e && e->value.len >= 3 && memcmp(e->value.at, "YES", 3) == 0;
+    struct view rest = e ? e->value : (struct view){NULL, 0};
+    while (rest.len > 0) {
+        const uint8_t *end = memchr(rest.at, '\\', rest.len);
+        size_t len = end ? (size_t)(end - rest.at) : rest.len;
+        struct view value = dicom_value_trim(DICOM_VR_CS, (struct view){rest.at, len});
+        if (value.len == 3 && memcmp(value.at, "YES", 3) == 0)
+            return true;
+        len += end != NULL;
+        rest = (struct view){rest.at + len, rest.len - len};
+    }
+    return false;
 }
 
 /* Old values are what was to be taken out. So are when and where: an image passes here minutes after it was made. */

@@ -271,11 +271,9 @@ static void without_identity_only_the_equipment_is_told(void **state)
     static const struct text old = {PATIENT_ID, "LO", "OLD1"}, new = {PATIENT_ID, "LO", "NEW1"};
     static const struct {
         const char *before, *after, *purpose;
-    } cases[] = {{NULL, "YES ", "109104"},
-                 {"NO", "YES ", "109104"},
-                 {"YES ", "YES ", "109103"},
-                 {"YES ", "NO", NULL},
-                 {NULL, "NO", NULL}};
+    } cases[] = {{NULL, "YES ", "109104"},   {"NO", "YES ", "109104"},     {"YES ", "YES ", "109103"},
+                 {NULL, " YES", "109104"},   {" YES", "  YES ", "109103"}, {NULL, "NO\\YES", "109104"},
+                 {NULL, "YESTERDAY ", NULL}, {"YES ", "NO", NULL},         {NULL, "NO", NULL}};
     (void)state;
     for (size_t i = 0; i < COUNT(cases) * COUNT(encodings); i++) {
         size_t k = i / COUNT(encodings);
