@@ -221,7 +221,8 @@ static void keep_context(struct dicom_peek *p, const struct dicom_event *e, stru
     }
 }
 
-/* UN of undefined length is entered by the reader; one that has a length holds the same, if the dictionary says so (PS3.5 6.2.2). */
+/* UN of undefined length is entered by the reader; one that has a length holds the same, if the dictionary says so (PS3.5 6.2.2), or what a
+ * writer took for it: items in Explicit VR, text. */
 static bool is_sequence_as_un(const struct dicom_event *e)
 {
     return e->vr == DICOM_VR_UN && e->encoding.is_explicit && dicom_dictionary_vr(e->tag) == DICOM_VR_SQ;
@@ -353,6 +354,8 @@ static void handle(struct dicom_peek *p, const struct dicom_event *e)
         end_sequence(p);
         break;
     case DICOM_EVENT_FAULT:
+        if (dicom_reader_recover(&p->reader)) /* its ends settle what was looked for in there */
+            break;
         p->result = ERR_PROTO;
         p->why = e->why;
         p->tag = e->tag;

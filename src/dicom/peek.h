@@ -4,6 +4,8 @@
  * PS3.5 7.1; what is out of order behind a higher one is not there); at pixel data; and at the end. So what is known of it depends on
  * the data set alone, not on what else is asked for.
  *
+ * In a sequence that came as UN with a length, what cannot be read is not there: nobody but who asks would have looked into it.
+ *
  * Of an element that comes twice the first counts. Nothing is kept but the values caught, and of those at most
  * DICOM_PEEK_VALUE_MAX bytes each. One peek serves one message at a time and is used again for the next.
  */

@@ -429,8 +429,45 @@ void dicom_reader_enter(struct dicom_reader *r)
         note_fault(r, r->offset, r->now.tag, "sequences are nested too deep");
         return;
     }
-    push(r, (struct dicom_reader_level){.tag = r->now.tag, .vr = DICOM_VR_UN, .encoding = implicit_le},
-         r->now.length);
+    const struct dicom_reader_level level = {
+        .tag = r->now.tag, .vr = DICOM_VR_UN, .is_asked_for = true, .encoding = implicit_le};
+    push(r, level, r->now.length);
+}
+
+/* The innermost level with a length, from what was entered on demand inwards. 0: the fault is in no such. */
+static unsigned level_to_recover(const struct dicom_reader *r)
+{
+    unsigned found = 0;
+    for (unsigned i = r->levels - 1; i > 0; i--) {
+        if (found == 0 && r->stack[i].end != BY_DELIMITER)
+            found = i;
+        if (r->stack[i].is_asked_for)
+            return found;
+    }
+    return 0;
+}
+
+bool dicom_reader_recover(struct dicom_reader *r)
+{
+    hilum_assert(r->why && !r->is_in_value);
+    const unsigned level = level_to_recover(r);
+    if (level == 0)
+        return false;
+    const uint64_t end = r->stack[level].end;
+    hilum_assert(r->offset <= end); /* headers do not reach past it either */
+    for (unsigned i = level; i < r->levels; i++)
+        r->stack[i].end = end;
+    const struct dicom_reader_level *in = innermost(r);
+    r->why = NULL;
+    r->head_len = 0;
+    r->is_in_value = true;
+    r->value_left = end - r->offset;
+    r->now = (struct dicom_reader_subject){.tag = in->tag,
+                                           .length = (uint32_t)r->value_left,
+                                           .vr = in->vr,
+                                           .depth = depth_of(r),
+                                           .encoding = in->encoding};
+    return true;
 }
 
 uint64_t dicom_reader_value_left(const struct dicom_reader *r)

@@ -46,7 +46,7 @@ enum dicom_event_kind {
     DICOM_EVENT_VALUE,
     DICOM_EVENT_ITEM_END,     /* by delimiter (8 bytes) or by length (0 bytes) */
     DICOM_EVENT_SEQUENCE_END, /* likewise; also of encapsulated pixel data */
-    DICOM_EVENT_FAULT         /* cannot be read on; `why`; stays so */
+    DICOM_EVENT_FAULT         /* cannot be read on; `why`; stays so, but for dicom_reader_recover */
 };
 
 struct dicom_event {
@@ -99,6 +99,7 @@ struct dicom_reader {
         uint32_t tag;   /* its sequence's */
         enum dicom_vr vr;
         bool is_item, is_encapsulated;
+        bool is_asked_for;              /* entered by dicom_reader_enter */
         struct dicom_encoding encoding; /* of what is inside */
     } stack[1 + 2 * DICOM_DEPTH_MAX];
 };
@@ -120,6 +121,12 @@ void dicom_reader_skip(struct dicom_reader *r);
 /* Right after ELEMENT of UN of defined length, in Explicit VR, whose value is known to be a sequence: it is entered, as one of undefined
  * length is: items and an end follow, in Implicit VR Little Endian (PS3.5 6.2.2). What is no sequence inside is a fault then. It may still be skipped. */
 void dicom_reader_enter(struct dicom_reader *r);
+
+/* Right after FAULT: goes on behind it, if it is inside of what was entered by dicom_reader_enter. The rest of the innermost sequence or item
+ * in there that has a length comes as VALUE pieces, then the ends of all that is open in it; the header at fault, as far as it
+ * was read, belongs to no event. What has a length and is skipped has no faults, so what is behind it is found alike. False: there is no such
+ * length, and the fault stays. */
+bool dicom_reader_recover(struct dicom_reader *r);
 
 /* How many of the coming bytes are certainly part of a value that is being read or skipped by its length: they need not be shown,
  * dicom_reader_pass takes them as read. 0 outside. The last VALUE is reported even when all was passed. */

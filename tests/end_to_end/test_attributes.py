@@ -100,6 +100,22 @@ class Conditions(Case):
             self.assert_stored(sender.store(one))
             self.assertEqual((table.uids[-1:], function.uids[-1:]), ([one.uid], [one.uid]))
 
+    def test_an_un_that_holds_no_items_of_implicit_vr_refuses_nothing(self):
+        table, plain = self.sink(), self.sink()
+        name = f"{REQUEST}[1].ScheduledProcedureStepID"
+        gateway = self.gateway(
+            node("a", table), node("b", plain), folder("disk", "$FOLDER/out/{%s}/{SOPInstanceUID}.dcm" % name),
+            route("a", to="a", when={f'["{name}"]': "A-1"}), route("b", to="b"), route("d", to="disk"))
+        sender = self.sender(gateway, PAIRS)
+        explicit = dicom.element(0xFFFE, 0xE000, dicom.encoded([(0x00400009, "SH", "A-1")], EXPLICIT))
+        for transfer in (EXPLICIT, DEFLATED):
+            for inside in (explicit, b"none", b"garbage!" * 3):
+                with self.subTest(transfer=transfer, inside=inside):
+                    one = instance_of(ELEMENTS[:-2] + [(0x00400275, "UN", inside), ELEMENTS[-1]], transfer)
+                    self.assert_stored(sender.store(one))
+                    self.assertEqual((table.uids, plain.uids[-1:]), ([], [one.uid]))
+        self.assertEqual(len(files_under(gateway.folder + "/out")), 6)
+
     def test_an_attribute_is_found_wherever_the_data_set_is_cut(self):
         a, b = self.sink(), self.sink()
         gateway = self.gateway(node("a", a), node("b", b), route("a", to="a", when={"PatientID": "0512"}, final=True),

@@ -530,23 +530,48 @@ static void un_of_defined_length_is_looked_into(void **state)
         }
 }
 
-static void un_that_is_no_sequence_inside_is_a_fault_where_it_is_asked_for(void **state)
+/* Text, or items in Explicit VR: those who do not ask see no fault either. */
+static void un_that_is_no_sequence_inside_is_passed_over_where_it_is_asked_for(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"0040,0275[1].0040,0009", NULL};
-    struct octets o = {0};
-    struct dicom_peek *p = dicom_peek_new();
-    size_t used, count = parse_paths(texts);
-    uint32_t tag;
-    put_text(&o, explicit_le, 0x00400275, "UN", "garbage!");
-    put_text(&o, explicit_le, 0x00401400, "LT", "after");
-    assert_int_equal(dicom_peek_begin(p, paths, count, explicit_le, false), OK);
-    assert_int_equal(feed(p, (struct view){o.data, o.len}, 1, &used), ERR_PROTO);
-    assert_non_null(dicom_peek_fault(p, &tag));
-    assert_int_equal(tag, 0x00400275);
-    dicom_peek_free(&p);
-    static const struct question q = {{"0040,0275", "0040,1400"}, {"[]", "after"}};
-    ask_and_free(&o, explicit_le, &q);
+    static const struct question questions[] = {
+        {{"0040,0275[1].0040,0009", "0040,0260[1].0008,0100", "0040,1400"}, {"-", "-", "after"}},
+        {{"0040,0275", "0040,0275[1].0040,0009", "0040,1400"}, {"[]", "-", "after"}},
+        {{"0040,0275", "0040,1400"}, {"[]", "after"}},
+    };
+    for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++) {
+        struct octets o = {0};
+        put_text(&o, explicit_le, 0x00400260, "UN", "none");
+        put_header(&o, explicit_le, 0x00400275, "UN", 8 + 12);
+        put_mark(&o, explicit_le, DICOM_ITEM, 12);
+        put_text(&o, explicit_le, 0x00400009, "SH", "A-1 ");
+        put_text(&o, explicit_le, 0x00401400, "LT", "after");
+        ask_and_free(&o, explicit_le, &questions[i]);
+    }
+}
+
+/* Whoever asks for one item only has the others skipped by their length: what is in them cannot make a difference. */
+static void a_fault_in_one_item_of_un_leaves_the_others(void **state)
+{
+    (void)state;
+    static const struct question questions[] = {
+        {{"0040,0275[1].0040,0009", "0040,0275[2].0040,0009", "0040,0275[3].0040,0009", "0040,1400"},
+         {"-", "two ", "-", "after"}},
+        {{"0040,0275[2].0040,0009", "0040,1400"}, {"two ", "after"}},
+        {{"0040,0275[1].0040,0007", "0040,0275[1].0040,0008[1].0008,0100", "0040,0275[2].0040,0009"},
+         {"one ", "-", "two "}},
+    };
+    for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++) {
+        struct octets o = {0};
+        put_header(&o, explicit_le, 0x00400275, "UN", 8 + 12 + 8 + 8 + 12);
+        put_mark(&o, implicit_le, DICOM_ITEM, 12 + 8);
+        put_text(&o, implicit_le, 0x00400007, "", "one ");
+        put_header(&o, implicit_le, 0x00400008, "", 100);
+        put_mark(&o, implicit_le, DICOM_ITEM, 12);
+        put_text(&o, implicit_le, 0x00400009, "", "two ");
+        put_text(&o, explicit_le, 0x00401400, "LT", "after");
+        ask_and_free(&o, explicit_le, &questions[i]);
+    }
 }
 
 /* Icons have encapsulated pixel data inside of items, and sequences stand around them. */
@@ -755,7 +780,8 @@ int main(void)
         cmocka_unit_test(pixel_representation_holds_inside_too),
         cmocka_unit_test(un_of_undefined_length_is_looked_into),
         cmocka_unit_test(un_of_defined_length_is_looked_into),
-        cmocka_unit_test(un_that_is_no_sequence_inside_is_a_fault_where_it_is_asked_for),
+        cmocka_unit_test(un_that_is_no_sequence_inside_is_passed_over_where_it_is_asked_for),
+        cmocka_unit_test(a_fault_in_one_item_of_un_leaves_the_others),
         cmocka_unit_test(fragments_are_no_items),
         cmocka_unit_test(nothing_asked_is_known_at_once),
         cmocka_unit_test(what_cannot_be_read_is_told_with_its_tag),

@@ -33,8 +33,9 @@ struct trace {
     uint64_t value_at;
     uint32_t skip; /* elements and items of sequences of this tag are skipped; 0: none */
     bool skips_items;
-    bool passes; /* values by dicom_reader_pass */
-    bool enters; /* UN of defined length */
+    bool passes;   /* values by dicom_reader_pass */
+    bool enters;   /* UN of defined length */
+    bool recovers; /* from faults in there */
     bool is_over;
 };
 
@@ -117,7 +118,9 @@ static void trace_event(struct trace *t, const struct dicom_event *e)
         break;
     default:
         put(t, "!%s", e->why);
-        t->is_over = true;
+        t->is_over = !t->recovers || !dicom_reader_recover(&t->reader);
+        if (!t->is_over)
+            put(t, "!");
         return;
     }
     if (e->kind == DICOM_EVENT_ITEM_END || e->kind == DICOM_EVENT_SEQUENCE_END)
@@ -473,6 +476,47 @@ static void un_of_defined_length_is_entered_on_demand(void **state)
     }
     check_every_cut(&settings, explicit_be, big.in, big.expected);
 }
+
+#define NO_ITEM "!something else stands where an item should!"
+#define TOO_LONG "!an element reaches past what it stands in!"
+#define CUT "!what it stands in ends within a header or before a delimiter!"
+
+/* Text, or items in Explicit VR, whose lengths with their VRs make no sense: what has a length is passed over by it. */
+static void a_fault_in_what_was_entered_on_demand_is_passed_over(void **state)
+{
+    (void)state;
+    static const struct reading cases[] = {
+        {"no sequence", BYTES(REFS "UN\0\0\x0c\0\0\0" ID ID), "00081140UN12(" NO_ITEM "=abcd;]00100020LO4=abcd;"},
+        {"a few letters", BYTES(REFS "UN\0\0\x04\0\0\0" "none" ID), "00081140UN4(" CUT "=none;]00100020LO4=abcd;"},
+        {"nothing behind the fault", BYTES(REFS "UN\0\0\x08\0\0\0" SEQ_D ID),
+         "00081140UN8(!a delimiter stands where it ends nothing!=;]00100020LO4=abcd;"},
+        {"in an item with a length, the next one is read",
+         BYTES(REFS "UN\0\0\x28\0\0\0" ITEM("\x0c") ID ITEM("\x0c") ID_I ID),
+         "00081140UN40({12" TOO_LONG "=abcd;}{1200100020LOi4=abcd;}]00100020LO4=abcd;"},
+        {"in an item without one", BYTES(REFS "UN\0\0\x30\0\0\0" ITEM_U ID ITEM_D ITEM("\x0c") ID_I ID),
+         "00081140UN48({u" TOO_LONG
+         "=abcd\\FE\\FF\\0D\\E0\\00\\00\\00\\00\\FE\\FF\\00\\E0\\0C\\00\\00\\00\\10\\00 \\00\\04\\00\\00\\00abcd;}]00100020LO4=abcd;"},
+        {"in a sequence in the item",
+         BYTES(REFS "UN\0\0\x28\0\0\0" ITEM("\x20") REFS "\x0c\0\0\0" ID ID_I ID),
+         "00081140UN40({3200081140SQi12[" NO_ITEM "=abcd;]00100020LOi4=abcd;}]00100020LO4=abcd;"},
+        {"one without a length", BYTES(REFS "UN\0\0" U ITEM_U ID_I SEQ_D),
+         "00081140UNu[{u00100020LOi4=abcd;!a delimiter stands where it ends nothing"},
+        {"behind it nothing is", BYTES(REFS "UN\0\0\x04\0\0\0" "none" ITEM_D),
+         "00081140UN4(" CUT "=none;]!a delimiter stands where it ends nothing"},
+        {"an end inside", BYTES(REFS "UN\0\0\x0d\0\0\0" ID), "00081140UN13(" NO_ITEM "!the data set ends within a value"},
+    };
+    static struct trace settings = {.enters = true, .recovers = true};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        print_message("  %s\n", cases[i].reason);
+        check_every_cut(&settings, explicit_le, cases[i].in, cases[i].expected);
+    }
+    settings.skip = DICOM_TAG(0x0008, 0x1140);
+    settings.skips_items = true;
+    static const struct reading walked = {
+        "in an item that is walked over", BYTES(REFS "UN\0\0\x20\0\0\0" ITEM_U ID_I ITEM_U "\0\0\0\0" ID),
+        "00081140UN32({u!an item stands outside of a sequence!=\\10\\00 \\00\\04\\00\\00\\00abcd\\FE\\FF\\00\\E0\\FF\\FF\\FF\\FF\\00\\00\\00\\00;]00100020LO4=abcd;"};
+    check_every_cut(&settings, explicit_le, walked.in, walked.expected);
+}
 /* clang-format on */
 
 static void passed_values_are_the_same_events_without_their_bytes(void **state)
@@ -705,6 +749,7 @@ int main(void)
         cmocka_unit_test(an_end_in_the_middle_is_told),
         cmocka_unit_test(sequences_and_items_are_skipped),
         cmocka_unit_test(un_of_defined_length_is_entered_on_demand),
+        cmocka_unit_test(a_fault_in_what_was_entered_on_demand_is_passed_over),
         cmocka_unit_test(passed_values_are_the_same_events_without_their_bytes),
         cmocka_unit_test(a_gigabyte_of_pixels_is_passed_at_once),
         cmocka_unit_test(nesting_is_bounded),
