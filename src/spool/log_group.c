@@ -1,4 +1,5 @@
 /* Records of what is written in one go: headers and commits in memory of the group, payload where its owners have it. */
+#define XXH_STATIC_LINKING_ONLY /* the size of a state */
 #include <stdlib.h>
 #include <xxhash.h>
 
@@ -49,14 +50,15 @@ static uint64_t parts_bytes(const struct spool_write *write)
     return bytes;
 }
 
-static uint64_t parts_checksum(struct log_writer *w, const struct spool_write *write)
+uint64_t log_group_checksum(const struct spool_write *write)
 {
+    XXH3_state_t state;
     if (write->part_count == 1)
         return XXH3_64bits(write->parts[0].at, write->parts[0].len);
-    (void)XXH3_64bits_reset(w->hash);
+    (void)XXH3_64bits_reset(&state);
     for (unsigned i = 0; i < write->part_count; i++)
-        (void)XXH3_64bits_update(w->hash, write->parts[i].at, write->parts[i].len);
-    return XXH3_64bits_digest(w->hash);
+        (void)XXH3_64bits_update(&state, write->parts[i].at, write->parts[i].len);
+    return XXH3_64bits_digest(&state);
 }
 
 static bool add_data(struct log_group *g, struct log_writer *w, const struct spool_write *write,
@@ -66,7 +68,7 @@ static bool add_data(struct log_group *g, struct log_writer *w, const struct spo
                        .length = bytes,
                        .draft = write->draft->number,
                        .stream = write->stream,
-                       .checksum = parts_checksum(w, write)};
+                       .checksum = write->checksum};
     if (!add_record(g, &r, &w->segment, write->parts, write->part_count))
         return false;
     struct spool_extent e = {.generation = w->segment.generation,

@@ -85,6 +85,8 @@ struct log_group {
     struct arena memory; /* headers, commits */
 };
 
+/* Of a write's parts, where they are hot: on the thread that submits it. */
+uint64_t log_group_checksum(const struct spool_write *write);
 /* For segment s, behind its end. Writes whose draft has failed, or for which there is no room, get their error. */
 void log_group_lay_out(struct log_group *g, struct log_writer *w);
 /* The write fails, and its draft with it. */
@@ -111,7 +113,6 @@ struct log_writer {
     struct log_counts counts;
     atomic_uint_least64_t next_id;
     struct octets scratch;
-    struct XXH3_state_s *hash;
     struct spool_write *taken;
     struct log_group group;
     struct log_append nothing; /* for probes */

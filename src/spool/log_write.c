@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <xxhash.h>
 
 #include "base/assert.h"
 #include "base/log.h"
@@ -340,6 +339,7 @@ void log_submit(struct log_writer *w, struct spool_write *write)
 {
     write->next = NULL;
     write->error = SPOOL_DONE;
+    write->checksum = log_group_checksum(write);
     pthread_mutex_lock(&w->lock);
     hilum_assert(!w->is_stopping);
     *w->writes_end = write;
@@ -444,7 +444,6 @@ static void free_writer(struct log_writer *w)
     disk_close(w->segment.fd);
     arena_free(&w->group.memory);
     octets_free(&w->scratch);
-    (void)XXH3_freeState(w->hash);
     free(w->group.parts);
     free(w->kept);
     free(w);
@@ -467,10 +466,8 @@ static struct log_writer *make_writer(const struct log_options *options)
     atomic_init(&w->max_bytes, options->max_bytes);
     atomic_init(&w->reserve, options->reserve);
     atomic_init(&w->is_well, true);
-    w->hash = XXH3_createState();
-    if (w->hash && make_locks(w))
+    if (make_locks(w))
         return w;
-    (void)XXH3_freeState(w->hash);
     free(w);
     return NULL;
 }

@@ -137,6 +137,7 @@ struct spool_write {
     struct io_message message;
     struct spool_write *next;
     enum spool_error error;
+    uint64_t checksum; /* of the parts */
 };
 
 /* Writes of one draft are done in their order; those of others in between. After one that failed every later one of its draft fails. */
