@@ -32,6 +32,12 @@ METRICS = {
     "alone_gb_per_s": lambda s: s.get("alone_gb_per_s"),
     "bytes_per_association": lambda s: s.get("bytes_per_association"),
     "associations": lambda s: s.get("associations"),
+    "of_writer": lambda s: s.get("of_writer"),
+    "writer_instances_per_s": lambda s: s["instances"] / s["writer_s"] if s.get("writer_s") else None,
+    "instances_per_sync": lambda s: s["instances"] / s["syncs"] if s.get("syncs") else None,
+    "group_kib": lambda s: s["log_bytes"] / s["groups"] / 1024 if s.get("groups") else None,
+    "starting_ms": lambda s: scaled(s.get("starting_s"), 1000),
+    "listing_ms": lambda s: scaled(s.get("listing_s"), 1000),
 }
 
 

@@ -6,10 +6,12 @@ import platform
 import re
 import shutil
 import subprocess
+import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HILUM = os.path.abspath(os.environ.get("HILUM", os.path.join(ROOT, "build", "hilum")))
-LOAD, SINK = (os.path.join(os.path.dirname(HILUM), "bench", name) for name in ("load", "sink"))
+LOAD, SINK, WRITER, FILL = (os.path.join(os.path.dirname(HILUM), "bench", name)
+                            for name in ("load", "sink", "writer", "fill"))
 NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
 
@@ -96,7 +98,14 @@ def about():
                          (re.search(r"^PRETTY_NAME=.*", text_of("/etc/os-release"), re.M) or [""])[0]),
         "default_congestion": text_of("/proc/sys/net/ipv4/tcp_congestion_control").strip(),
         "network": "loopback",
+        "disk": file_system(tempfile.gettempdir()),
     }
+
+
+def file_system(path):
+    """Of a folder: "ext4 (/dev/vda)"."""
+    found = re.findall(r"^(\S+) +(\S+) ", output_of("df", "--output=fstype,source", path) + " ", re.M)
+    return f"{found[-1][0]} ({found[-1][1]})" if len(found) > 1 else "unknown"
 
 
 def congestions():

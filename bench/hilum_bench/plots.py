@@ -17,7 +17,9 @@ COLOURS = {  # in the order of the bars
     "direct": "#bdbdbd", "haproxy": "#c0392b", "haproxy-256k": "#e07b6f", "haproxy-splice": "#8e44ad",
     "haproxy-splice-1m": "#bb8fce", "nginx": "#d68910", "nginx-256k": "#f5b041", "hilum": "#145a32",
     "hilum-copy": "#27ae60", "hilum-splice": "#82e0aa", "hilum-info": "#7f8c8d", "hilum-modality": "#16a085",
-    "hilum-tag": "#48c9b0", "hilum-deidentify": "#a3e4d7", "orthanc": "#1f618d",
+    "hilum-tag": "#48c9b0", "hilum-deidentify": "#a3e4d7", "hilum-queue": "#0e6251", "hilum-ledger": "#117864",
+    "hilum-unjournalled": "#76d7c4", "hilum-enqueue": "#196f3d", "hilum-enqueue-deliver": "#52be80",
+    "hilum-enqueue-million": "#a9dfbf", "orthanc": "#1f618d",
     "orthanc-disk": "#5499c7", "dcmtk": "#6e2c00", "dcmtk-study": "#a04000",
 }
 ORDER = list(COLOURS)

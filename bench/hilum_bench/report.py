@@ -93,7 +93,7 @@ def rate_columns(figures, congestion, row):
         columns += [("p50 added", lambda entry: cell(added(figures, congestion, row, entry, "p50_us"))),
                     ("p99 added", lambda entry: cell(added(figures, congestion, row, entry, "p99_us")))]
     columns.append(("resident MiB", figure("resident_mib")))
-    for other in ("haproxy", "orthanc"):
+    for other in ("haproxy", "orthanc") + (("hilum-copy",) if row.group == "the queue" else ()):
         if other in entries:
             columns.append((f"CPU / {other}", ratio(other, cpu)))
             columns.append((f"rate / {other}", ratio(other, "gb_per_s" if bulk else "instances_per_s")))
@@ -117,7 +117,28 @@ def idle_columns(figures, congestion, row):
             ("resident MiB with them", figure("resident_mib"))]
 
 
-COLUMNS = {"rate": rate_columns, "stalled": stalled_columns, "idle": idle_columns}
+def queued_columns(figures, congestion, row, own):
+    def figure(metric):
+        return lambda entry: cell(figures.spread(congestion, row.key, entry, metric))
+    return [("instances/s", figure("instances_per_s")), ("GB/s", figure("gb_per_s")),
+            *[(head, figure(metric)) for head, metric in own],
+            ("p50 us", figure("p50_us")), ("p99 us", figure("p99_us")),
+            ("CPU us/instance", figure("cpu_per_instance_us")),
+            ("machine us/instance", figure("machine_per_instance_us")), ("resident MiB", figure("resident_mib"))]
+
+
+def enqueue_columns(figures, congestion, row):
+    return queued_columns(figures, congestion, row, (
+        ("the writer's/s", "writer_instances_per_s"), ("of the writer", "of_writer"),
+        ("instances a sync", "instances_per_sync"), ("KiB a group", "group_kib")))
+
+
+def depth_columns(figures, congestion, row):
+    return queued_columns(figures, congestion, row, (("start ms", "starting_ms"), ("page ms", "listing_ms")))
+
+
+COLUMNS = {"rate": rate_columns, "stalled": stalled_columns, "idle": idle_columns, "enqueue": enqueue_columns,
+           "depth": depth_columns}
 
 
 def row_table(figures, congestion, row):
@@ -140,7 +161,7 @@ def about(result):
              f"{result['rounds']} rounds in {result.get('seconds', 0) / 60:.1f} minutes.", "",
              f"{machine['cpus']} x {machine['cpu']}, {machine['memory_gib']} GiB, {machine['hypervisor']}; Linux "
              f"{machine['kernel']}, {machine['system']}; loopback. Congestion control: in each table; the "
-             f"machine's own is {machine['default_congestion']}.", "",
+             f"machine's own is {machine['default_congestion']}. Spools: on {machine.get('disk', 'an unknown disk')}.", "",
              ", ".join(f"{name} {version}" for name, version in versions.items() if version and name != "hilum") + "."]
     for name, why in result["left_out"].items():
         lines += ["", f"Left out: {name} ({why})."]

@@ -7,11 +7,14 @@ look at the called AE title.
 
 import json
 import os
+import re
 import shutil
 import subprocess
+import tempfile
+import time
 
 from . import machine
-from .process import Failed, Process, processors
+from .process import Failed, Process, accepts, processors, wait_until
 
 
 class Router:
@@ -21,6 +24,7 @@ class Router:
     pinned = True              # to one processor
     changes_data = False       # so that as many bytes as were sent need not arrive
     is_slower_later = False    # what it has done before weighs on what it does: it is started anew for each sample
+    works_on = False           # a little, after the last answer: that belongs to what an instance costs
     sockets = 2                # that it holds for an idle association
     program = None             # of machine.versions()
 
@@ -136,10 +140,15 @@ RULES = {
 
 
 class Hilum(Router):
-    """One worker. variant: log (a level), zero_copy, rule (of RULES)."""
+    """One worker. variant: log (a level), zero_copy, rule (of RULES); queues (on_failure = "queue", with a spool on the
+    disk), history, journal."""
 
     program = "hilum"
     sockets = 1
+
+    @property
+    def works_on(self):
+        return bool(self.variant.get("queues"))
 
     @property
     def changes_data(self):
@@ -155,11 +164,20 @@ class Hilum(Router):
     def serves(self, destination, sinks):
         return True
 
+    def gateway(self):
+        """Its settings, in Lua."""
+        spool = f'"{self.disk}/spool"' if self.variant.get("queues") else "false"
+        settings = {"workers": 1, "uid_key": '"benchmark"', "spool": spool,
+                    "log": f'{{ level = "{self.variant.get("log", "warn")}" }}',
+                    **{key: self.variant[key] for key in ("zero_copy", "history", "journal") if key in self.variant}}
+        if self.connections > 4000:  # 4096 by itself
+            settings["max_associations"] = self.connections + 500
+        return "gateway { " + ", ".join(f"{key} = {value}" for key, value in settings.items()) + " }"
+
     def command(self, destinations):
-        zero_copy = f"\n          zero_copy = {self.variant['zero_copy']}," if "zero_copy" in self.variant else ""
-        many = f" max_associations = {self.connections + 500}," if self.connections > 4000 else ""  # 4096 by itself
-        lines = [f"""gateway {{ workers = 1, uid_key = "benchmark", spool = false,{many}{zero_copy}
-          log = {{ level = "{self.variant.get('log', 'warn')}" }} }}"""]
+        if self.variant.get("queues"):
+            os.makedirs(self.disk, exist_ok=True)
+        lines = [self.gateway()]
         nodes = {}
         condition, morph = RULES.get(self.variant.get("rule"), ("", ""))
         if "rule" in self.variant and not os.path.exists(os.path.join(self.folder, "rules")):
@@ -188,6 +206,98 @@ def hilum_knows_zero_copy():
     done = subprocess.run([machine.HILUM, "check", path], input=config, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL, text=True, check=False)
     return done.returncode == 0
+
+
+class Enqueue(Hilum):
+    """`copy`, and nothing else: durable before it is answered. For each sample it is started anew, by begin(), with a spool
+    of its own on the disk. Its threads may use both processors. variant: delivers (the node takes everything meanwhile;
+    else nobody is there), entries (that are in the spool already; that one stays from sample to sample)."""
+
+    pinned = False
+
+    def serves(self, destination, sinks):
+        return destination == "plain"
+
+    def start(self, folder, disk, ports, destinations, connections=4000):
+        self.folder, self.disk = os.path.join(folder, self.name), os.path.join(disk, self.name)
+        os.makedirs(self.folder, exist_ok=True)
+        os.makedirs(self.disk, exist_ok=True)
+        self.ports, self.connections = self.assign(ports, destinations), connections
+        self.node = destinations["plain"][0] if self.variant.get("delivers") else ports.take()
+        self.spool = None
+        self.filled = {}
+
+    def begin(self):
+        """Starts it; the seconds until it listens."""
+        if "entries" not in self.variant:
+            self.spool = tempfile.mkdtemp(prefix="spool-", dir=self.disk)
+        elif self.spool is None:
+            self.spool = os.path.join(self.disk, "filled")
+            self.filled = fill(self.spool, self.variant["entries"])
+        port = self.ports["plain"]
+        self.config = self.write("hilum.lua", f"""gateway {{ workers = 1, spool = "{self.spool}", log = {{ level = "info" }} }}
+listen {{ address = "127.0.0.1", port = {port} }}
+node "away" {{ host = "127.0.0.1", port = {self.node}, ae_title = "SINK" }}
+route "all" {{ copy = {{ "away" }} }}
+""")
+        self.log = os.path.join(self.folder, "log")
+        with open(self.log, "wb"):
+            pass
+        start = time.monotonic()
+        self.process = Process(self.name, [machine.HILUM, "run", self.config], self.log)
+        self.pids = [self.process.pid]
+        wait_until(lambda: accepts(port) or not self.process.alive(), f"{self.name} listens", 60, 0.001)
+        if not self.process.alive():
+            raise Failed(f"{self.name} ended: {self.process.said()}")
+        return time.monotonic() - start
+
+    def list(self):
+        """The seconds that a page of the queue takes, as an operator gets it."""
+        start = time.monotonic()
+        done = subprocess.run([machine.HILUM, "queue", self.config, "list", "--limit", "50"], capture_output=True,
+                              stdin=subprocess.DEVNULL, text=True, check=False)
+        seconds = time.monotonic() - start
+        if done.returncode != 0:
+            raise Failed(f"hilum queue list: {done.stderr.strip()}")
+        return seconds
+
+    def finish(self):
+        """Ends it. What its log has written: {"groups", "syncs", "bytes"}"""
+        Hilum.end(self)
+        self.process, self.pids = None, []
+        found = re.search(r"log is closed.* groups=(\d+) syncs=(\d+) bytes=(\d+)", machine.text_of(self.log))
+        if not found:
+            raise Failed(f"{self.name} does not say what its log has written: {machine.text_of(self.log)[-2000:]}")
+        return dict(zip(("groups", "syncs", "bytes"), map(int, found.groups())))
+
+    def clear(self):
+        """Gives back what its spool takes, unless it stays."""
+        if "entries" not in self.variant:
+            shutil.rmtree(self.spool, ignore_errors=True)
+        os.sync()
+
+    def end(self):
+        if self.process:
+            self.finish()
+
+
+def fill(spool, entries):
+    """A spool with so many entries; what bench/fill says of it."""
+    return spoken(machine.FILL, spool, "--entries", str(entries))
+
+
+def plain_writer(folder, counts):
+    """What bench/writer says of the same bytes, groups and syncs in a new folder there."""
+    with tempfile.TemporaryDirectory(prefix="writer-", dir=folder) as to:
+        return spoken(machine.WRITER, to, *(f"--{name}={value}" for name, value in counts.items()))
+
+
+def spoken(*command):
+    """The JSON that a program prints."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Failed(f"{' '.join(command)}: {done.stderr.strip()}")
+    return json.loads(done.stdout)
 
 
 class Called(Router):
@@ -296,6 +406,12 @@ def all_routers():
         Hilum("hilum-modality", zero_copy="false", rule="modality"),
         Hilum("hilum-tag", zero_copy="false", rule="tag"),
         Hilum("hilum-deidentify", zero_copy="false", rule="deidentify"),
+        Hilum("hilum-queue", zero_copy="false", queues=True, history='"0"'),
+        Hilum("hilum-ledger", zero_copy="false", queues=True),
+        Hilum("hilum-unjournalled", zero_copy="false", queues=True, history='"0"', journal="false"),
+        Enqueue("hilum-enqueue"),
+        Enqueue("hilum-enqueue-deliver", delivers=True),
+        Enqueue("hilum-enqueue-million", entries=1000000),
         Orthanc("orthanc"),
         Orthanc("orthanc-disk", disk=True),
         Dcmtk("dcmtk"),

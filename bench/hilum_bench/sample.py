@@ -5,9 +5,10 @@ for a router also cpu_s, cpu_user_s, cpu_system_s, resident_bytes; machine_s. GB
 destinations they go to.
 """
 
+import os
 import time
 
-from . import measure
+from . import measure, routers
 from .process import Failed, pin, processors, wait_until
 from .tools import Idle, Load, arrived
 from .workloads import HEALTHY
@@ -55,6 +56,7 @@ def transfer(stage, row, router, copies, seed, instances):
     late = 0.0
     if router.store_and_forward:
         late = max(0.0, arrived(sinks, before, instances, 120) - load.ended)
+    if router.store_and_forward or router.works_on:
         settle(router)
     figures = meter.stop()
     for sink, count in zip(sinks, before):
@@ -152,7 +154,61 @@ def idle(stage, row, router, _copies, _seed):
                       "resident_before_bytes": before}
 
 
-KINDS = {"rate": rate, "stalled": stalled, "idle": idle}
+def enqueue(stage, row, router, _copies, seed):
+    """What senders get that are answered by the disk; then a plain writer with the same bytes, groups and syncs."""
+    os.sync()
+    router.begin()
+    try:
+        figures, report = queued(stage, row, router, seed)
+        counts = router.finish()
+        plain = routers.plain_writer(router.disk, counts)
+    finally:
+        router.end()
+        router.clear()
+    return figures | {
+        "groups": counts["groups"], "syncs": counts["syncs"], "log_bytes": counts["bytes"],
+        "writer_s": plain["seconds"], "of_writer": plain["seconds"] / report["seconds"]}
+
+
+LISTS = 5  # of which the median counts
+
+
+def depth(stage, row, router, _copies, seed):
+    """Start-up, a page of the list, and what senders get, of a spool that may be full of entries."""
+    os.sync()
+    starting = router.begin()
+    try:
+        listing = sorted(router.list() for _ in range(LISTS))[LISTS // 2]
+        figures, _ = queued(stage, row, router, seed)
+        router.finish()
+    finally:
+        router.end()
+        router.clear()
+    return figures | {"starting_s": starting, "listing_s": listing}
+
+
+def queued(stage, row, router, seed):
+    """A load whose instances are queued; its figures and load's report. Where they are delivered they must arrive."""
+    port, title = router.target("plain")
+    sinks = stage.sinks_of("plain") if router.variant.get("delivers") else []
+    before = [sink.count() for sink in sinks]
+    meter = Meter(router)
+    load = Load(stage.folder, port, called=title, seed=seed, congestion=stage.congestion, size=row.size,
+                count=row.count, pdu=row.pdu, associations=row.associations)
+    report = load.result(row.count)
+    if sinks:
+        arrived(sinks, before, row.count, 120)
+    settle(router)
+    figures = meter.stop()
+    for sink, count in zip(sinks, before):
+        check_sink(sink, count, sink.count(), row.count, report["bytes"], router)
+    return figures | {
+        "instances": row.count, "bytes": report["bytes"], "seconds": report["seconds"],
+        "instances_per_s": row.count / report["seconds"], "gb_per_s": report["bytes"] / report["seconds"] / 1e9,
+        **{f"latency_{name}_us": report["latency_us"][name] for name in ("p50", "p99", "mean")}}, report
+
+
+KINDS = {"rate": rate, "stalled": stalled, "idle": idle, "enqueue": enqueue, "depth": depth}
 
 
 def take(stage, row, router, copies, seed):

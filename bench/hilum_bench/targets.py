@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 COPY, SPLICE = ("hilum-copy", "hilum"), ("hilum-splice",)
 BEST = ("hilum",)
+ENQUEUE, MILLION = ("hilum-enqueue",), ("hilum-enqueue-million",)
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,21 @@ TARGETS = (
            "cpu_per_instance_us", ("hilum-modality",), "hilum-copy", both(1.10)),
     Target("512 KiB with one tag set: the same", "rules", "cpu_per_instance_us", ("hilum-tag",), "hilum-copy",
            both(1.30)),
+    Target('512 KiB relayed with on_failure = "queue": CPU for each instance against "fail"', "queue-512k",
+           "cpu_per_instance_us", ("hilum-queue",), "hilum-copy", both(1.05)),
+    Target("the same, with history", "queue-512k", "cpu_per_instance_us", ("hilum-ledger",), "hilum-copy", both(1.05)),
+    Target('8 KiB on 16 associations with on_failure = "queue": the same', "queue-8k", "cpu_per_instance_us",
+           ("hilum-queue",), "hilum-copy", both(1.05)),
+    Target("the same, with history", "queue-8k", "cpu_per_instance_us", ("hilum-ledger",), "hilum-copy", both(1.05)),
+    Target("copy of 512 KiB, 1 association: rate against a plain writer", "enqueue-512k", "of_writer", ENQUEUE, None,
+           both(0.8), at_least=True),
+    Target("copy of 512 KiB, 16 associations: the same", "enqueue-512k-16", "of_writer", ENQUEUE, None, both(0.8),
+           at_least=True),
+    Target("copy of 8 KiB, 16 associations: the same", "enqueue-8k", "of_writer", ENQUEUE, None, both(0.6), at_least=True),
+    Target("1,000,000 entries: milliseconds to start", "depth", "starting_ms", MILLION, None, both(2000)),
+    Target("1,000,000 entries: milliseconds for a page of the list", "depth", "listing_ms", MILLION, None, both(100)),
+    Target("1,000,000 entries: copy of 8 KiB, rate against an empty queue", "depth", "instances_per_s", MILLION,
+           "hilum-enqueue", both(0.8), at_least=True),
     Target("8 KiB: p50 added to direct, against what HAProxy adds", "latency", "p50_us", BEST, "haproxy", both(1.3),
            added=True),
     Target("resident bytes of an idle association", "idle", "bytes_per_association", BEST, None, both(4096)),

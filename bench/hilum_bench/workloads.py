@@ -36,8 +36,13 @@ PROXIES = ("direct", "haproxy", "haproxy-splice", "nginx", "hilum", "hilum-copy"
 SMALL = ("direct", "haproxy", "nginx", "hilum")
 RULES = ("hilum-copy", "hilum-modality", "hilum-tag", "hilum-deidentify")
 OURS = ("hilum", "hilum-copy", "hilum-splice")
+QUEUES = ("hilum-copy", "hilum-queue", "hilum-ledger")
+ENQUEUE = ("hilum-enqueue", "hilum-enqueue-deliver")
 STUDY_FACTOR = 10  # more instances for it: it waits for a second after the last one
 SLOW = ("orthanc", "orthanc-disk", "dcmtk", "dcmtk-study")
+
+
+FREE = ("enqueue", "depth")  # kinds whose router is not pinned
 
 
 def entry_name(router, copies=1):
@@ -60,7 +65,7 @@ class Row:
     per_association: int = 0     # 0: all on one
     to: str = "plain"
     copies: tuple = (1,)         # fan-out: an entry for each
-    kind: str = "rate"           # "rate", "stalled", "idle"
+    kind: str = "rate"           # "rate", "stalled", "idle", "enqueue", "depth"
     one_cpu: bool = False        # load, sink and router on one processor
     seconds: float = 0           # of a sample that is limited by time
     routers: tuple = PROXIES
@@ -101,7 +106,8 @@ class Row:
         if self.rounds:
             text.append("1 round" if self.rounds == 1 else f"at most {self.rounds} rounds")
         apart = "load and sinks on one processor, the router on another"
-        layout = "everything on one processor" if self.one_cpu else apart
+        free = "load and sinks on one processor, the router on both"
+        layout = "everything on one processor" if self.one_cpu else free if self.kind in FREE else apart
         return ", ".join(text) + "; " + layout
 
 
@@ -153,6 +159,23 @@ FULL = (
     # Rules: a route on an attribute, one attribute set, all of it de-identified.
     Row("rules", "rules", "instances of 512 KiB routed on the association, on Modality, with a tag set, de-identified",
         size=512 * KIB, count=3000, routers=RULES, only=("cubic",)),
+    # The queue. Relayed with "fail" (hilum-copy) and with "queue".
+    Row("queue-8k", "the queue", 'instances of 8 KiB relayed on 16 associations, on_failure "fail" and "queue"',
+        size=8 * KIB, count=24000, associations=16, routers=QUEUES, only=("cubic",)),
+    Row("queue-512k", "the queue", 'instances of 512 KiB relayed, on_failure "fail" and "queue"', size=512 * KIB,
+        count=3000, routers=QUEUES, only=("cubic",)),
+    Row("queue-32m", "the queue", "instances of 32 MiB relayed: past replay_max they go to the journal, if there is one",
+        routers=QUEUES + ("hilum-unjournalled",), only=("cubic",), cost=2),
+    # Copies, held against a plain writer.
+    Row("enqueue-8k", "the queue", "copy of instances of 8 KiB on 16 associations", size=8 * KIB, count=24000,
+        associations=16, kind="enqueue", routers=ENQUEUE, only=("cubic",), cost=4),
+    Row("enqueue-512k", "the queue", "copy of instances of 512 KiB", size=512 * KIB, count=1500, kind="enqueue",
+        routers=ENQUEUE, only=("cubic",), cost=4),
+    Row("enqueue-512k-16", "the queue", "copy of instances of 512 KiB on 16 associations", size=512 * KIB, count=1500,
+        associations=16, kind="enqueue", routers=ENQUEUE, only=("cubic",), cost=4),
+    Row("depth", "the queue", "copy of instances of 8 KiB on 16 associations into a spool of 1,000,000 entries, and an empty one",
+        size=8 * KIB, count=12000, associations=16, kind="depth", routers=("hilum-enqueue", "hilum-enqueue-million"),
+        only=("cubic",), rounds=3, cost=6),
     # What one takes from another.
     Row("stalled", "a stalled destination", "3 associations to healthy sinks, alone and beside one whose sink stalls",
         size=512 * KIB, kind="stalled", seconds=1, routers=("direct", "haproxy", "hilum", "hilum-copy", "hilum-splice"),
@@ -182,6 +205,13 @@ SHORT = {
     "refragmented": {"routers": ("haproxy", "hilum-copy", "hilum-splice"), "count": 32},
     "copies": {"routers": ("hilum-copy", "hilum-splice"), "copies": (1, 4), "count": 16},
     "rules": {"routers": RULES[:3], "count": 2000},
+    "queue-8k": {"count": 12000},
+    "queue-512k": {"count": 1200},
+    "queue-32m": {"count": 16, "rounds": 2},
+    "enqueue-8k": {"count": 12000, "rounds": 3, "routers": ENQUEUE[:1]},
+    "enqueue-512k": {"count": 600, "rounds": 3, "routers": ENQUEUE[:1]},
+    "enqueue-512k-16": {"count": 600, "rounds": 3, "routers": ENQUEUE[:1]},
+    "depth": {"rounds": 1},
     "stalled": {"routers": ("haproxy", "hilum"), "only": ("cubic",), "seconds": 0.7, "cost": 2.2},
     "idle": {"routers": ("haproxy", "hilum"), "rounds": 1},
     "latency": {"routers": ("direct", "haproxy", "hilum"), "count": 3000},

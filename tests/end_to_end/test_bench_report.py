@@ -176,6 +176,30 @@ class Report(unittest.TestCase):
         value, _ = self.target(row="latency").measure(figures, "cubic")
         self.assertEqual((value.low, value.high), (1.0, 1.2))
 
+    def test_a_copy_is_held_against_the_writer_of_its_own_round(self):
+        def queued(of_writer, **more):
+            return figures_of(0.1, gb=0.3, instances=600, of_writer=of_writer, writer_s=of_writer, groups=1200, syncs=600,
+                              log_bytes=600 << 19, **more)
+        samples = {("enqueue-512k", "hilum-enqueue"): [queued(0.9), queued(0.7), queued(0.79)]}
+        target = self.target(row="enqueue-512k")
+        value, _ = target.measure(Figures(result_of(samples)), "cubic")
+        self.assertEqual((value.median, target.met(value, "cubic")), (0.79, False))
+        text = report.page(result_of(samples))
+        self.assertIn("the writer's/s", text)
+        self.assertIn("| 0.790 [0.700-0.900] | 1.00 [1.00-1.00] | 256 [256-256] |", text)
+
+    def test_a_full_queue_is_held_against_an_empty_one(self):
+        def depth(rate, **more):
+            return figures_of(0.1, seconds=64 / rate, **more)
+        full = [depth(80, starting_s=1.9, listing_s=0.2), depth(90, starting_s=2.1, listing_s=0.05)]
+        figures = Figures(result_of({("depth", "hilum-enqueue"): [depth(100), depth(100)],
+                                     ("depth", "hilum-enqueue-million"): full}))
+        for metric, median, met in (("instances_per_s", 0.85, True), ("starting_ms", 2000, True),
+                                    ("listing_ms", 125, False)):
+            target = self.target(row="depth", metric=metric)
+            value, _ = target.measure(figures, "cubic")
+            self.assertEqual((round(value.median, 9), target.met(value, "cubic")), (median, met))
+
     def test_the_page_says_what_was_measured_and_what_was_not(self):
         error = {"congestion": "cubic", "row": "latency", "entry": "nginx", "round": 2, "why": "load: 3 instances of 4"}
         text = report.page(result_of(self.base(), [error], {"nginx": "nginx is not installed"}))

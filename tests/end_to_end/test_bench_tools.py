@@ -8,6 +8,7 @@ import tempfile
 import unittest
 
 import dicom
+import harness
 from dicom import CT, EXPLICIT, IMPLICIT, make_instance
 from harness import HILUM, QUICK, SLOW, Case, files_under, free_port, node, route, samples, storescp, tool, wait_until
 
@@ -398,6 +399,68 @@ class Faults(BenchCase):
                 self.assertEqual(sink.end()["faults"], 1)
 
 
+class Spools(BenchCase):
+    """What the queue is measured with."""
+
+    def tell(self, name, *arguments):
+        done = subprocess.run([program(name), *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=50 * SLOW)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
+
+    def test_the_writer_writes_what_it_was_told_and_leaves_nothing(self):
+        folder = self.temporary_folder()
+        for bytes_, groups, syncs, synced in ((1000003, 7, 3, 3), (1 << 20, 4, 0, 0), (5, 5, 9, 5), (300000, 40, 40, 40)):
+            with self.subTest(groups=groups, syncs=syncs):
+                report = self.tell("writer", folder, "--bytes", bytes_, "--groups", groups, "--syncs", syncs,
+                                   "--segment", "64KiB")
+                self.assertEqual([report[key] for key in ("bytes", "groups", "syncs")], [bytes_, groups, synced])
+                self.assertGreater(report["seconds"], 0)
+                self.assertEqual(os.listdir(folder), [])
+
+    def test_the_writer_calls_the_disk_as_often_as_it_says(self):
+        if harness.shutil.which("strace") is None:
+            self.skipTest("strace is missing")
+        folder, trace = self.temporary_folder(), os.path.join(self.temporary_folder(), "trace")
+        subprocess.run(["strace", "-o", trace, "-e", "trace=pwrite64,fdatasync", program("writer"), folder, "--bytes",
+                        "1000003", "--groups", "7", "--syncs", "3"], check=True, stdout=subprocess.DEVNULL)
+        with open(trace, encoding="utf-8") as f:
+            lines = f.read().splitlines()
+        written = [int(line.rpartition(" = ")[2]) for line in lines if line.startswith("pwrite64")]
+        self.assertEqual((len(written), sum(written)), (7, 1000003))
+        self.assertLessEqual(max(written) - min(written), 1)
+        calls = [line[0] for line in lines if line.startswith(("pwrite64", "fdatasync"))]
+        self.assertEqual("".join(calls), "pppfppfppf")
+
+    def test_what_is_filled_in_is_queued(self):
+        spool = os.path.join(self.temporary_folder(), "spool")
+        report = self.tell("fill", spool, "--entries", 1100, "--study", 100, "--size", 3000)
+        self.assertEqual(report["entries"], 1100)
+        config = os.path.join(self.temporary_folder(), "hilum.lua")
+        with open(config, "w", encoding="utf-8") as f:
+            f.write(f'gateway {{ spool = "{spool}" }}\nlisten "1"\n'
+                    'node "away" { host = "127.0.0.1", port = 9, ae_title = "A" }\nroute "all" { copy = "away" }\n')
+        done = subprocess.run([HILUM, "queue", config, "list", "--json", "--limit", "2000"], capture_output=True,
+                              text=True, check=True, timeout=50 * SLOW)
+        entries = json.loads(done.stdout)["entries"]
+        self.assertEqual(len(entries), 1100)
+        self.assertEqual({e["node"] for e in entries}, {"away"})
+        self.assertEqual(len({e["study"] for e in entries}), 11)
+
+    def test_a_gateway_says_at_its_end_what_its_log_has_written(self):
+        gateway = self.gateway(node("away", free_port()), 'route "all" { copy = { "away" } }')
+        self.load(gateway, "--size", "100KiB", "--count", 20)
+        spool = os.path.join(gateway.folder, "spool")
+        gateway.stop()
+        said = gateway.events("the spool's log is closed")[0]
+        size = sum(os.path.getsize(path) for path in files_under(spool) if path.endswith(".log"))
+        self.assertGreater(said["bytes"], 20 * 100 * KIB)
+        self.assertLess(0, size - said["bytes"])  # the first record
+        self.assertLess(size - said["bytes"], 4096)
+        self.assertGreaterEqual(said["syncs"], 20)
+        self.assertGreaterEqual(said["groups"], said["syncs"])
+
+
 class Usage(BenchCase):
     def test_wrong_usage_is_told_and_ends_with_2(self):
         sized = ("127.0.0.1:9", "--size", "8KiB")
@@ -426,6 +489,12 @@ class Usage(BenchCase):
             ("sink", ("--port", 0, "--max-pdu", 5), "--max-pdu"),
             ("sink", ("--port", 0, "--window"), "window"),
             ("sink", ("--port", 0, "again"), "again"),
+            ("writer", ("--bytes", 1, "--groups", 1), "FOLDER"),
+            ("writer", ("/nowhere", "--bytes", 5), "--groups"),
+            ("writer", ("/nowhere", "--bytes", 5, "--groups", 6), "--groups"),
+            ("fill", ("--entries", 1), "FOLDER"),
+            ("fill", ("/nowhere",), "--entries"),
+            ("fill", ("/nowhere", "--entries", 1, "--size", "2MiB"), "--size"),
         ]
         for name, arguments, says in cases:
             with self.subTest(name=name, arguments=arguments):
@@ -434,7 +503,7 @@ class Usage(BenchCase):
                 self.assertIn(says, done.stderr)
 
     def test_help_fits_a_screen(self):
-        for name in ("load", "sink"):
+        for name in ("load", "sink", "writer", "fill"):
             done = self.run_program(name, "--help")
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertLessEqual(len(done.stdout.splitlines()), 40)
