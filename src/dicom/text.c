@@ -197,6 +197,14 @@ static enum result recode_items(struct recoding *c, struct dicom_element *e, con
     return r;
 }
 
+/* Group lengths are counted, or dropped, when the level is written, whatever VR they came with. */
+static enum result recode_any(struct recoding *c, struct dicom_element *e, const struct dicom_charset *from)
+{
+    if (dicom_is_group_length(e->tag))
+        return OK;
+    return dicom_element_vr(e) == DICOM_VR_SQ ? recode_items(c, e, from) : recode_element(c, e, from);
+}
+
 /* At most DICOM_DEPTH_MAX deep. */
 static enum result recode_level(struct recoding *c, struct dicom_data_set *ds, struct dicom_charset from)
 {
@@ -205,7 +213,7 @@ static enum result recode_level(struct recoding *c, struct dicom_data_set *ds, s
     if (own)
         dicom_charset_parse(own->value, &from);
     for (struct dicom_element *e = dicom_data_set_first(ds); e && r == OK; e = dicom_element_next(e))
-        r = dicom_element_vr(e) == DICOM_VR_SQ ? recode_items(c, e, &from) : recode_element(c, e, &from);
+        r = recode_any(c, e, &from);
     if (r == OK && !c->is_trial && (own || dicom_data_set_depth(ds) == 0))
         r = dicom_data_set_put(ds, DICOM_SPECIFIC_CHARACTER_SET, DICOM_VR_CS, c->charset);
     return r;

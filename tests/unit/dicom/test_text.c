@@ -310,6 +310,29 @@ static void a_whole_data_set_goes_from_set_to_set(void **state)
     }
 }
 
+/* Broken writers give them VRs of text, and what is in there may be anything. */
+static void group_lengths_of_any_vr_are_passed_over(void **state)
+{
+    static const struct {
+        const char *vr, *bytes;
+    } cases[] = {{"LO", "\xC4\xD6"}, {"PN", "\xFC-1234"}, {"UT", "\xC4\xD6\xDC\xC4"}, {"SQ", "garbage!"}};
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct scene s;
+        struct octets out = {0};
+        begin(&s);
+        add(&s, CHARSET, "CS", "ISO_IR 100");
+        add(&s, DICOM_TAG(0x0010, 0x0000), cases[i].vr, cases[i].bytes);
+        add(&s, PATIENT_NAME, "PN", "\xC4\xD6");
+        parse(&s);
+        assert_int_equal(dicom_text_recode(&s.text, &s.document, view_of("ISO_IR 192")), OK);
+        assert_value(s.root, PATIENT_NAME, "ÄÖ");
+        assert_int_equal(dicom_document_write(&s.document, &out), OK);
+        octets_free(&out);
+        end(&s);
+    }
+}
+
 static void a_set_that_cannot_hold_the_text_is_refused(void **state)
 {
     (void)state;
@@ -375,6 +398,7 @@ int main(void)
         cmocka_unit_test(text_beyond_the_set_makes_all_text_utf8),
         cmocka_unit_test(without_a_set_one_is_added),
         cmocka_unit_test(a_whole_data_set_goes_from_set_to_set),
+        cmocka_unit_test(group_lengths_of_any_vr_are_passed_over),
         cmocka_unit_test(a_set_that_cannot_hold_the_text_is_refused),
         cmocka_unit_test(items_that_cannot_be_read_are_a_fault),
         cmocka_unit_test(memory_may_end_anywhere),
