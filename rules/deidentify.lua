@@ -102,7 +102,6 @@ local function code(value, meaning, scheme)
   return { { CodeValue = value, CodingSchemeDesignator = scheme or "DCM", CodeMeaning = meaning } }
 end
 
-local MPPS = "1.2.840.10008.3.1.2.3.3"
 local NOBODY = code("ANONYMOUS", "Anonymous", "99HILUM")
 
 local DUMMIES = {
@@ -115,8 +114,67 @@ local DUMMIES = {
   UN = "\0\0", SQ = {},
 }
 
+local MPPS = "1.2.840.10008.3.1.2.3.3"
+local REFERENCE = { [0x00081150] = true, [0x00081155] = true }
+
+-- Values that can be a UID of any length, and those that nobody looks into.
+local HOLDS_UID = { UI = true, UN = true, LO = true, LT = true, ST = true, UC = true, UT = true }
+
+local function has_reference(step)
+  for element in step:elements() do
+    if element.tag == 0x00081155 then
+      return HOLDS_UID[element.vr] and type(element.value) == "string" and element.value ~= ""
+    end
+  end
+end
+
+-- Elements go unless keeps(tag) is true, which is asked once for each, in order; the character set stays.
+local function keep_elements(item, keeps)
+  for element in item:elements() do
+    if element.tag ~= 0x00080005 and not keeps(element.tag) then
+      element.value = nil
+    end
+  end
+end
+
+local function first_of(tags)
+  local is_there = {}
+  return function (tag)
+    local is_kept = tags[tag] and not is_there[tag]
+    is_there[tag] = true
+    return is_kept
+  end
+end
+
+-- The first item that has a UID is left, and of it the reference alone, in place: the walk comes here next
+-- and maps the UID. Written anew it would have to be a valid one before that.
+local function one_reference(item, old, tag)
+  local place = 1
+  while place <= #old and not has_reference(old[place]) do
+    place = place + 1
+  end
+  if place > #old then
+    return {}
+  end
+  for i = #old, 1, -1 do
+    if i ~= place then
+      old[i] = nil
+    end
+  end
+  local step = old[1]
+  keep_elements(step, first_of(REFERENCE))
+  local class = step.ReferencedSOPClassUID
+  if type(class) ~= "string" or not is_well_known(class) then
+    step.ReferencedSOPClassUID = nil -- and its VR
+    step.ReferencedSOPClassUID = MPPS
+  end
+  local is_first = first_of { [tag] = true }
+  keep_elements(item, function (other) return other ~= tag or is_first(tag) end)
+  return old
+end
+
 -- What a dummy of the VR alone would make an object that cannot be read: VR, and the dummy or a function
--- (item, old).
+-- (item, old, tag). It may change a sequence in place and return it.
 local DUMMIES_OF = {
   [0x04000565] = { "CS", "CORRECT" }, -- ReasonForTheAttributeModification
   [0x00340002] = { "OB", ("\0"):rep(16) }, -- FlowIdentifier: a UUID
@@ -149,18 +207,7 @@ local DUMMIES_OF = {
     ReferencedWaveformChannels = { 1, 0 },
     ConceptNameCodeSequence = NOBODY,
   } } },
-  [0x00081111] = { "SQ", function (_, old) -- ReferencedPerformedProcedureStepSequence: one, with a new UID
-    for i = 1, #old do
-      local class, instance = old[i].ReferencedSOPClassUID, old[i].ReferencedSOPInstanceUID
-      if type(instance) == "string" and instance ~= "" then
-        return { {
-          ReferencedSOPClassUID = type(class) == "string" and is_well_known(class) and class or MPPS,
-          ReferencedSOPInstanceUID = instance, -- the walk comes here next, and maps it
-        } }
-      end
-    end
-    return {}
-  end },
+  [0x00081111] = { "SQ", one_reference }, -- ReferencedPerformedProcedureStepSequence
   [0x00700001] = { "SQ", function (_, old) -- GraphicAnnotationSequence: its layers are described elsewhere
     local layer = old[1].GraphicLayer
     return { {
@@ -199,9 +246,6 @@ local function empty(item, tag, vr)
   item[tag] = vr == "SQ" and {} or ""
 end
 
--- Values that can be a UID of any length, and those that nobody looks into.
-local HOLDS_UID = { UI = true, UN = true, LO = true, LT = true, ST = true, UC = true, UT = true }
-
 local function map_uid(item, tag, vr)
   local value = HOLDS_UID[vr] and item[tag]
   if type(value) == "table" then
@@ -232,9 +276,11 @@ local function dummy(item, tag, vr)
     new = special[2]
   end
   if type(new) == "function" then
-    new = new(item, old)
+    new = new(item, old, tag)
   end
-  item[tag] = new
+  if type(new) ~= "userdata" then
+    item[tag] = new
+  end
 end
 
 -- nil where there is no day in it that could be moved.

@@ -816,6 +816,63 @@ static void references_tell_nothing_but_new_uids(void **state)
     close_morph(&m);
 }
 
+/* Real ones have leading zeros, or are too long, or are no UIDs: the new one takes their place wherever they are UIDs by VR. */
+static void an_invalid_reference_becomes_a_new_one(void **state)
+{
+    enum { STEPS = 0x00081111, CLASS = 0x00081150, INSTANCE = 0x00081155 };
+    static const struct {
+        const char *vr, *uid; /* of the second item */
+        bool is_kept;
+    } cases[] = {
+        {"UI", "1.2.777.05", true},
+        {"UI", "1.2.34567890.1234567890.1234567890.1234567890.1234567890.1234567890", true}, /* 67 */
+        {"UI", "JOHN DOE", true},
+        {"LO", "J\xC4N^DOE ", true},
+    };
+    struct morphing m = open_morph(*state, "deidentify {}");
+    for (size_t i = 0; i < COUNT(cases) * 2; i++) {
+        const struct dicom_encoding e = tree_explicit;
+        struct octets in = {0}, items = {0}, one = {0};
+        bool is_twice = i % 2 == 1;
+        const char *uid = cases[i / 2].uid;
+        tree_text(&one, e, 0x00080005, "CS", "ISO_IR 100");
+        tree_text(&one, e, 0x00080005, "CS", "ISO_IR 100");
+        tree_text(&one, e, 0x00080100, "SH", "SECRET");
+        tree_text(&one, e, CLASS, "US", "SECRET");
+        tree_text(&one, e, INSTANCE, cases[i / 2].vr, uid);
+        tree_text(&one, e, INSTANCE, "UI", "1.2.SECRET");
+        tree_text(&one, e, 0x00091010, "LO", "SECRET");
+        tree_head(&items, e, DICOM_ITEM, "", 8 + 8);
+        tree_text(&items, e, 0x00080100, "SH", "SECRET  ");
+        tree_head(&items, e, DICOM_ITEM, "", (uint32_t)one.len);
+        octets_append(&items, one.data, one.len);
+        for (int k = 0; k <= is_twice; k++) {
+            tree_head(&in, e, STEPS, "SQ", (uint32_t)items.len);
+            octets_append(&in, items.data, items.len);
+        }
+        run(&m, &in, e);
+        assert_null(memmem(m.out.data, m.out.len, "SECRET", 6));
+        assert_null(strlen(uid) > 0 ? memmem(m.out.data, m.out.len, uid, strlen(uid)) : NULL);
+        assert_shows(root_of(&m), STEPS, cases[i / 2].is_kept ? "#1" : "-");
+        if (cases[i / 2].is_kept) {
+            struct dicom_data_set *step = item_of(root_of(&m), STEPS, 0);
+            const struct dicom_element *new = dicom_data_set_find(step, INSTANCE);
+            assert_shows(step, CLASS, "1.2.840.10008.3.1.2.3.3");
+            assert_int_equal(dicom_data_set_count(step), 4);
+            assert_memory_equal(new->value.at, "2.25.", 5);
+        }
+        size_t count = 0;
+        for (struct dicom_element *any = dicom_data_set_first(root_of(&m)); any;
+             any = dicom_element_next(any))
+            count += any->tag == STEPS;
+        assert_int_equal(count, cases[i / 2].is_kept);
+        octets_free(&in);
+        octets_free(&items);
+        octets_free(&one);
+    }
+    close_morph(&m);
+}
+
 /* What the profile or an option keeps if it is a sequence. */
 static void sequences_that_come_as_bytes_do_not_survive(void **state)
 {
@@ -979,6 +1036,7 @@ int main(void)
         cmocka_unit_test(duplicates_do_not_survive),
         cmocka_unit_test(safe_sequences_are_read_or_go),
         cmocka_unit_test(references_tell_nothing_but_new_uids),
+        cmocka_unit_test(an_invalid_reference_becomes_a_new_one),
         cmocka_unit_test(sequences_that_come_as_bytes_do_not_survive),
         cmocka_unit_test(wrong_options_are_refused_where_they_stand),
         cmocka_unit_test(the_examples_do_what_they_say),
