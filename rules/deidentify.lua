@@ -147,14 +147,14 @@ local function first_of(tags)
 end
 
 -- The first item that has a UID is left, and of it the reference alone, in place: the walk comes here next
--- and maps the UID. Written anew it would have to be a valid one before that.
+-- and maps the UID. Written anew it would have to be a valid one before that. nil: there is no such item.
 local function one_reference(item, old, tag)
   local place = 1
   while place <= #old and not has_reference(old[place]) do
     place = place + 1
   end
   if place > #old then
-    return {}
+    return nil
   end
   for i = #old, 1, -1 do
     if i ~= place then

@@ -828,6 +828,10 @@ static void an_invalid_reference_becomes_a_new_one(void **state)
         {"UI", "1.2.34567890.1234567890.1234567890.1234567890.1234567890.1234567890", true}, /* 67 */
         {"UI", "JOHN DOE", true},
         {"LO", "J\xC4N^DOE ", true},
+        {"SH", "1.2.777.5 ", false},
+        {"DA", "19990101", false},
+        {"UI", "1.2.777.5\\1.2.777.6 ", false},
+        {"UI", "", false},
     };
     struct morphing m = open_morph(*state, "deidentify {}");
     for (size_t i = 0; i < COUNT(cases) * 2; i++) {
