@@ -1,5 +1,6 @@
 """Study groups: what `copy` holds until a study or series has been quiet goes as a whole, and on_study may add destinations."""
 
+import copy
 import datetime
 import json
 import signal
@@ -321,6 +322,33 @@ class Hook(Held):
         self.until(b, study)
         self.assertEqual(gateway.events("a rule prints"), [])
         self.assertEqual(len(b.messages), 5)
+
+    def test_a_group_that_a_draining_process_has_a_part_of_is_asked_about_once(self):
+        a, b = self.sink(), self.sink()
+        old = self.start(node("a", a), node("b", b), timeouts={"drain": "4s"}, *[
+            copy_to("all", "a", hold=hold(), on_study='function (study) print("called", study.count) return "b" end')])
+        study, unfinished = study_of(6), make_instance(1 << 20)
+        self.send(old, *study[:3])
+        busy = self.sender(old, PAIRS)
+        busy.data(busy.begin(unfinished), unfinished.data[:500000])  # holds up the drain
+        old.signal(signal.SIGTERM)
+        wait_until(lambda: old.events("draining"), "the drain")
+        new = self.beside(old)
+        self.send(new, *study[3:])
+        self.until(a, study)
+        self.until(b, study)
+        self.assert_in_one_association(a, study)
+        self.assertEqual([e["text"] for e in new.events("a rule prints")], ["called\t6"])
+        self.assertEqual(old.events("a rule prints"), [])
+        self.assertEqual(old.wait_exit(), 0)
+
+    def beside(self, gateway):
+        """Another process of the same configuration, while that one drains."""
+        new = copy.copy(gateway)
+        new.log_path = gateway.log_path + "-2"
+        new.start()
+        self.addCleanup(lambda: self.assertEqual(new.stop(), []))
+        return new
 
     def test_what_comes_after_the_hook_is_a_group_of_its_own(self):
         gateway, a, b = self.hooked('print("called", study.count) return "b"', quiet="300ms")
