@@ -60,7 +60,7 @@ static void the_worst_status_is_the_verdict_with_its_own_comment(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct message m;
-        struct message_outcome outcomes[DESTINATIONS];
+        struct message_outcome outcomes[DESTINATIONS] = {0};
         const char *comment;
         uint16_t status;
         fill(&m, outcomes, &rows[i]);
