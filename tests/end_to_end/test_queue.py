@@ -288,8 +288,9 @@ class Delivery(Queued):
         self.assert_stored(self.sender(gateway).store(one))
         wait_until(lambda: gateway.events("delivery to a node waits"), "the first try")
         os.unlink(out)
-        wait_until(lambda: files_under(out), "the file")
-        self.assertTrue(same_data(one.data, dicom.read_file(files_under(out)[0]).data))
+        path = os.path.join(out, one.uid + ".dcm")
+        wait_until(lambda: os.path.exists(path), "the file")
+        self.assertTrue(same_data(one.data, dicom.read_file(path).data))
 
     def test_an_empty_data_set_is_no_special_case(self):
         sink = self.sink()
