@@ -37,7 +37,7 @@ enum disk_fault disk_next_fault(enum disk_call call);
 /* Asked once before each system call. */
 static inline enum disk_fault disk_fault(enum disk_call call)
 {
-    if (!atomic_load_explicit(&disk_has_faults, memory_order_relaxed))
+    if (!atomic_load_explicit(&disk_has_faults, memory_order_acquire))
         return DISK_GOES_ON;
     return disk_next_fault(call);
 }

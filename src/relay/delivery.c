@@ -473,6 +473,15 @@ static struct delivery_queue *queue_new(struct delivery *d, struct config *confi
 
 /* --- the worker's part ------------------------------------------------------------------------------------------- */
 
+static void free_list(struct spool_entry **list)
+{
+    while (*list) {
+        struct spool_entry *e = *list;
+        *list = e->next;
+        spool_entry_free(&e);
+    }
+}
+
 struct delivery *delivery_new(struct relay *r, unsigned workers)
 {
     struct delivery *d = calloc(1, sizeof(*d));
@@ -584,6 +593,15 @@ void delivery_free(struct delivery **dp)
     *dp = NULL;
     if (!d)
         return;
+    /* Who was stopped without waiting has not closed all: the spool is gone by now, and nobody calls back. */
+    struct delivery_queue *q, *next;
+    for (q = TAILQ_FIRST(&d->queues); q; q = next) {
+        next = TAILQ_NEXT(q, link);
+        free_list(&q->ready);
+        free_list(&q->feed.list);
+        if (q->busy == 0)
+            queue_free(q);
+    }
     config_unref(&d->config);
     free(d);
 }

@@ -1,5 +1,6 @@
 #include "relay/study.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,15 +102,20 @@ static const char **names_of(const struct config *config, const struct config_ro
     return names;
 }
 
+/* The question may be gone as soon as it is answered: what the log says of it is taken before. */
 static void release(struct studies *s, const struct spool_study *study, const char *const *names,
                     size_t count)
 {
+    char route[128], uid[65];
+    uint64_t instances = study->instances;
+    snprintf(route, sizeof(route), "%s", study->route);
+    snprintf(uid, sizeof(uid), "%s", study->uid);
     if (!spool_study_release(s->relay->spool, &s->asked, names, count))
         LOG(LOG_ERROR, "no memory to release a held group, it is asked about again after a restart",
-            LOG_STR("route", study->route), LOG_STR("study", study->uid));
+            LOG_STR("route", route), LOG_STR("study", uid));
     else
-        LOG(LOG_INFO, "a held group goes", LOG_STR("route", study->route), LOG_STR("study", study->uid),
-            LOG_INT("instances", study->instances), LOG_INT("added_nodes", count));
+        LOG(LOG_INFO, "a held group goes", LOG_STR("route", route), LOG_STR("study", uid),
+            LOG_INT("instances", instances), LOG_INT("added_nodes", count));
 }
 
 static void on_study(struct spool_studies *asked, const struct spool_study *study)
