@@ -247,12 +247,13 @@ static inline unsigned feed_ask(struct fixture *f, struct feed *feed, unsigned m
     return feed->count;
 }
 
-/* Asks until there is something. */
+/* Asks until there is something. What is due may be told in the turn that brings the answer that there is nothing yet. */
 static inline unsigned feed_await(struct fixture *f, struct feed *feed, unsigned max)
 {
+    unsigned before = feed->dues;
     while (feed_ask(f, feed, max) == 0) {
-        unsigned before = feed->dues;
         LOOP_UNTIL(&f->loop, feed->dues > before);
+        before = feed->dues;
     }
     return feed->count;
 }
