@@ -379,7 +379,7 @@ static void on_entries(struct spool_feed *f, struct spool_entry *list)
     while (*last)
         last = &(*last)->next;
     *last = list;
-    if (q->is_closing || q->delivery->is_draining)
+    if (is_held_up(q)) /* the node has begun to wait meanwhile, or we end: others may want them */
         drop_ready(q);
     close_when_idle(q);
     pump(q);
