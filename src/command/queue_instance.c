@@ -110,9 +110,7 @@ static bool finish(struct instance *x)
 static enum result begin(struct instance *x, const struct spool_entry *e)
 {
     bool is_deflated;
-    struct dicom_tail_rules rules = {
-        .drop = e->drop, .drop_count = e->drop_count, .drops_private = e->drops_private, .below = e->below};
-    dicom_tail_init(&x->tail, dicom_encoding_of(view_of(e->transfer_syntax), &is_deflated), rules);
+    dicom_tail_init(&x->tail, dicom_encoding_of(view_of(e->transfer_syntax), &is_deflated), e->tail);
     x->skip_left = e->received_header_len;
     enum result r = e->is_deflated ? dicom_inflate_new(&x->inflate) : OK;
     if (r == OK && e->is_deflated)

@@ -203,10 +203,7 @@ static bool begin_edition(struct lane *l)
                                   .is_deflated = e->is_deflated,
                                   .facts = l->facts,
                                   .encoding = dicom_encoding_of(view_of(e->transfer_syntax), &is_deflated),
-                                  .tail = {.drop = e->drop,
-                                           .drop_count = e->drop_count,
-                                           .drops_private = e->drops_private,
-                                           .below = e->below}};
+                                  .tail = e->tail};
     l->edition.header = buf_scratch(l->source.relay->pool, e->header.bytes > 0 ? e->header.bytes : 1);
     if (l->edition.header)
         l->edition.header->used = 0;

@@ -91,10 +91,7 @@ static int edition_index(struct message_commit *c, const struct edition *e)
         (struct spool_edition){.stream = SPOOL_STREAM_HEADERS + (unsigned)c->edition_count,
                                .received_header_len = e->received_header_len,
                                .is_deflated = e->is_deflated,
-                               .drop = e->tail.drop,
-                               .drop_count = e->tail.drop_count,
-                               .drops_private = e->tail.drops_private,
-                               .below = e->tail.below,
+                               .tail = e->tail,
                                .sop_class = e->facts.sop_class,
                                .sop_instance = e->facts.sop_instance};
     return (int)c->edition_count++;

@@ -158,17 +158,24 @@ static struct spool_stream put_stream(struct block *b, const struct record_strea
     return stream;
 }
 
+static const uint32_t *put_tags(struct block *b, struct view tags, size_t *count_out)
+{
+    const uint32_t *first = b->tags;
+    *count_out = tags.len / sizeof(uint32_t);
+    for (size_t i = 0; i < *count_out; i++)
+        *b->tags++ = get_le32(tags.at + i * sizeof(uint32_t));
+    return first;
+}
+
 static void put_edition(struct block *b, struct spool_entry *entry, const struct record_edition *e)
 {
     entry->has_edition = true;
     entry->is_deflated = e->is_deflated;
-    entry->drops_private = e->drops_private;
     entry->received_header_len = e->received_header_len;
-    entry->below = e->below;
-    entry->drop = b->tags;
-    entry->drop_count = e->drop_count;
-    for (size_t i = 0; i < e->drop_count; i++)
-        *b->tags++ = get_le32(e->drop.at + i * 4);
+    entry->tail.drops_private = e->drops_private;
+    entry->tail.below = e->below;
+    entry->tail.drop = put_tags(b, e->drop, &entry->tail.drop_count);
+    entry->tail.copies = put_tags(b, e->copies, &entry->tail.copy_count);
 }
 
 static size_t text_bytes(const struct record_commit *c, const struct record_entry *e,
@@ -233,13 +240,14 @@ struct spool_entry *record_entry_new(const struct record_commit *c, const struct
     (void)record_streams_stream(c->streams, SPOOL_STREAM_DATA, &data); /* none: it is empty */
 
     size_t extents = data.count + header.count;
-    struct spool_entry *entry = malloc(sizeof(*entry) + extents * sizeof(struct spool_extent) +
-                                       edition.drop_count * sizeof(uint32_t) + text_bytes(c, e, &edition));
+    size_t tag_bytes = edition.drop.len + edition.copies.len;
+    struct spool_entry *entry = malloc(sizeof(*entry) + extents * sizeof(struct spool_extent) + tag_bytes +
+                                       text_bytes(c, e, &edition));
     if (!entry)
         return NULL;
     struct block b = {.extents = (struct spool_extent *)(entry + 1)};
     b.tags = (uint32_t *)(b.extents + extents);
-    b.texts = (char *)(b.tags + edition.drop_count);
+    b.texts = (char *)b.tags + tag_bytes;
     *entry = (struct spool_entry){
         .id = e->id,
         .message = c->message,

@@ -6,7 +6,7 @@
 #include "spool/record_cursor.h"
 
 /* The least that a thing takes, for counts that lie. */
-enum { EXTENT_BYTES = 28, STREAM_LEAST = 12, EDITION_LEAST = 30 };
+enum { EXTENT_BYTES = 28, STREAM_LEAST = 12, EDITION_LEAST = 34, TAG_BYTES = 4 };
 
 static void write_stream(struct octets *o, const struct spool_stream *s)
 {
@@ -22,16 +22,22 @@ static void write_stream(struct octets *o, const struct spool_stream *s)
     }
 }
 
+static void write_tags(struct octets *o, const uint32_t *tags, size_t count)
+{
+    octets_le32(o, (uint32_t)count);
+    for (size_t i = 0; i < count; i++)
+        octets_le32(o, tags[i]);
+}
+
 static void write_edition(struct octets *o, const struct spool_edition *e)
 {
     octets_le32(o, e->stream);
     octets_le64(o, e->received_header_len);
     octets_u8(o, e->is_deflated);
-    octets_u8(o, e->drops_private);
-    octets_le32(o, e->below);
-    octets_le32(o, (uint32_t)e->drop_count);
-    for (size_t i = 0; i < e->drop_count; i++)
-        octets_le32(o, e->drop[i]);
+    octets_u8(o, e->tail.drops_private);
+    octets_le32(o, e->tail.below);
+    write_tags(o, e->tail.drop, e->tail.drop_count);
+    write_tags(o, e->tail.copies, e->tail.copy_count);
     octets_text(o, e->sop_class);
     octets_text(o, e->sop_instance);
 }
@@ -69,6 +75,12 @@ static struct record_stream take_stream(struct cursor *c)
     return s;
 }
 
+static struct view take_tags(struct cursor *c)
+{
+    size_t count = cursor_count(c, TAG_BYTES);
+    return cursor_bytes(c, count * TAG_BYTES);
+}
+
 static struct record_edition take_edition(struct cursor *c)
 {
     struct record_edition e = {.stream = cursor_u32(c)};
@@ -76,8 +88,8 @@ static struct record_edition take_edition(struct cursor *c)
     e.is_deflated = cursor_bool(c);
     e.drops_private = cursor_bool(c);
     e.below = cursor_u32(c);
-    e.drop_count = cursor_count(c, 4);
-    e.drop = cursor_bytes(c, e.drop_count * 4);
+    e.drop = take_tags(c);
+    e.copies = take_tags(c);
     e.sop_class = cursor_text(c);
     e.sop_instance = cursor_text(c);
     return e;

@@ -2,8 +2,8 @@
  * Where the bytes of a message are, and what morphs made of its header: the part of a commit that the index keeps as it is.
  *
  *   u32 streams;  each: u64 bytes, u32 extents; each: u32 generation, u32 segment, u64 offset, u32 bytes, u64 checksum
- *   u32 editions; each: u32 stream, u64 received_header_len, u8 is_deflated, u8 drops_private, u32 below, u32 drops; each: u32 tag;
- *                 then the texts sop_class, sop_instance
+ *   u32 editions; each: u32 stream, u64 received_header_len, u8 is_deflated, u8 drops_private, u32 below;
+ *                 u32 drops, each: u32 tag; u32 copies, each: u32 tag; then the texts sop_class, sop_instance
  *
  * (Inside record*.c only; others use record.h.)
  */
@@ -12,7 +12,7 @@
 
 #include "spool/record.h"
 
-/* Extents and drops as they stand: extent_at and get_le32 read them. */
+/* Extents and tags as they stand: extent_at and get_le32 read them. */
 struct record_stream {
     uint64_t bytes;
     struct view extents;
@@ -23,8 +23,7 @@ struct record_edition {
     uint64_t received_header_len;
     bool is_deflated, drops_private;
     uint32_t below;
-    struct view drop;
-    size_t drop_count;
+    struct view drop, copies; /* four bytes a tag */
     struct view sop_class, sop_instance;
 };
 

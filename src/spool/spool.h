@@ -24,6 +24,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "dicom/tail.h"
 #include "io/io.h"
 
 struct spool;
@@ -89,15 +90,12 @@ struct spool_facts {
     uint16_t priority;
 };
 
-/* What a morph has made of it: a header in place of the first bytes, and rules for what stands behind (dicom/tail.h). */
+/* What a morph has made of it: a header in place of the first bytes, and rules for what stands behind. */
 struct spool_edition {
     unsigned stream;              /* of the draft, that holds the header; SPOOL_STREAM_HEADERS + i */
     uint64_t received_header_len; /* inflated, if is_deflated */
     bool is_deflated;
-    const uint32_t *drop;
-    size_t drop_count;
-    bool drops_private;
-    uint32_t below;
+    struct dicom_tail_rules tail;
     struct view sop_class, sop_instance; /* as they are now */
 };
 
@@ -182,12 +180,10 @@ struct spool_entry {
     const char *syntaxes;
     struct spool_stream data;
     /* what the morph made of it; has_edition false: as received */
-    bool has_edition, is_deflated, drops_private;
+    bool has_edition, is_deflated;
     struct spool_stream header;
     uint64_t received_header_len;
-    uint32_t *drop;
-    size_t drop_count;
-    uint32_t below;
+    struct dicom_tail_rules tail;           /* its tags are of the block */
     const char *sent_class, *sent_instance; /* what it goes out as; the received ones without an edition */
     struct spool_entry *next;
 };

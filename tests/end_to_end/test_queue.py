@@ -112,6 +112,16 @@ class Copy(Queued):
         self.assertTrue(same_data(one.data, plain[0]))
         self.assertEqual(morphed[0][-50000:], one.data[-50000:])
 
+    def test_what_a_morph_drops_behind_pixel_data_is_dropped_in_the_queue_too(self):
+        secret = dicom.element(0x10, 0x10, b"SECRET", b"PN")  # out of order, as broken writers have it
+        one = make_instance(70000)
+        one.data += secret
+        sink = self.sink()
+        gateway = self.start(node("a", sink), copy_to("all", "a", morph=Lua("function (ds) ds.PatientName = nil end")))
+        self.assert_stored(self.sender(gateway).store(one))
+        wait_until(lambda: sink.messages, "it")
+        self.assertEqual(sink.messages[0].data, one.data.removesuffix(secret))
+
     def test_folders_are_delivered_to_by_attributes(self):
         gateway = self.start(folder("disk", "$FOLDER/out/{PatientID}/{SOPInstanceUID}.dcm"), copy_to("all", "disk"))
         sent = [make_instance(size) for size in (1000, 300000)]

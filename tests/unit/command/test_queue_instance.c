@@ -183,9 +183,7 @@ static void an_edition_has_its_own_header_and_drops_what_its_rules_say(void **st
         f->entry.is_deflated = is_deflated;
         f->entry.transfer_syntax = is_deflated ? DICOM_DEFLATED_EXPLICIT_LE : DICOM_EXPLICIT_VR_LE;
         f->entry.received_header_len = make_data_sets(&came, &header, &leaves);
-        f->entry.drops_private = true;
-        f->entry.drop = drop;
-        f->entry.drop_count = 1;
+        f->entry.tail = (struct dicom_tail_rules){.drops_private = true, .drop = drop, .drop_count = 1};
         deflate(&came, &packed);
         deflate(&leaves, &repacked);
         put_stream(f, &f->entry.header, view(&header));

@@ -132,15 +132,17 @@ static const struct spool_stream streams[] = {
     {.extents = data_extents, .count = 3, .bytes = 1024 + 0xffffffffULL},
     {.extents = header_extents, .count = 1, .bytes = 300},
 };
-static const uint32_t drop[] = {0x00100010, 0x7fe00010};
+static const uint32_t drop[] = {0x00100010, 0x7fe00010}, copies[] = {0x00100020, 0x00100030, 0x00200010};
 static const struct spool_edition editions[] = {{
     .stream = 1,
     .received_header_len = 400,
     .is_deflated = true,
-    .drops_private = true,
-    .drop = drop,
-    .drop_count = 2,
-    .below = 0x50000000,
+    .tail = {.drops_private = true,
+             .drop = drop,
+             .drop_count = 2,
+             .below = 0x50000000,
+             .copies = copies,
+             .copy_count = 3},
     .sop_class = {(const uint8_t *)"1.2.9", 5},
     .sop_instance = {(const uint8_t *)"1.2.3.99", 8},
 }};
@@ -296,15 +298,17 @@ static void entry_holds_all_of_its_message_in_one_block(void **state)
     assert_int_equal(plain->data.extents[2].offset, 8192);
     assert_int_equal(plain->header.count, 0);
     assert_non_null(edited);
-    assert_true(edited->has_edition && edited->is_deflated && edited->drops_private);
+    assert_true(edited->has_edition && edited->is_deflated && edited->tail.drops_private);
     assert_int_equal(edited->attempts, 3);
     assert_int_equal(edited->status, 0xa701);
     assert_int_equal(edited->header.count, 1);
     assert_int_equal(edited->header.extents[0].bytes, 300);
     assert_int_equal(edited->received_header_len, 400);
-    assert_int_equal(edited->drop_count, 2);
-    assert_int_equal(edited->drop[1], 0x7fe00010);
-    assert_int_equal(edited->below, 0x50000000);
+    assert_int_equal(edited->tail.drop_count, 2);
+    assert_memory_equal(edited->tail.drop, drop, sizeof(drop));
+    assert_int_equal(edited->tail.copy_count, 3);
+    assert_memory_equal(edited->tail.copies, copies, sizeof(copies));
+    assert_int_equal(edited->tail.below, 0x50000000);
     assert_string_equal(edited->sop_instance, "1.2.3.4");
     assert_string_equal(edited->sent_instance, "1.2.3.99");
     spool_entry_free(&plain);
