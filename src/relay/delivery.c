@@ -39,7 +39,6 @@ struct delivery_queue {
 struct delivery {
     struct relay *relay;
     unsigned workers;
-    struct config *config;
     bool is_draining;
     uint32_t random;
     TAILQ_HEAD(delivery_queues, delivery_queue) queues;
@@ -400,7 +399,6 @@ static void queue_free(struct delivery_queue *q)
 static void on_closed(struct spool_feed *f)
 {
     struct delivery_queue *q = f->owner;
-    q->is_closed = true;
     io_timer_stop(io_of(q), &q->pause);
     TAILQ_REMOVE(&q->delivery->queues, q, link);
     queue_free(q);
@@ -535,9 +533,6 @@ void delivery_configure(struct delivery *d, struct config *config)
     struct delivery_queue *q, *next;
     if (d->is_draining)
         return;
-    config_ref(config);
-    config_unref(&d->config);
-    d->config = config;
     for (q = TAILQ_FIRST(&d->queues); q; q = next) {
         next = TAILQ_NEXT(q, link);
         const struct config_node *node = node_named(config, q->name);
@@ -602,6 +597,5 @@ void delivery_free(struct delivery **dp)
         if (q->busy == 0)
             queue_free(q);
     }
-    config_unref(&d->config);
     free(d);
 }

@@ -42,7 +42,7 @@ struct lane {
     uint64_t user;      /* as the outbound pool knows the lane, without a group */
     const struct config_node *node;
     struct spool_entry *entry; /* NULL: the lane is free */
-    bool has_ended, is_stopped;
+    bool has_ended;
     char id[SPOOL_ID_TEXT];
     struct sink_message facts;
     struct dimse_command command;

@@ -66,9 +66,8 @@ struct sink {
     uint64_t progress_ms; /* when its backlog last shrank */
     bool
         may_queue; /* the queue may take over what fails here: nobody has to wait for a node that is known to be away */
-    bool has_begun;   /* something of the message has been sent */
-    bool is_answered; /* the status of on_done is what the destination itself has said */
-    bool retains;     /* it keeps what it has sent, for a second try: that is held on top of `window` */
+    bool has_begun; /* something of the message has been sent */
+    bool retains;   /* it keeps what it has sent, for a second try: that is held on top of `window` */
 
     /* set by the message */
     void *owner;

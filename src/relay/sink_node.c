@@ -130,7 +130,6 @@ static void pump(struct sink_node *n)
         outbound_sent_all(&n->exchange);
         if (n->has_early_answer && n->exchange.outbound) {
             outbound_finish(&n->exchange);
-            n->sink.is_answered = true;
             done(n, n->early_status, n->early_comment);
             return;
         }
@@ -170,7 +169,6 @@ static void on_response(struct outbound_exchange *x, const struct dimse_command 
         distrust(n, "answered a status that is not final");
     } else if (n->is_sent) {
         outbound_finish(x);
-        n->sink.is_answered = true;
         done(n, c->status, comment);
     } else if (dimse_store_severity(c->status) < 2) {
         distrust(n, "answered success before it had all"); /* PS3.7 9.3.1.3: only after the whole request */
@@ -190,7 +188,6 @@ static void on_lost(struct outbound_exchange *x, const char *why)
     if (n->is_over)
         return;
     if (n->has_early_answer) {
-        n->sink.is_answered = true;
         done(n, n->early_status, n->early_comment);
         return;
     }
