@@ -76,13 +76,12 @@ MUST_USE enum result index_take_release(struct index *i, const struct record_rel
 
 /* --- delivery -------------------------------------------------------------------------------------------------- */
 
-/* Up to max entries of the node that are queued, have no order, and not among `handed` (ids, sorted): oldest study first. */
-MUST_USE enum result index_next(struct index *i, const char *node, unsigned max, const spool_id *handed,
-                                size_t handed_count, struct spool_entry **list_out);
+/* Up to max entries of the node that are queued, have no order, and not among `handed`: oldest study first. */
+MUST_USE enum result index_next(struct index *i, const char *node, unsigned max,
+                                const struct spool_ids *handed, struct spool_entry **list_out);
 /* The same of some. */
 MUST_USE enum result index_next_in(struct index *i, const char *node, struct spool_range range, unsigned max,
-                                   const spool_id *handed, size_t handed_count,
-                                   struct spool_entry **list_out);
+                                   const struct spool_ids *handed, struct spool_entry **list_out);
 /* What waits and is due by now is queued again, and what was held for a group that is quiet and does not ask: some of it, if it is much. *next_ms_out: when to ask
  * again; 0: nothing waits. on_node is told each node that got some. Inside of begin and commit. */
 MUST_USE enum result index_wake(struct index *i, uint64_t now_ms,
@@ -186,12 +185,12 @@ MUST_USE enum result index_orders_left(struct index *i, int64_t ticket, size_t *
 bool index_was_touched(struct index *i);
 /*
  * The next orders, at most max, as the payload of a RECORD_ORDER, and their numbers; then index_orders_done with these, in the transaction that takes
- * them. Those for entries that are `handed` out (sorted) are left for later: what becomes of the attempt must not stand behind the
+ * them. Those for entries that are `handed` out are left for later: what becomes of the attempt must not stand behind the
  * order in the log. Entries with an order are not handed out (index_next).
  */
-MUST_USE enum result index_orders(struct index *i, uint64_t at_ms, const spool_id *handed,
-                                  size_t handed_count, struct octets *record_out, unsigned max,
-                                  int64_t *numbers_out, size_t *count_out);
+MUST_USE enum result index_orders(struct index *i, uint64_t at_ms, const struct spool_ids *handed,
+                                  struct octets *record_out, unsigned max, int64_t *numbers_out,
+                                  size_t *count_out);
 /* Some are left. */
 MUST_USE enum result index_orders_open(struct index *i, bool *are_left_out);
 MUST_USE enum result index_orders_done(struct index *i, const int64_t *numbers, size_t count);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "spool/ids.h"
 #include "spool/index_inside.h"
 
 enum {
@@ -279,26 +280,14 @@ static enum result list_ranges(struct listing *l, struct key after, int64_t stud
 
 /* --- by instance ----------------------------------------------------------------------------------------------------- */
 
-struct ids {
-    spool_id *of;
-    size_t count, cap;
-};
-
-static enum result add_ids(struct index *i, struct ids *ids, sqlite3_stmt *s)
+static enum result add_ids(struct index *i, struct spool_ids *ids, sqlite3_stmt *s)
 {
     enum result r = s ? OK : ERR_IO;
     while (r == OK && (r = index_step(i, s)) == OK) {
-        if (ids->count == ids->cap) {
-            size_t cap = ids->cap ? ids->cap * 2 : 16;
-            spool_id *of = realloc(ids->of, cap * sizeof(*of));
-            if (!of) {
-                r = ERR_MEMORY;
-                break;
-            }
-            ids->of = of;
-            ids->cap = cap;
-        }
-        ids->of[ids->count++] = (spool_id)sqlite3_column_int64(s, 0);
+        if (ids_reserve(ids, 1))
+            ids_put(ids, (spool_id)sqlite3_column_int64(s, 0));
+        else
+            r = ERR_MEMORY;
     }
     if (s)
         index_done(s);
@@ -315,13 +304,7 @@ static enum result next_run(struct index *i, int64_t id, int64_t *run_out)
     return r;
 }
 
-static int compare_ids(const void *a, const void *b)
-{
-    spool_id left = *(const spool_id *)a, right = *(const spool_id *)b;
-    return (left > right) - (left < right);
-}
-
-static enum result find_instance(struct index *i, struct ids *ids, const char *instance, spool_id after)
+static enum result find_instance(struct index *i, struct spool_ids *ids, const char *instance, spool_id after)
 {
     int64_t hash = index_hash(view_of(instance));
     int64_t run, id = (int64_t)after;
@@ -342,21 +325,18 @@ static enum result find_instance(struct index *i, struct ids *ids, const char *i
             return r;
         id = (run + 1) << INDEX_RUN_BITS;
     }
-    if (ids->count > 0)
-        qsort(ids->of, ids->count, sizeof(*ids->of), compare_ids);
     return r;
 }
 
 static enum result list_instance(struct listing *l)
 {
-    struct ids ids = {0};
+    struct spool_ids ids = {0};
     enum result r = find_instance(l->i, &ids, l->f->instance, l->f->after);
     for (size_t n = 0; r == OK && !l->is_over && n < ids.count; n++) {
-        bool is_again = n > 0 && ids.of[n] == ids.of[n - 1];
-        if (ids.of[n] > l->f->after && !is_again)
+        if (ids.of[n] > l->f->after)
             r = show(l, ids.of[n], 0);
     }
-    free(ids.of);
+    ids_free(&ids);
     return r;
 }
 

@@ -2,17 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "spool/ids.h"
 #include "spool/index_inside.h"
 
 enum { WAKE_MAX = 1024 /* at once */ };
 
 #define NAME(column) "(SELECT text FROM name WHERE number = " column ")"
-
-static int compare_ids(const void *a, const void *b)
-{
-    spool_id left = *(const spool_id *)a, right = *(const spool_id *)b;
-    return (left > right) - (left < right);
-}
 
 /* --- entries --------------------------------------------------------------------------------------------------- */
 
@@ -118,7 +113,7 @@ static sqlite3_stmt *ask_next(struct index *i, int64_t node, struct spool_range 
 
 /* Those of them that are own and not handed out: at most max. */
 static enum result next_ids(struct index *i, int64_t node, struct spool_range range, unsigned max,
-                            const spool_id *handed, size_t handed_count, spool_id *ids, unsigned *count_out)
+                            const struct spool_ids *handed, spool_id *ids, unsigned *count_out)
 {
     *count_out = 0;
     sqlite3_stmt *s = ask_next(i, node, range);
@@ -127,8 +122,7 @@ static enum result next_ids(struct index *i, int64_t node, struct spool_range ra
     enum result r = OK;
     while (*count_out < max && (r = index_step(i, s)) == OK) {
         spool_id id = (spool_id)sqlite3_column_int64(s, 0);
-        if (index_is_own(i, index_generation(id)) &&
-            !(handed_count > 0 && bsearch(&id, handed, handed_count, sizeof(id), compare_ids)))
+        if (index_is_own(i, index_generation(id)) && !ids_hold(handed, id))
             ids[(*count_out)++] = id;
     }
     index_done(s);
@@ -136,7 +130,7 @@ static enum result next_ids(struct index *i, int64_t node, struct spool_range ra
 }
 
 enum result index_next_in(struct index *i, const char *node, struct spool_range range, unsigned max,
-                          const spool_id *handed, size_t handed_count, struct spool_entry **list_out)
+                          const struct spool_ids *handed, struct spool_entry **list_out)
 {
     int64_t number;
     unsigned count = 0;
@@ -146,7 +140,7 @@ enum result index_next_in(struct index *i, const char *node, struct spool_range 
         return ERR_MEMORY;
     enum result r = index_name_find(i, view_of(node), &number);
     if (r == OK && number != 0)
-        r = next_ids(i, number, range, max, handed, handed_count, ids, &count);
+        r = next_ids(i, number, range, max, handed, ids, &count);
     struct spool_entry **end = list_out;
     for (unsigned n = 0; r == OK && n < count; n++) {
         r = get_entry(i, ids[n], end);
@@ -162,10 +156,10 @@ enum result index_next_in(struct index *i, const char *node, struct spool_range 
     return r;
 }
 
-enum result index_next(struct index *i, const char *node, unsigned max, const spool_id *handed,
-                       size_t handed_count, struct spool_entry **list_out)
+enum result index_next(struct index *i, const char *node, unsigned max, const struct spool_ids *handed,
+                       struct spool_entry **list_out)
 {
-    return index_next_in(i, node, (struct spool_range){0}, max, handed, handed_count, list_out);
+    return index_next_in(i, node, (struct spool_range){0}, max, handed, list_out);
 }
 
 /* Its bytes may have gone: a segment is given back when nothing in it is live. */

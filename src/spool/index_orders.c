@@ -1,6 +1,5 @@
 /* What hilum queue asks of the gateway that runs, or of the next one. */
-#include <stdlib.h>
-
+#include "spool/ids.h"
 #include "spool/index_inside.h"
 
 enum result index_order(struct index *i, const spool_id *ids, size_t count, bool drop, const char *to,
@@ -29,12 +28,6 @@ enum result index_orders_left(struct index *i, int64_t ticket, size_t *count_out
     return r;
 }
 
-static int compare_ids(const void *a, const void *b)
-{
-    spool_id left = *(const spool_id *)a, right = *(const spool_id *)b;
-    return (left > right) - (left < right);
-}
-
 static void write_order(sqlite3_stmt *s, uint64_t at_ms, struct octets *out)
 {
     struct record_order o = {
@@ -46,7 +39,7 @@ static void write_order(sqlite3_stmt *s, uint64_t at_ms, struct octets *out)
     record_order_write(out, &o);
 }
 
-enum result index_orders(struct index *i, uint64_t at_ms, const spool_id *handed, size_t handed_count,
+enum result index_orders(struct index *i, uint64_t at_ms, const struct spool_ids *handed,
                          struct octets *record_out, unsigned max, int64_t *numbers_out, size_t *count_out)
 {
     *count_out = 0;
@@ -57,7 +50,7 @@ enum result index_orders(struct index *i, uint64_t at_ms, const spool_id *handed
     enum result r = OK;
     while (*count_out < max && (r = index_step(i, s)) == OK) {
         spool_id id = (spool_id)sqlite3_column_int64(s, 1);
-        if (handed_count > 0 && bsearch(&id, handed, handed_count, sizeof(id), compare_ids))
+        if (ids_hold(handed, id))
             continue;
         write_order(s, at_ms, record_out);
         numbers_out[(*count_out)++] = sqlite3_column_int64(s, 0);

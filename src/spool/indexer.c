@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "spool/ids.h"
 #include "spool/indexer_inside.h"
 
 enum {
@@ -158,21 +159,20 @@ static void write_orders(struct indexer *ix, const struct octets *record, size_t
 static enum result log_orders(struct indexer *ix, uint64_t now)
 {
     struct octets record = {0};
-    spool_id *handed = NULL;
-    size_t handed_count, count = 0;
+    struct spool_ids handed = {0};
+    size_t count = 0;
     if (!ix->has_orders || ix->orders_count > 0 || now < ix->orders_retry_ms)
         return OK;
-    if (!indexer_handed(ix, &handed, &handed_count))
-        return ERR_MEMORY;
-    enum result r = index_orders(ix->index, clock_wall_ms(), handed, handed_count, &record, INDEXER_ORDERS,
-                                 ix->orders, &count);
+    enum result r = ERR_MEMORY;
+    if (indexer_handed(ix, &handed))
+        r = index_orders(ix->index, clock_wall_ms(), &handed, &record, INDEXER_ORDERS, ix->orders, &count);
     ix->orders_retry_ms = now + ORDERS_MS;
     if (r == OK && count > 0)
         write_orders(ix, &record, count, now);
     else if (r == OK)
         r = index_orders_open(ix->index, &ix->has_orders);
     octets_free(&record);
-    free(handed);
+    ids_free(&handed);
     return r;
 }
 
@@ -406,7 +406,7 @@ void indexer_free(struct indexer **ix)
     free(it->held);
     free(it->given.of);
     free(it->expected.of);
-    free(it->orphans);
+    ids_free(&it->orphans);
     free(it->orders);
     free(it);
 }

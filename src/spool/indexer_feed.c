@@ -11,62 +11,13 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "spool/ids.h"
 #include "spool/indexer_inside.h"
 
 enum { LOST_MS = 10000 /* an outcome that has not come out of the log by then was lost */ };
 
 #define FEED_OF(message, member)                                                                             \
     ((struct spool_feed *)(void *)((char *)(message)-offsetof(struct spool_feed, member)))
-
-/* --- sorted ids ------------------------------------------------------------------------------------------------- */
-
-/* Where id is, or would be. */
-static size_t place_of(const spool_id *ids, size_t count, spool_id id)
-{
-    size_t low = 0, high = count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (ids[middle] < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static bool reserve(spool_id **ids, size_t *cap, size_t count)
-{
-    if (count <= *cap)
-        return true;
-    size_t more = count * 2;
-    spool_id *of = realloc(*ids, more * sizeof(*of));
-    if (!of)
-        return false;
-    *ids = of;
-    *cap = more;
-    return true;
-}
-
-/* There must be room. */
-static void put(spool_id *ids, size_t *count, spool_id id)
-{
-    size_t at = place_of(ids, *count, id);
-    if (at < *count && ids[at] == id)
-        return;
-    memmove(ids + at + 1, ids + at, (*count - at) * sizeof(*ids));
-    ids[at] = id;
-    ++*count;
-}
-
-static bool take_out(spool_id *ids, size_t *count, spool_id id)
-{
-    size_t at = place_of(ids, *count, id);
-    if (at == *count || ids[at] != id)
-        return false;
-    --*count;
-    memmove(ids + at, ids + at + 1, (*count - at) * sizeof(*ids));
-    return true;
-}
 
 /* --- on the feed's thread ------------------------------------------------------------------------------------------ */
 
@@ -100,8 +51,7 @@ void indexer_feed_open(struct indexer *ix, struct spool_feed *f)
     f->is_asking = f->is_closing = false;
     f->is_due = true;
     f->list = NULL;
-    f->handed = NULL;
-    f->handed_count = f->handed_cap = 0;
+    f->handed = (struct spool_ids){0};
     pthread_mutex_lock(&ix->lock);
     f->next = ix->feeds;
     ix->feeds = f;
@@ -163,57 +113,30 @@ void indexer_post_due(struct indexer *ix)
 
 /* --- answering --------------------------------------------------------------------------------------------------------- */
 
-/* What the feed has, and what a closed one had: *out is f->handed itself, or *made_out, to be freed. */
-static bool not_to_be_handed(struct indexer *ix, const struct spool_feed *f, const spool_id **out,
-                             size_t *count_out, spool_id **made_out)
+bool indexer_handed(struct indexer *ix, struct spool_ids *out)
 {
-    *made_out = NULL;
-    *out = f->handed;
-    *count_out = f->handed_count;
-    if (ix->orphan_count == 0)
-        return true;
-    spool_id *all = malloc((f->handed_count + ix->orphan_count) * sizeof(*all));
-    if (!all)
-        return false;
-    if (f->handed_count > 0)
-        memcpy(all, f->handed, f->handed_count * sizeof(*all));
-    for (size_t n = 0; n < ix->orphan_count; n++)
-        put(all, count_out, ix->orphans[n]);
-    *out = *made_out = all;
-    return true;
+    bool ok = ids_add(out, &ix->orphans);
+    for (struct spool_feed *f = first_feed(ix); ok && f; f = f->next)
+        ok = ids_add(out, &f->handed);
+    return ok;
 }
 
-bool indexer_handed(struct indexer *ix, spool_id **ids_out, size_t *count_out)
-{
-    size_t most = ix->orphan_count + 1;
-    *count_out = 0;
-    for (struct spool_feed *f = first_feed(ix); f; f = f->next)
-        most += f->handed_count;
-    spool_id *ids = *ids_out = malloc(most * sizeof(*ids));
-    if (!ids)
-        return false;
-    for (size_t n = 0; n < ix->orphan_count; n++)
-        put(ids, count_out, ix->orphans[n]);
-    for (struct spool_feed *f = first_feed(ix); f; f = f->next)
-        for (size_t n = 0; n < f->handed_count && *count_out < most; n++)
-            put(ids, count_out, f->handed[n]);
-    return true;
-}
-
+/* But for what the feed has, and what a closed one had. */
 static enum result find_entries(struct indexer *ix, struct spool_feed *f, unsigned want,
                                 struct spool_entry **list_out)
 {
-    const spool_id *but;
-    spool_id *made;
-    size_t count;
+    struct spool_ids both = {0};
     *list_out = NULL;
-    if (!reserve(&f->handed, &f->handed_cap, f->handed_count + want) ||
-        !not_to_be_handed(ix, f, &but, &count, &made))
+    if (!ids_reserve(&f->handed, want))
         return ERR_MEMORY;
-    enum result r = index_next_in(ix->index, f->node, f->range, want, but, count, list_out);
-    free(made);
+    enum result r = ERR_MEMORY;
+    if (ix->orphans.count == 0)
+        r = index_next_in(ix->index, f->node, f->range, want, &f->handed, list_out);
+    else if (ids_add(&both, &f->handed) && ids_add(&both, &ix->orphans))
+        r = index_next_in(ix->index, f->node, f->range, want, &both, list_out);
+    ids_free(&both);
     for (struct spool_entry *e = *list_out; e; e = e->next)
-        put(f->handed, &f->handed_count, e->id);
+        ids_put(&f->handed, e->id);
     return r;
 }
 
@@ -240,12 +163,11 @@ static bool is_expected(const struct indexer *ix, spool_id id)
 /* Entries whose outcomes are on their way stay handed out, to nobody. */
 static void keep_orphans(struct indexer *ix, const struct spool_feed *f)
 {
-    if (ix->expected.first == ix->expected.count ||
-        !reserve(&ix->orphans, &ix->orphan_cap, ix->orphan_count + f->handed_count))
+    if (ix->expected.first == ix->expected.count || !ids_reserve(&ix->orphans, f->handed.count))
         return;
-    for (size_t n = 0; n < f->handed_count; n++) {
-        if (is_expected(ix, f->handed[n]))
-            put(ix->orphans, &ix->orphan_count, f->handed[n]);
+    for (size_t n = 0; n < f->handed.count; n++) {
+        if (is_expected(ix, f->handed.of[n]))
+            ids_put(&ix->orphans, f->handed.of[n]);
     }
 }
 
@@ -258,9 +180,7 @@ static void close_feed(struct indexer *ix, struct spool_feed *f)
     *link = f->next;
     pthread_mutex_unlock(&ix->lock);
     keep_orphans(ix, f);
-    free(f->handed);
-    f->handed = NULL;
-    f->handed_count = f->handed_cap = 0;
+    ids_free(&f->handed);
     indexer_node_is_due(ix, f->node, strlen(f->node)); /* another feed of the node */
     io_post(f->io, &f->closed_message);
 }
@@ -361,10 +281,10 @@ void indexer_returned(struct indexer *ix, spool_id id)
 {
     if (!forget_expected(&ix->expected, id) && take_given(ix))
         (void)forget_expected(&ix->expected, id);
-    if (take_out(ix->orphans, &ix->orphan_count, id))
+    if (ids_take_out(&ix->orphans, id))
         return;
     for (struct spool_feed *f = first_feed(ix); f; f = f->next) {
-        if (take_out(f->handed, &f->handed_count, id))
+        if (ids_take_out(&f->handed, id))
             return;
     }
 }

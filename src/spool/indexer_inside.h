@@ -44,8 +44,7 @@ struct indexer {
     struct indexer_expectations given;
 
     struct indexer_expectations expected;
-    spool_id *orphans; /* sorted: of feeds that were closed, with an outcome on its way */
-    size_t orphan_count, orphan_cap;
+    struct spool_ids orphans; /* of feeds that were closed, with an outcome on its way */
 
     bool is_begun;
     uint64_t begun_ms, read_ms; /* the transaction; the last record. Monotonic, as what follows */
@@ -85,8 +84,8 @@ MUST_USE enum result indexer_apply(struct indexer *ix, uint32_t generation, cons
 void indexer_node_is_due(struct indexer *ix, const char *node, size_t len);
 void indexer_post_due(struct indexer *ix);
 MUST_USE enum result indexer_answer(struct indexer *ix);
-/* Every id that is handed out, sorted, malloc'ed. False without memory. */
-MUST_USE bool indexer_handed(struct indexer *ix, spool_id **ids_out, size_t *count_out);
+/* Adds every id that is handed out. False without memory. */
+MUST_USE bool indexer_handed(struct indexer *ix, struct spool_ids *out);
 /* An outcome has come out of the log. */
 void indexer_returned(struct indexer *ix, spool_id id);
 /* Takes outcomes that should have come long ago. */

@@ -149,6 +149,12 @@ enum { SPOOL_ID_TEXT = 32, SPOOL_ID_BITS = 40 };
 void spool_id_text(spool_id id, char out[SPOOL_ID_TEXT]);
 bool spool_id_parse(const char *text, spool_id *out);
 
+/* Private: ids in ascending order, each once (ids.h). */
+struct spool_ids {
+    spool_id *of;
+    size_t count, cap;
+};
+
 /* A piece of a stream: `bytes` at `offset` of a segment. */
 struct spool_extent {
     uint32_t generation, segment;
@@ -217,9 +223,8 @@ struct spool_feed {
     unsigned want;
     struct spool_range range;
     struct spool_entry *list;
-    bool is_due;      /* the indexer's, as the rest: */
-    spool_id *handed; /* sorted */
-    size_t handed_count, handed_cap;
+    bool is_due; /* the indexer's, as the rest: */
+    struct spool_ids handed;
     struct spool_feed *next;
 };
 void spool_feed_open(struct spool *s, struct spool_feed *f);

@@ -116,7 +116,7 @@ static void a_group_that_asks_is_not_woken_by_time(void **state)
     assert_int_equal(next_ms, 0);
     assert_int_equal(due(f, 65000, &group, &next_ms), 1);
     assert_int_equal(next_ms, 0);
-    assert_string_equal(next(f, "pacs", 10, NULL, 0), "");
+    assert_string_equal(next(f, "pacs", 10), "");
     commit(f);
 }
 
@@ -168,11 +168,11 @@ static void a_release_lets_all_go_together_with_what_it_adds(void **state)
     /* research gets both, ai has the first already */
     assert_int_equal(release(f, a, nodes, 2, 100, 2), 3);
     index_asked_free(&a);
-    assert_string_equal(next(f, "pacs", 10, NULL, 0), "2 5");
-    assert_string_equal(next(f, "ai", 10, NULL, 0), "3 102");
-    assert_string_equal(next(f, "research", 10, NULL, 0), "100 101");
+    assert_string_equal(next(f, "pacs", 10), "2 5");
+    assert_string_equal(next(f, "ai", 10), "3 102");
+    assert_string_equal(next(f, "research", 10), "100 101");
     assert_int_equal(due(f, 1000000, &group, &next_ms), 0);
-    assert_int_equal(index_next(f->i, "research", 1, NULL, 0, &list), OK);
+    assert_int_equal(index_next(f->i, "research", 1, &no_ids, &list), OK);
     assert_string_equal(list->route, "CT");
     assert_string_equal(list->sop_instance, "1.2.3.1");
     assert_int_equal(list->data.bytes, 1000);
@@ -195,7 +195,7 @@ static void what_comes_after_the_question_is_a_group_of_its_own(void **state)
     take_held(f, 3, 61000, "1.1", "2.1", NULL);
     assert_int_equal(release(f, a, NULL, 0, 100, 1), 0);
     index_asked_free(&a);
-    assert_string_equal(next(f, "pacs", 10, NULL, 0), "2");
+    assert_string_equal(next(f, "pacs", 10), "2");
     assert_int_equal(due(f, 120999, &again, &next_ms), 0);
     assert_int_equal(next_ms, 121000);
     assert_int_equal(due(f, 121000, &again, &next_ms), 1);
@@ -251,8 +251,8 @@ static void what_was_ordered_meanwhile_is_respected_and_additions_are_not_lost(v
     assert_string_equal(text, "1 2 3 4 5");
     assert_int_equal(release(f, a, nodes, 1, 100, 1), 2);
     index_asked_free(&a);
-    assert_string_equal(next(f, "pacs", 10, NULL, 0), "");
-    assert_string_equal(next(f, "research", 10, NULL, 0), "100 101");
+    assert_string_equal(next(f, "pacs", 10), "");
+    assert_string_equal(next(f, "research", 10), "100 101");
     idle(f, text, sizeof(text));
     assert_string_equal(text, "2 3 4");
     outcome(f, 100, SPOOL_DELIVERED, 0, NULL);
@@ -269,7 +269,7 @@ static void what_was_ordered_meanwhile_is_respected_and_additions_are_not_lost(v
     assert_int_equal(index_forget_segment(f->i, (struct record_place){1, 1}), OK);
     assert_int_equal(release(f, a, nodes, 1, 200, 1), 1);
     index_asked_free(&a);
-    assert_string_equal(next(f, "research", 10, NULL, 0), "");
+    assert_string_equal(next(f, "research", 10), "");
     commit(f);
 }
 
@@ -281,7 +281,7 @@ static void a_group_of_which_nothing_waits_any_more_is_removed(void **state)
     begin(f);
     take_held(f, 1, 1000, "1.1", "2.1", NULL);
     assert_int_equal(index_take_order(f->i, &(struct record_order){.id = ID(1, 2), .at_ms = 2000}), OK);
-    assert_string_equal(next(f, "pacs", 10, NULL, 0), "2");
+    assert_string_equal(next(f, "pacs", 10), "2");
     assert_int_equal(due(f, 61000, &group, &next_ms), 1);
     assert_null(asked(f, group));
     assert_int_equal(due(f, 61000, &group, &next_ms), 0);
@@ -324,17 +324,18 @@ static void a_range_shows_what_is_behind_a_study_and_what_is_of_a_group(void **s
     struct spool_asked *a = asked(f, group);
     assert_int_equal(release(f, a, NULL, 0, 100, 1), 0);
     index_asked_free(&a);
-    assert_string_equal(next(f, "pacs", 10, NULL, 0), "2 4 6 8");
-    assert_int_equal(index_next(f->i, "pacs", 2, NULL, 0, &list), OK);
+    assert_string_equal(next(f, "pacs", 10), "2 4 6 8");
+    assert_int_equal(index_next(f->i, "pacs", 2, &no_ids, &list), OK);
     assert_int_equal(list->next->group, 0);
     assert_string_equal(list->next->syntaxes, "");
+    struct spool_ids first = {.of = &list->id, .count = 1};
     struct spool_range of_group = {.order = list->order, .group = list->group};
-    assert_int_equal(index_next_in(f->i, "pacs", of_group, 10, &list->id, 1, &rest), OK);
+    assert_int_equal(index_next_in(f->i, "pacs", of_group, 10, &first, &rest), OK);
     assert_int_equal(rest->id, ID(1, 6));
     assert_null(rest->next);
     spool_entry_free(&rest);
     struct spool_range behind = {.order = list->order};
-    assert_int_equal(index_next_in(f->i, "pacs", behind, 10, NULL, 0, &rest), OK);
+    assert_int_equal(index_next_in(f->i, "pacs", behind, 10, &no_ids, &rest), OK);
     assert_int_equal(rest->id, ID(1, 8));
     assert_null(rest->next);
     spool_entry_free(&rest);
