@@ -141,6 +141,13 @@ static inline uint32_t index_generation(spool_id id)
 }
 bool index_is_own(const struct index *i, uint32_t generation);
 
+#define RETURN_UNLESS_OK(x)                                                                                  \
+    do {                                                                                                     \
+        enum result result_ = (x);                                                                           \
+        if (result_ != OK)                                                                                   \
+            return result_;                                                                                  \
+    } while (0)
+
 /* --- statements (index.c) --- */
 
 /*

@@ -4,13 +4,6 @@
 #include "base/log.h"
 #include "spool/index_inside.h"
 
-#define RETURN_UNLESS_OK(x)                                                                                  \
-    do {                                                                                                     \
-        enum result result_ = (x);                                                                           \
-        if (result_ != OK)                                                                                   \
-            return result_;                                                                                  \
-    } while (0)
-
 /* --- what is added ----------------------------------------------------------------------------------------------- */
 
 static enum result has_segments(struct index *i, struct view streams, bool *out)

@@ -7,13 +7,6 @@
 
 enum { ATTEMPTS_KEPT = 64 /* the first one, and the last ones */, GROUP_MAX = 192 };
 
-#define RETURN_UNLESS_OK(x)                                                                                  \
-    do {                                                                                                     \
-        enum result result_ = (x);                                                                           \
-        if (result_ != OK)                                                                                   \
-            return result_;                                                                                  \
-    } while (0)
-
 enum result index_count_segments(struct index *i, struct view streams, uint32_t generation, uint32_t segment,
                                  int by)
 {
