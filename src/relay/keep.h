@@ -67,7 +67,7 @@ void keep_relieve(struct keep *k);
 /* The message will not be queued: nothing more is kept or written. */
 void keep_give_up(struct keep *k);
 
-/* The bytes held, on top of `window`. */
+/* All that was received is in memory: none of it was written or given up. */
 bool keep_holds(const struct keep *k);
 /* All that was received can be queued. */
 bool keep_is_whole(const struct keep *k);
