@@ -221,12 +221,9 @@ static bool is_held_up(const struct delivery_queue *q)
 
 static void drop_ready(struct delivery_queue *q)
 {
-    while (q->ready) {
-        struct spool_entry *e = q->ready;
-        q->ready = e->next;
+    for (const struct spool_entry *e = q->ready; e; e = e->next)
         put_back(q, e);
-        spool_entry_free(&e);
-    }
+    spool_entries_free(&q->ready);
 }
 
 static unsigned lanes_wanted(const struct delivery_queue *q)
@@ -471,15 +468,6 @@ static struct delivery_queue *queue_new(struct delivery *d, struct config *confi
 
 /* --- the worker's part ------------------------------------------------------------------------------------------- */
 
-static void free_list(struct spool_entry **list)
-{
-    while (*list) {
-        struct spool_entry *e = *list;
-        *list = e->next;
-        spool_entry_free(&e);
-    }
-}
-
 struct delivery *delivery_new(struct relay *r, unsigned workers)
 {
     struct delivery *d = calloc(1, sizeof(*d));
@@ -592,8 +580,8 @@ void delivery_free(struct delivery **dp)
     struct delivery_queue *q, *next;
     for (q = TAILQ_FIRST(&d->queues); q; q = next) {
         next = TAILQ_NEXT(q, link);
-        free_list(&q->ready);
-        free_list(&q->feed.list);
+        spool_entries_free(&q->ready);
+        spool_entries_free(&q->feed.list);
         if (q->busy == 0)
             queue_free(q);
     }

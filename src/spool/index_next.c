@@ -148,11 +148,8 @@ enum result index_next_in(struct index *i, const char *node, struct spool_range 
             end = &(*end)->next;
     }
     free(ids);
-    while (r != OK && *list_out) {
-        struct spool_entry *e = *list_out;
-        *list_out = e->next;
-        spool_entry_free(&e);
-    }
+    if (r != OK)
+        spool_entries_free(list_out);
     return r;
 }
 

@@ -270,3 +270,12 @@ void spool_entry_free(struct spool_entry **e)
     free(*e);
     *e = NULL;
 }
+
+void spool_entries_free(struct spool_entry **list)
+{
+    while (*list) {
+        struct spool_entry *e = *list;
+        *list = e->next;
+        spool_entry_free(&e);
+    }
+}

@@ -194,6 +194,8 @@ struct spool_entry {
     struct spool_entry *next;
 };
 void spool_entry_free(struct spool_entry **e);
+/* It and those behind it. */
+void spool_entries_free(struct spool_entry **list);
 
 enum { SPOOL_PATH_MAX = 4096 };
 /* Of an extent's segment. False: too long. */
@@ -213,7 +215,7 @@ struct spool_feed {
     void *owner;
     void (*on_due)(
         struct spool_feed *f); /* there may be entries to be had; also once after spool_feed_open */
-    /* The answer to spool_feed_next: a list, to be freed by the callee; NULL: nothing is due. */
+    /* The answer to spool_feed_next: a list, the callee's (spool_entries_free); NULL: nothing is due. */
     void (*on_entries)(struct spool_feed *f, struct spool_entry *list);
     void (*on_closed)(struct spool_feed *f);
     /* private */

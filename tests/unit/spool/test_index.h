@@ -160,14 +160,12 @@ static inline const char *next_but(struct fixture *f, const char *node, unsigned
     size_t len = 0;
     text[0] = '\0';
     assert_int_equal(index_next(f->i, node, max, handed, &list), OK);
-    while (list) {
-        struct spool_entry *e = list;
-        list = e->next;
+    for (const struct spool_entry *e = list; e; e = e->next) {
         assert_string_equal(e->node, node);
         len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%llu", len ? " " : "",
                                 (unsigned long long)(e->id & (ID(1, 0) - 1)));
-        spool_entry_free(&e);
     }
+    spool_entries_free(&list);
     return text;
 }
 

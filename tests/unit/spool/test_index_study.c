@@ -339,9 +339,7 @@ static void a_range_shows_what_is_behind_a_study_and_what_is_of_a_group(void **s
     assert_int_equal(rest->id, ID(1, 8));
     assert_null(rest->next);
     spool_entry_free(&rest);
-    rest = list->next;
-    spool_entry_free(&list);
-    spool_entry_free(&rest);
+    spool_entries_free(&list);
     commit(f);
 }
 

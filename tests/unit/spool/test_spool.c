@@ -305,7 +305,7 @@ static void take_arrivals(struct fixture *f, struct feed *feed, struct arrivals 
         }
         give(f, e->id, is_refused ? SPOOL_WAITING : SPOOL_DELIVERED, clock_wall_ms() + 20);
     }
-    free_list(&feed->list);
+    spool_entries_free(&feed->list);
 }
 
 static void everything_from_many_threads_arrives_once_at_each_node(void **state)

@@ -195,19 +195,10 @@ static inline void on_feed_due(struct spool_feed *f)
     ((struct feed *)f->owner)->dues++;
 }
 
-static inline void free_list(struct spool_entry **list)
-{
-    while (*list) {
-        struct spool_entry *e = *list;
-        *list = e->next;
-        spool_entry_free(&e);
-    }
-}
-
 static inline void on_feed_entries(struct spool_feed *f, struct spool_entry *list)
 {
     struct feed *feed = f->owner;
-    free_list(&feed->list);
+    spool_entries_free(&feed->list);
     feed->answers++;
     feed->list = list;
     feed->count = 0;
@@ -235,7 +226,7 @@ static inline void feed_close(struct fixture *f, struct feed *feed)
 {
     spool_feed_close(f->spool, &feed->feed);
     LOOP_UNTIL(&f->loop, feed->is_closed);
-    free_list(&feed->list);
+    spool_entries_free(&feed->list);
 }
 
 /* Asks once. */
