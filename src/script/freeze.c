@@ -32,14 +32,13 @@ static int refuse_write(lua_State *lua)
     return luaL_error(lua, "'%s.%s' is set in a rule, where libraries are read-only", name, key);
 }
 
-/* Upvalue: the entries. They are not handed out as `next` would. */
 static int next_entry(lua_State *lua)
 {
     lua_settop(lua, 2);
     return lua_next(lua, lua_upvalueindex(1)) != 0 ? 2 : 0;
 }
 
-static int each_entry(lua_State *lua)
+int freeze_each_entry(lua_State *lua)
 {
     lua_pushvalue(lua, lua_upvalueindex(1));
     lua_pushcclosure(lua, next_entry, 1);
@@ -79,7 +78,7 @@ static void freeze_table(lua_State *lua, const char *name)
     lua_pushcclosure(lua, refuse_write, 1);
     lua_setfield(lua, -2, "__newindex");
     lua_pushvalue(lua, entries);
-    lua_pushcclosure(lua, each_entry, 1);
+    lua_pushcclosure(lua, freeze_each_entry, 1);
     lua_setfield(lua, -2, "__pairs");
     lua_pushliteral(lua, "read-only");
     lua_setfield(lua, -2, "__metatable");

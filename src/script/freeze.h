@@ -11,4 +11,7 @@ void freeze_globals(lua_State *lua);
 /* The table at the index is one of these. */
 bool freeze_is_frozen(lua_State *lua, int index);
 
+/* __pairs of a table that reads as another one, its first upvalue, which is not handed out as `next` would. */
+int freeze_each_entry(lua_State *lua);
+
 #endif

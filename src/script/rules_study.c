@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "script/freeze.h"
 #include "script/rules_inside.h"
 #include "script/suggest.h"
 
@@ -39,26 +40,11 @@ static int count_entries(lua_State *lua)
     return 1;
 }
 
-static int next_entry(lua_State *lua)
-{
-    lua_settop(lua, 2);
-    return lua_next(lua, lua_upvalueindex(1)) != 0 ? 2 : 0;
-}
-
-static int each_entry(lua_State *lua)
-{
-    lua_pushvalue(lua, lua_upvalueindex(1));
-    lua_pushcclosure(lua, next_entry, 1);
-    lua_pushvalue(lua, 1);
-    lua_pushnil(lua);
-    return 3;
-}
-
 /* The table on top, in its place one that reads the same. Of a list a place behind its end is nil. */
 static void seal(lua_State *lua, const char *name, bool is_list)
 {
     static const luaL_Reg methods[] = {
-        {"__newindex", refuse_write}, {"__len", count_entries}, {"__pairs", each_entry}, {NULL, NULL}};
+        {"__newindex", refuse_write}, {"__len", count_entries}, {"__pairs", freeze_each_entry}, {NULL, NULL}};
     int entries = lua_gettop(lua);
     lua_newtable(lua);
     lua_createtable(lua, 0, 5);
