@@ -118,7 +118,7 @@ static enum result take_segments(struct indexer *ix, uint32_t generation)
     return r == OK ? index_commit(ix->index, (struct log_position){0}) : r;
 }
 
-enum result indexer_recover(struct indexer *ix, uint32_t generation)
+static enum result recover(struct indexer *ix, uint32_t generation)
 {
     struct recovery v = {.ix = ix, .generation = generation};
     struct log_position from, end;
@@ -181,7 +181,7 @@ static enum result adopt(struct indexer *ix, uint32_t generation)
     struct generation *g = &held[ix->held_count];
     enum result r = spool_folder_hold(ix->path, generation, g);
     if (r == OK) {
-        r = indexer_recover(ix, generation);
+        r = recover(ix, generation);
         if (r == OK)
             ix->held_count++;
         else

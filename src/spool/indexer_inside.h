@@ -98,7 +98,6 @@ MUST_USE enum result indexer_ask_studies(struct indexer *ix);
 void indexer_released(struct indexer *ix, const struct record_release *r);
 
 /* --- indexer_adopt.c --- */
-MUST_USE enum result indexer_recover(struct indexer *ix, uint32_t generation);
 /* Generations whose processes have gone since. */
 void indexer_adopt_late(struct indexer *ix);
 MUST_USE enum result indexer_own(struct indexer *ix);
