@@ -2,7 +2,6 @@
 #include "command/queue.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,14 +58,6 @@ json_t *queue_failures(const struct queue *q)
     return q->failures ? json_incref(q->failures) : json_array();
 }
 
-const struct config_node *queue_node(const struct queue *q, const char *name)
-{
-    for (size_t i = 0; i < q->config->node_count; i++)
-        if (strcmp(q->config->nodes[i].name, name) == 0)
-            return &q->config->nodes[i];
-    return NULL;
-}
-
 /* --- the configuration ------------------------------------------------------------------------------------------- */
 
 /* Its errors only: warnings are for check. */
@@ -105,11 +96,11 @@ static enum result judge_nodes(struct queue *q)
     const char *node = q->o.node, *to = q->o.to;
     struct queue_rows rows = {0};
     enum result r = OK;
-    if (to && !queue_node(q, to)) {
+    if (to && !config_node_named(q->config, to)) {
         complain_node(q, "--to", to, "the configuration has no such node");
         return ERR_USAGE;
     }
-    if (!node || queue_node(q, node))
+    if (!node || config_node_named(q->config, node))
         return OK;
     r = index_list(q->index, &(struct index_filter){.node = node, .max = 1}, queue_rows_take, &rows);
     if (r == OK && rows.count == 0) {

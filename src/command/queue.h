@@ -59,7 +59,6 @@ json_t *queue_failures(const struct queue *q);
 /* Where no gateway has it: what was left behind is read, orders are carried out. ERR_IO was told. */
 MUST_USE enum result queue_spool_open(struct queue *q);
 void queue_spool_close(struct queue *q);
-const struct config_node *queue_node(const struct queue *q, const char *name);
 
 /* The verbs. ERR_IO was told, ERR_MEMORY was not. */
 MUST_USE enum result queue_list(struct queue *q);

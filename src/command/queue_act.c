@@ -192,7 +192,7 @@ static enum result print(struct act *a)
 /* Retried, they would go on waiting for it. */
 static void warn_of_gone_nodes(struct queue *q)
 {
-    if (q->o.verb == QUEUE_RETRY && q->o.node && !q->o.to && !queue_node(q, q->o.node))
+    if (q->o.verb == QUEUE_RETRY && q->o.node && !q->o.to && !config_node_named(q->config, q->o.node))
         queue_say(q->o.node,
                   "is not in the configuration: entries for it wait until --to names another node");
 }

@@ -36,14 +36,15 @@ static void put_summary(struct summaries *all, const struct index_summary *s)
         queue_table_put(t, "%" PRIu64, s->count[state]);
     queue_table_put(t, "%s", age);
     queue_table_put(t, "%s", bytes);
-    queue_table_put(t, "%s",
-                    queue_node(all->q, s->node) ? "" : "is not in the configuration: retry --to, or drop");
+    queue_table_put(
+        t, "%s",
+        config_node_named(all->q->config, s->node) ? "" : "is not in the configuration: retry --to, or drop");
 }
 
 static json_t *summary_json(const struct queue *q, const struct index_summary *s)
 {
     return json_pack("{s:o, s:b, s:I, s:I, s:I, s:I, s:o, s:I}", "node", command_json_text(s->node),
-                     "is_configured", queue_node(q, s->node) != NULL, "held",
+                     "is_configured", config_node_named(q->config, s->node) != NULL, "held",
                      (json_int_t)s->count[SPOOL_HELD], "queued", (json_int_t)s->count[SPOOL_QUEUED],
                      "waiting", (json_int_t)s->count[SPOOL_WAITING], "failed",
                      (json_int_t)s->count[SPOOL_FAILED_FOR_GOOD], "oldest", queue_time_json(s->oldest_ms),

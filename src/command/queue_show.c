@@ -88,7 +88,7 @@ static void put_who(struct queue_table *t, const struct index_row *row)
 static void put_entry(const struct queue *q, struct queue_table *t, const struct index_row *row)
 {
     char bytes[32], node[320];
-    bool is_gone = !queue_node(q, row->node);
+    bool is_gone = !config_node_named(q->config, row->node);
     progress_bytes(row->bytes, bytes);
     snprintf(node, sizeof(node), "%s%s", row->node, is_gone ? " (not in the configuration)" : "");
     put(t, "state", spool_state_name(row->state));
@@ -156,7 +156,8 @@ static enum result print_json(struct queue *q, const struct index_row *row, cons
                                                    "status", queue_status_json(true, a->status), "comment",
                                                    queue_text_json(a->comment))) == 0;
     }
-    ok = ok && json_object_set_new(entry, "is_configured", json_boolean(queue_node(q, row->node))) == 0;
+    ok = ok && json_object_set_new(entry, "is_configured",
+                                   json_boolean(config_node_named(q->config, row->node))) == 0;
     if (!ok)
         json_decref(list);
     ok = ok && json_object_set_new(entry, "history", list) == 0;

@@ -25,6 +25,16 @@ bool config_listen_is_at(const struct config_listen *a, const struct config_list
     return a->port == b->port && strcmp(a->address, b->address) == 0;
 }
 
+const struct config_node *config_node_named(const struct config *c, const char *name)
+{
+    for (size_t i = 0; i < c->node_count; i++) {
+        if (c->nodes[i].name != NULL && strcmp(c->nodes[i].name, name) == 0) {
+            return &c->nodes[i];
+        }
+    }
+    return NULL;
+}
+
 bool config_needs_spool(const struct config *c)
 {
     for (size_t i = 0; i < c->route_count && !c->spool.is_off; i++) {

@@ -204,6 +204,9 @@ struct config {
 /* Both listen on the same address and port. */
 bool config_listen_is_at(const struct config_listen *a, const struct config_listen *b);
 
+/* NULL: there is none. Nodes that have no name yet, while it is made, are passed over. */
+const struct config_node *config_node_named(const struct config *c, const char *name);
+
 /* Some route for storage copies, or queues what fails: there is to be a spool. */
 bool config_needs_spool(const struct config *c);
 

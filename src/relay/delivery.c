@@ -495,14 +495,6 @@ static struct delivery_queue *find(struct delivery *d, const char *name)
     return NULL;
 }
 
-static const struct config_node *node_named(const struct config *config, const char *name)
-{
-    for (size_t i = 0; i < config->node_count; i++)
-        if (strcmp(config->nodes[i].name, name) == 0)
-            return &config->nodes[i];
-    return NULL;
-}
-
 static void take_config(struct delivery_queue *q, struct config *config, const struct config_node *node)
 {
     config_unref(&q->config);
@@ -523,7 +515,7 @@ void delivery_configure(struct delivery *d, struct config *config)
         return;
     for (q = TAILQ_FIRST(&d->queues); q; q = next) {
         next = TAILQ_NEXT(q, link);
-        const struct config_node *node = node_named(config, q->name);
+        const struct config_node *node = config_node_named(config, q->name);
         if (!node)
             queue_close(q);
         else if (!q->is_closing)

@@ -36,16 +36,6 @@ static void take_on_study(const struct item *item, void *member)
     take_function(item, member, "a function, function (study) ... end");
 }
 
-static struct config_node *find_node(const struct config *config, const char *name)
-{
-    for (size_t i = 0; i < config->node_count; i++) {
-        if (config->nodes[i].name != NULL && strcmp(config->nodes[i].name, name) == 0) {
-            return &config->nodes[i];
-        }
-    }
-    return NULL;
-}
-
 /* A pool has been refused where it is declared; once is enough. */
 static bool is_pool(const struct check *c, const char *name)
 {
@@ -106,7 +96,7 @@ static void add_destination(const struct item *item, void *user)
     if (name == NULL) {
         return;
     }
-    const struct config_node *node = find_node(c->config, name);
+    const struct config_node *node = config_node_named(c->config, name);
     if (node == NULL) {
         if (!c->script->is_partial && !is_pool(c, name)) {
             unknown_node(item, name);

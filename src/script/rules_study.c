@@ -1,6 +1,5 @@
 /* `study`: what a group of instances is, for on_study; and the nodes that it returns. */
 #include <lauxlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "script/freeze.h"
@@ -147,12 +146,13 @@ static void take_node(lua_State *lua, const struct config *config, bool *adds)
             luaL_typename(lua, -1));
     }
     struct suggestion nearest = {.word = lua_tostring(lua, -1)};
+    const struct config_node *node = config_node_named(config, nearest.word);
+    if (node != NULL) {
+        adds[node - config->nodes] = true;
+        return;
+    }
     for (size_t i = 0; i < config->node_count; i++) {
         suggest_offer(&nearest, config->nodes[i].name);
-        if (strcmp(config->nodes[i].name, nearest.word) == 0) {
-            adds[i] = true;
-            return;
-        }
     }
     if (nearest.name != NULL) {
         luaL_error(lua, "it returned '%s', and there is no such node; did you mean '%s'?", nearest.word,

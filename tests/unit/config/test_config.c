@@ -129,10 +129,21 @@ static void a_spool_is_needed_where_a_route_for_storage_may_queue(void **state)
     assert_false(config_needs_spool(&empty));
 }
 
+static void a_node_is_found_by_its_name(void **state)
+{
+    (void)state;
+    struct config_node nodes[] = {{.name = NULL}, {.name = "PACS"}, {.name = "pacs"}};
+    struct config config = {.nodes = nodes, .node_count = 3};
+    assert_ptr_equal(config_node_named(&config, "pacs"), &nodes[2]);
+    assert_null(config_node_named(&config, "pac"));
+    assert_null(config_node_named(&config, ""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_spool_is_needed_where_a_route_for_storage_may_queue),
+        cmocka_unit_test(a_node_is_found_by_its_name),
         cmocka_unit_test(a_new_configuration_has_the_documented_defaults),
         cmocka_unit_test(the_last_reference_ends_it_and_no_other),
         cmocka_unit_test(the_end_frees_all_that_hangs_on_it),
