@@ -8,7 +8,7 @@
 
 enum { LENGTH_16_MAX = 65534 }; /* the longest even one */
 
-void dicom_level_changed(struct dicom_data_set *ds)
+static void level_changed(struct dicom_data_set *ds)
 {
     while (!ds->is_changed) {
         ds->is_changed = true;
@@ -44,7 +44,7 @@ static void remove_element(struct dicom_element *e)
 {
     e->is_removed = true;
     e->in->count--;
-    dicom_level_changed(e->in);
+    level_changed(e->in);
 }
 
 void dicom_element_remove(struct dicom_element *e)
@@ -121,7 +121,7 @@ static void make(struct dicom_data_set *ds, struct dicom_element *e, enum dicom_
         e->is_removed = false;
         ds->count++;
     }
-    dicom_level_changed(ds);
+    level_changed(ds);
     remove_duplicates(e);
 }
 
@@ -216,7 +216,7 @@ static void items_changed(struct dicom_element *e)
 {
     e->is_changed = true;
     if (!e->is_aside)
-        dicom_level_changed(e->in);
+        level_changed(e->in);
 }
 
 enum result dicom_element_insert_item(struct dicom_element *e, size_t i, struct dicom_data_set **out)

@@ -63,6 +63,5 @@ bool dicom_length_is_letters(size_t len);
 
 /* Hangs a new element behind the one of the next lower tag. */
 void dicom_level_insert(struct dicom_data_set *ds, struct dicom_element *e);
-void dicom_level_changed(struct dicom_data_set *ds);
 
 #endif
