@@ -276,7 +276,7 @@ static void ask_in(struct delivery_queue *q, unsigned most, struct spool_range r
 {
     q->is_asking = true;
     q->asked_group = range.group;
-    spool_feed_next_in(q->delivery->relay->spool, &q->feed, most, range);
+    spool_feed_next(q->delivery->relay->spool, &q->feed, most, range);
 }
 
 /* A lane that has nothing ready of its group, and perhaps there is more. */

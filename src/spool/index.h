@@ -76,12 +76,9 @@ MUST_USE enum result index_take_release(struct index *i, const struct record_rel
 
 /* --- delivery -------------------------------------------------------------------------------------------------- */
 
-/* Up to max entries of the node that are queued, have no order, and not among `handed`: oldest study first. */
-MUST_USE enum result index_next(struct index *i, const char *node, unsigned max,
+/* Up to max entries of the node, in the range, that are queued, have no order, and are not among `handed`: oldest study first. */
+MUST_USE enum result index_next(struct index *i, const char *node, struct spool_range range, unsigned max,
                                 const struct spool_ids *handed, struct spool_entry **list_out);
-/* The same of some. */
-MUST_USE enum result index_next_in(struct index *i, const char *node, struct spool_range range, unsigned max,
-                                   const struct spool_ids *handed, struct spool_entry **list_out);
 /* What waits and is due by now is queued again, and what was held for a group that is quiet and does not ask: some of it, if it is much. *next_ms_out: when to ask
  * again; 0: nothing waits. on_node is told each node that got some. Inside of begin and commit. */
 MUST_USE enum result index_wake(struct index *i, uint64_t now_ms,

@@ -1,6 +1,5 @@
 /* What is to be delivered: the next entries of a node, and what is due again. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "spool/ids.h"
 #include "spool/index_inside.h"
@@ -129,8 +128,8 @@ static enum result next_ids(struct index *i, int64_t node, struct spool_range ra
     return r == NEED_MORE ? OK : r;
 }
 
-enum result index_next_in(struct index *i, const char *node, struct spool_range range, unsigned max,
-                          const struct spool_ids *handed, struct spool_entry **list_out)
+enum result index_next(struct index *i, const char *node, struct spool_range range, unsigned max,
+                       const struct spool_ids *handed, struct spool_entry **list_out)
 {
     int64_t number;
     unsigned count = 0;
@@ -151,12 +150,6 @@ enum result index_next_in(struct index *i, const char *node, struct spool_range 
     if (r != OK)
         spool_entries_free(list_out);
     return r;
-}
-
-enum result index_next(struct index *i, const char *node, unsigned max, const struct spool_ids *handed,
-                       struct spool_entry **list_out)
-{
-    return index_next_in(i, node, (struct spool_range){0}, max, handed, list_out);
 }
 
 /* Its bytes may have gone: a segment is given back when nothing in it is live. */

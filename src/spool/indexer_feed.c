@@ -131,9 +131,9 @@ static enum result find_entries(struct indexer *ix, struct spool_feed *f, unsign
         return ERR_MEMORY;
     enum result r = ERR_MEMORY;
     if (ix->orphans.count == 0)
-        r = index_next_in(ix->index, f->node, f->range, want, &f->handed, list_out);
+        r = index_next(ix->index, f->node, f->range, want, &f->handed, list_out);
     else if (ids_add(&both, &f->handed) && ids_add(&both, &ix->orphans))
-        r = index_next_in(ix->index, f->node, f->range, want, &both, list_out);
+        r = index_next(ix->index, f->node, f->range, want, &both, list_out);
     ids_free(&both);
     for (struct spool_entry *e = *list_out; e; e = e->next)
         ids_put(&f->handed, e->id);

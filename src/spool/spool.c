@@ -157,12 +157,7 @@ void spool_feed_open(struct spool *s, struct spool_feed *f)
     indexer_feed_open(s->indexer, f);
 }
 
-void spool_feed_next(struct spool *s, struct spool_feed *f, unsigned max)
-{
-    indexer_feed_next(s->indexer, f, max, (struct spool_range){0});
-}
-
-void spool_feed_next_in(struct spool *s, struct spool_feed *f, unsigned max, struct spool_range range)
+void spool_feed_next(struct spool *s, struct spool_feed *f, unsigned max, struct spool_range range)
 {
     indexer_feed_next(s->indexer, f, max, range);
 }

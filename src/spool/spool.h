@@ -202,7 +202,7 @@ enum { SPOOL_PATH_MAX = 4096 };
 bool spool_segment_path(const struct spool *s, uint32_t generation, uint32_t segment,
                         char out[SPOOL_PATH_MAX]);
 
-/* Which of a node's entries are asked for. */
+/* Which of a node's entries are asked for; zeroes: any. */
 struct spool_range {
     int64_t order; /* of studies behind this one; 0: of all */
     int64_t group; /* not 0: of this group alone, whose study's order that is */
@@ -230,10 +230,8 @@ struct spool_feed {
     struct spool_feed *next;
 };
 void spool_feed_open(struct spool *s, struct spool_feed *f);
-/* Up to `max` entries that are due and not handed out, oldest study first, by age within it. One question at a time. */
-void spool_feed_next(struct spool *s, struct spool_feed *f, unsigned max);
-/* The same of some. */
-void spool_feed_next_in(struct spool *s, struct spool_feed *f, unsigned max, struct spool_range range);
+/* Up to `max` entries of the range that are due and not handed out, oldest study first, by age within it. One question at a time. */
+void spool_feed_next(struct spool *s, struct spool_feed *f, unsigned max, struct spool_range range);
 /* What is handed out and has no outcome is due again. A question that is open is still answered; what comes with it need not be given back. on_closed
  * is the last callback; the feed is its owner's again. */
 void spool_feed_close(struct spool *s, struct spool_feed *f);

@@ -161,7 +161,7 @@ static void an_entry_is_handed_out_as_it_was_committed(void **state)
                               .sent = "9.9",
                               .entries = entries,
                               .count = 2});
-    assert_int_equal(index_next(f->i, "pacs", 5, &no_ids, &e), OK);
+    assert_int_equal(index_next(f->i, "pacs", any, 5, &no_ids, &e), OK);
     assert_non_null(e);
     assert_null(e->next);
     assert_int_equal(e->id, ID(1, 11));
@@ -186,7 +186,7 @@ static void an_entry_is_handed_out_as_it_was_committed(void **state)
     assert_int_equal(e->data.extents[0].offset, 4096);
     assert_int_equal(e->data.bytes, 1000);
     spool_entry_free(&e);
-    assert_int_equal(index_next(f->i, "ai", 5, &no_ids, &e), OK);
+    assert_int_equal(index_next(f->i, "ai", any, 5, &no_ids, &e), OK);
     assert_non_null(e);
     assert_int_equal(e->id, ID(1, 12));
     assert_int_equal(e->attempts, 1);

@@ -150,6 +150,7 @@ static inline void outcome(struct fixture *f, uint64_t number, enum spool_state 
 }
 
 static const struct spool_ids no_ids;
+static const struct spool_range any;
 
 /* The numbers of the entries that are next for a node, as text: "2 4 6". */
 static inline const char *next_but(struct fixture *f, const char *node, unsigned max,
@@ -159,7 +160,7 @@ static inline const char *next_but(struct fixture *f, const char *node, unsigned
     struct spool_entry *list;
     size_t len = 0;
     text[0] = '\0';
-    assert_int_equal(index_next(f->i, node, max, handed, &list), OK);
+    assert_int_equal(index_next(f->i, node, any, max, handed, &list), OK);
     for (const struct spool_entry *e = list; e; e = e->next) {
         assert_string_equal(e->node, node);
         len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%llu", len ? " " : "",

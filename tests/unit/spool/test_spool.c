@@ -188,7 +188,7 @@ static void a_question_that_is_open_is_answered_before_the_feed_is_closed(void *
     assert_int_equal(store(f, 1, 1000, "pacs", NULL), SPOOL_DONE);
     for (unsigned n = 0; n < 50; n++) {
         feed_open(f, &pacs, "pacs");
-        spool_feed_next(f->spool, &pacs.feed, 5);
+        spool_feed_next(f->spool, &pacs.feed, 5, (struct spool_range){0});
         feed_close(f, &pacs);
         assert_int_equal(pacs.answers, 1);
     }

@@ -233,7 +233,7 @@ static inline void feed_close(struct fixture *f, struct feed *feed)
 static inline unsigned feed_ask(struct fixture *f, struct feed *feed, unsigned max)
 {
     unsigned before = feed->answers;
-    spool_feed_next(f->spool, &feed->feed, max);
+    spool_feed_next(f->spool, &feed->feed, max, (struct spool_range){0});
     LOOP_UNTIL(&f->loop, feed->answers > before);
     return feed->count;
 }
