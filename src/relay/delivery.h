@@ -2,7 +2,8 @@
  * Empties the queue: each node's by one worker, at its own order and pace.
  *
  *   delivery   a worker's part: the nodes that are its own
- *   queue      of one node: what is handed out next, how many at once, when to try again after the node itself was at fault
+ *   queue      of one node: what is handed out next, how many at once (delivery_queue.c); what a try has come to, when to try again after the
+ *              node itself was at fault (delivery_outcome.c)
  *   lane       one entry on its way: read from the log, through what its morph left, into a sink (delivery_lane.c)
  *
  * What was held together goes together: its entries through one lane, one after another, by an association that nothing else uses and that is released
