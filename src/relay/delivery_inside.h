@@ -11,7 +11,7 @@ struct delivery_queue {
     char *name;
     struct spool_feed feed;
     struct config *config;
-    const struct config_node *node; /* of this configuration; NULL: it is in none, and the feed is closing */
+    const struct config_node *node; /* of this configuration: the last one that had it */
     struct lane *lanes;
     unsigned lane_count, busy;
     struct spool_entry *ready; /* handed out, not begun */

@@ -40,7 +40,7 @@ static uint64_t doubled(uint64_t first, unsigned times, uint64_t most)
 static void pause_node(struct delivery_queue *q, const char *why)
 {
     const struct config_node *n = q->node;
-    if (q->pause.is_armed || !n)
+    if (q->pause.is_armed)
         return;
     uint64_t most = n->retry_most_ms < AWAY_MOST_MS ? n->retry_most_ms : AWAY_MOST_MS;
     bool is_first = q->backoff_ms == 0;
@@ -71,8 +71,7 @@ static void node_is_well(struct delivery_queue *q)
 static bool is_expired(const struct delivery_queue *q, const struct spool_entry *e)
 {
     uint64_t now = clock_wall_ms();
-    return q->node && q->node->expire_ms > 0 && now > e->received_ms &&
-           now - e->received_ms > q->node->expire_ms;
+    return q->node->expire_ms > 0 && now > e->received_ms && now - e->received_ms > q->node->expire_ms;
 }
 
 static void put_outcome(struct delivery_queue *q, const struct spool_entry *e, struct spool_outcome o)
@@ -95,8 +94,7 @@ bool delivery_expire(struct delivery_queue *q, const struct spool_entry *e)
 static void wait_again(struct delivery_queue *q, const struct spool_entry *e, uint16_t status,
                        const char *comment)
 {
-    uint64_t first = q->node ? q->node->retry_first_ms : 1000, most = q->node ? q->node->retry_most_ms : 1000;
-    uint64_t ms = jitter(q->delivery, doubled(first, e->attempts, most));
+    uint64_t ms = jitter(q->delivery, doubled(q->node->retry_first_ms, e->attempts, q->node->retry_most_ms));
     put_outcome(q, e,
                 (struct spool_outcome){.state = SPOOL_WAITING,
                                        .was_tried = true,

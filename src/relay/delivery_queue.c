@@ -14,7 +14,7 @@ enum {
 
 static bool is_held_up(const struct delivery_queue *q)
 {
-    return q->is_closing || !q->node || q->pause.is_armed || q->delivery->is_draining;
+    return q->is_closing || q->pause.is_armed || q->delivery->is_draining;
 }
 
 void delivery_queue_drop_ready(struct delivery_queue *q)
@@ -26,9 +26,7 @@ void delivery_queue_drop_ready(struct delivery_queue *q)
 
 static unsigned lanes_wanted(const struct delivery_queue *q)
 {
-    unsigned most = q->node ? q->node->deliveries : 0;
-    if (q->backoff_ms > 0) /* one finds out whether it is there again */
-        most = 1;
+    unsigned most = q->backoff_ms > 0 ? 1 : q->node->deliveries; /* one finds out whether it is there again */
     return most < q->lane_count ? most : q->lane_count;
 }
 
