@@ -12,7 +12,8 @@ struct asking {
     struct explainer *x;
     struct explanation *e;
     int fd;
-    uint64_t offset; /* of what is read next */
+    uint64_t offset;           /* of what is read next */
+    struct gathered *gathered; /* of hold */
     struct hold *hold;
     struct route_facts facts;
     struct route_decision decision;

@@ -171,11 +171,10 @@ enum result explain_changes(struct explainer *x, struct arena *arena, const stru
     if (!edition->is_changed)
         return OK;
     struct comparing c = {.arena = arena, .out = out};
-    struct view before = {hold->header.data, hold->header.len};
-    struct view after = {edition->header->data, edition->header->used};
+    struct view after = {edition->header.at, edition->header.len};
     dicom_text_init(&c.text_before, x->charsets);
     dicom_text_init(&c.text_after, x->charsets);
-    enum result r = parse(&c.before, before, hold, why_out);
+    enum result r = parse(&c.before, hold->header, hold, why_out);
     if (r == OK)
         r = parse(&c.after, after, hold, why_out);
     if (r == OK)

@@ -127,7 +127,10 @@ static void fail_ruled(struct asking *a, const struct ruled_failure *f, const st
 
 static void begin_hold(struct asking *a, enum result decided)
 {
-    a->hold = hold_new(a->x->config, view_of(a->message.transfer_syntax));
+    struct gathered_options o = {.config = a->x->config, .is_explained = true};
+    a->gathered = gathered_new(&o);
+    if (a->gathered)
+        a->hold = hold_new(a->x->config, view_of(a->message.transfer_syntax), a->gathered, NULL);
     a->result = a->hold ? hold_begin(a->hold, a->x->config, &a->facts, &a->decision, decided) : ERR_MEMORY;
     a->ruled = (struct ruled){.rules = a->x->rules,
                               .hold = a->hold,
@@ -218,7 +221,7 @@ static void decide(struct asking *a)
         if (r == NEED_MORE)
             gather(a);
         else if (r != OK)
-            fail_reading(a, r, a->hold ? a->hold->why : NULL, a->hold ? a->hold->tag : 0);
+            fail_reading(a, r, a->hold ? hold_why(a->hold) : NULL, a->hold ? a->hold->tag : 0);
     }
     if (a->hold)
         a->message.attributes = &a->hold->attributes;
@@ -269,6 +272,7 @@ static void finish(struct asking *a)
     free(a->editions);
     ruled_end(&a->ruled);
     hold_free(&a->hold);
+    gathered_free(&a->gathered);
     route_decision_free(&a->decision);
     close(a->fd);
 }

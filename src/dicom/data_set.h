@@ -78,6 +78,9 @@ struct dicom_data_set *dicom_document_root(const struct dicom_document *d);
 bool dicom_document_is_changed(const struct dicom_document *d);
 /* Appends the data set as it is now. May be called again, after further changes too. */
 MUST_USE enum result dicom_document_write(struct dicom_document *d, struct octets *out);
+/* The same in two steps: how long it is now; and, without a change in between, its bytes to where there is room for them. */
+MUST_USE enum result dicom_document_measure(struct dicom_document *d, size_t *len_out);
+void dicom_document_write_to(const struct dicom_document *d, uint8_t *to);
 
 /*
  * In file order; NULL ends. From an element that was removed it goes on where that stood; elements put behind it meanwhile

@@ -224,19 +224,33 @@ static uint8_t *write_level(const struct dicom_data_set *ds, uint8_t *to)
     return copy(to, run.at, run.len);
 }
 
-enum result dicom_document_write(struct dicom_document *d, struct octets *out)
+enum result dicom_document_measure(struct dicom_document *d, size_t *len_out)
 {
     struct dicom_data_set *root = d->root;
-    if (!root->is_changed) {
-        octets_append(out, d->bytes.at, d->bytes.len);
-    } else {
-        enum result r = measure_level(root);
-        if (r != OK)
-            return r;
-        size_t start = out->len;
-        octets_fill(out, 0, root->new_len); /* room, taken once */
-        if (!out->failed && root->new_len > 0)
-            hilum_assert(write_level(root, out->data + start) == out->data + out->len);
-    }
-    return out->failed ? dicom_fault(d, ERR_MEMORY, "no memory", 0) : OK;
+    enum result r = root->is_changed ? measure_level(root) : OK;
+    *len_out = root->is_changed ? root->new_len : d->bytes.len;
+    return r;
+}
+
+void dicom_document_write_to(const struct dicom_document *d, uint8_t *to)
+{
+    const struct dicom_data_set *root = d->root;
+    if (root->is_changed)
+        hilum_assert(write_level(root, to) == to + root->new_len);
+    else
+        copy(to, d->bytes.at, d->bytes.len);
+}
+
+enum result dicom_document_write(struct dicom_document *d, struct octets *out)
+{
+    size_t start = out->len, len;
+    enum result r = dicom_document_measure(d, &len);
+    if (r != OK)
+        return r;
+    octets_fill(out, 0, len); /* room, taken once */
+    if (out->failed)
+        return dicom_fault(d, ERR_MEMORY, "no memory", 0);
+    if (len > 0)
+        dicom_document_write_to(d, out->data + start);
+    return OK;
 }

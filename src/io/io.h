@@ -238,7 +238,13 @@ enum io_passing io_receive_now(int fd, void *to, size_t len, size_t *n_out);
 /* --- files ------------------------------------------------------------------------------------------------- */
 /* Paths and buffers must live until the callback. */
 
-enum { IO_OPEN_READ = 1, IO_OPEN_CREATE_NEW = 2 /* write, O_EXCL, 0640 */, IO_OPEN_DIRECTORY = 4 };
+enum {
+    IO_OPEN_READ = 1,
+    IO_OPEN_CREATE_NEW = 2, /* write, O_EXCL, 0640 */
+    IO_OPEN_DIRECTORY = 4,
+    IO_OPEN_UNNAMED =
+        8 /* read and write: a file without a name in this folder, gone when it is closed. Else alone */
+};
 void io_open(struct io *io, struct io_op *op, const char *path, unsigned how);
 /* The front of a queue at an offset of the file, as io_send. n may be short. */
 void io_write(struct io *io, struct io_op *op, int fd, const struct slices *queue, uint64_t offset);

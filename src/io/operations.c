@@ -133,6 +133,8 @@ void io_open(struct io *io, struct io_op *op, const char *path, unsigned how)
     int flags = O_CLOEXEC;
     if (how & IO_OPEN_CREATE_NEW)
         flags |= O_WRONLY | O_CREAT | O_EXCL;
+    else if (how & IO_OPEN_UNNAMED)
+        flags |= O_RDWR | O_TMPFILE;
     else
         flags |= O_RDONLY;
     if (how & IO_OPEN_DIRECTORY)

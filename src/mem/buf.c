@@ -142,6 +142,8 @@ static void receive_buf_return(struct pool *p, struct buf *b)
 static void scratch_return(struct pool *p, struct buf *b)
 {
     uint32_t taken = b->taken;
+    if (b->is_mapped)
+        buf_unmap(b);
     if (b->size == BUF_SCRATCH_BYTES && p->free_scratch_count < HOT_SCRATCH) {
         b->next_free = p->free_scratch;
         p->free_scratch = b;

@@ -48,6 +48,7 @@ struct buf {
     uint32_t used;
     uint32_t taken;  /* of a scratch buffer: bytes of it that count against the cap, by buf_take */
     bool is_receive; /* counted against the cap; else scratch */
+    bool is_mapped;  /* has no data of its own: slices of it are of a mapped file (buf_map) */
     uint8_t data[];
 };
 
@@ -99,6 +100,15 @@ static inline struct buf *buf_ref(struct buf *b)
 }
 /* Drops a reference and nulls the pointer. */
 void buf_unref(struct buf **b);
+
+/* map.c: bytes [offset, offset + len) of a file, to be read as long as the buffer lives: slices of it start at *at_out, not at `data`. Count against
+ * nothing: the system gives their memory back as it likes. The descriptor may be closed. len > 0, offset of whole pages. NULL: refused, or they
+ * cannot be read. */
+struct buf *buf_map(struct pool *p, int fd, uint64_t offset, size_t len, uint8_t **at_out);
+/* The same to be written: room for them is taken first. Waits for the disk, if that has to look for room. NULL: refused, or there is none. */
+struct buf *buf_map_room(struct pool *p, int fd, uint64_t offset, size_t len, uint8_t **at_out);
+/* Inside mem. */
+void buf_unmap(struct buf *b);
 
 /* So many bytes of a scratch buffer count against the cap (once), until it goes. False as pool_take. */
 MUST_USE bool buf_take(struct buf *b, size_t bytes);

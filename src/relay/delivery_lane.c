@@ -27,7 +27,7 @@ static struct io *io_of(const struct lane *l)
 
 static bool is_busy(const struct lane *l)
 {
-    return spool_reader_is_busy(&l->reader) || l->sink;
+    return l->op.is_pending || l->sink || (l->gathered && !gathered_is_idle(l->gathered));
 }
 
 static void let_go(struct lane *l)
@@ -45,9 +45,11 @@ static void on_gone_task(struct io_task *task)
     io_wait_buffers_cancel(io_of(l), &l->waiter);
     stage_free(&l->chain);
     hold_free(&l->hold);
+    gathered_free(&l->gathered);
     edition_free(&l->edition);
     buf_unref(&l->buffer);
-    spool_reader_close(&l->reader);
+    io_close(l->file.fd);
+    l->file.fd = -1;
     spool_entry_free(&l->entry);
     config_unref(&l->source.config);
     l->on_gone(l);
@@ -192,8 +194,8 @@ static void take_facts(struct lane *l)
     l->source.calling = e->calling;
 }
 
-/* The header of the edition is being read into its buffer. */
-static bool begin_edition(struct lane *l)
+/* Its header goes into the chain as it is read. */
+static void begin_edition(struct lane *l)
 {
     const struct spool_entry *e = l->entry;
     bool is_deflated;
@@ -203,29 +205,48 @@ static bool begin_edition(struct lane *l)
                                   .facts = l->facts,
                                   .encoding = dicom_encoding_of(view_of(e->transfer_syntax), &is_deflated),
                                   .tail = e->tail};
-    l->edition.header = buf_scratch(l->source.relay->pool, e->header.bytes > 0 ? e->header.bytes : 1);
-    if (l->edition.header)
-        l->edition.header->used = 0;
-    return l->edition.header;
 }
 
-/* What the folder's name asks of the data set. */
+static void on_gathered_moved(void *owner);
+
+/* What the folder's name asks of the data set; of an edition's header, which is not deflated. */
 static bool begin_hold(struct lane *l)
 {
     const struct config *config = l->source.config;
-    l->hold = hold_new(config, view_of(l->entry->transfer_syntax));
+    struct gathered_options o = {.config = config,
+                                 .pool = l->source.relay->pool,
+                                 .spool = l->spool,
+                                 .io = io_of(l),
+                                 .owner = l,
+                                 .on_moved = on_gathered_moved};
+    const char *syntax = l->entry->is_deflated ? DICOM_EXPLICIT_VR_LE : l->entry->transfer_syntax;
+    l->gathered = gathered_new(&o);
+    l->hold = l->gathered ? hold_new(config, view_of(syntax), l->gathered, NULL) : NULL;
     if (!l->hold)
         return false;
     for (size_t i = 0; i < l->node->folder_attribute_count; i++)
         l->hold->wanted[l->node->folder_attributes[i]] = true;
-    return l->entry->has_edition || hold_want_attributes(l->hold, config) == OK;
+    return hold_want_attributes(l->hold, config) == OK;
 }
 
 /* --- reading --------------------------------------------------------------------------------------------------- */
 
+static void read_stream(struct lane *l, const struct spool_stream *stream)
+{
+    l->file.stream = stream;
+    l->file.extent = 0;
+    l->file.at = 0;
+    XXH3_64bits_reset(l->file.hash);
+}
+
 static bool is_reading_header(const struct lane *l)
 {
-    return l->reader.stream == &l->entry->header;
+    return l->file.stream == &l->entry->header;
+}
+
+static bool is_at_end(const struct lane *l)
+{
+    return l->file.extent == l->file.stream->count;
 }
 
 static bool is_sink_full(const struct lane *l)
@@ -234,19 +255,28 @@ static bool is_sink_full(const struct lane *l)
     return l->sink && l->sink->ops->backlog(l->sink) >= most;
 }
 
-static void read_header(struct lane *l)
+static void open_segment(struct lane *l, const struct spool_extent *e)
 {
-    struct buf *b = l->edition.header;
-    spool_reader_next(&l->reader, b->data + b->used, b->size - b->used);
+    io_close(l->file.fd);
+    l->file.fd = -1;
+    l->file.generation = e->generation;
+    l->file.segment = e->segment;
+    if (!spool_segment_path(l->spool, e->generation, e->segment, l->path))
+        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "the path of the spool is too long");
+    else
+        io_open(io_of(l), &l->op, l->path, IO_OPEN_READ);
 }
 
-static void read_data(struct lane *l)
+static void read_piece(struct lane *l, const struct spool_extent *e)
 {
+    uint32_t left = e->bytes - l->file.at;
     l->buffer = l->buffer ? l->buffer : buf_new(l->source.relay->pool);
-    if (l->buffer)
-        spool_reader_next(&l->reader, l->buffer->data, l->buffer->size);
-    else
+    if (!l->buffer) {
         io_wait_buffers(io_of(l), &l->waiter);
+        return;
+    }
+    left = left < l->buffer->size ? left : l->buffer->size;
+    io_read(io_of(l), &l->op, l->file.fd, l->buffer->data, left, e->offset + l->file.at);
 }
 
 static void on_header(struct lane *l);
@@ -255,54 +285,81 @@ static void on_data_end(struct lane *l);
 /* The next step of reading, if nothing is under way and the sink has room. */
 static void proceed(struct lane *l)
 {
-    if (!l->entry || l->has_ended || spool_reader_is_busy(&l->reader) || l->waiter.is_waiting || l->has_all)
+    if (!l->entry || l->has_ended || l->op.is_pending || l->waiter.is_waiting || l->has_all)
         return;
-    bool is_at_end = spool_reader_is_at_end(&l->reader);
-    if (is_reading_header(l)) {
-        if (is_at_end)
+    if (is_at_end(l)) {
+        if (is_reading_header(l))
             on_header(l);
         else
-            read_header(l);
-    } else if (is_at_end) {
-        on_data_end(l);
-    } else if (!is_sink_full(l)) { /* else on_taken */
-        read_data(l);
-    }
-}
-
-static void pass_on(struct lane *l, struct buf *b, uint8_t *at, uint32_t len);
-
-static void on_read(struct spool_reader *r, uint32_t len)
-{
-    struct lane *l = r->owner;
-    if (l->has_ended) {
-        let_go(l);
+            on_data_end(l);
         return;
     }
-    if (is_reading_header(l)) {
-        l->edition.header->used += len;
-    } else {
-        struct buf *b = l->buffer;
-        l->buffer = NULL;
-        b->used = len;
-        pass_on(l, b, b->data, len);
-        buf_unref(&b);
+    const struct spool_extent *e = &l->file.stream->extents[l->file.extent];
+    if (is_sink_full(l) || (l->gathered && !gathered_is_idle(l->gathered)))
+        return; /* on_taken, on_gathered_moved */
+    if (l->file.fd < 0 || e->generation != l->file.generation || e->segment != l->file.segment)
+        open_segment(l, e);
+    else
+        read_piece(l, e);
+}
+
+static void pass_on(struct lane *l, struct buf *b, uint8_t *at, uint32_t len, bool is_header);
+
+/* False: the piece that ends here is not what was written. */
+static bool take_piece(struct lane *l, const uint8_t *at, uint32_t len)
+{
+    const struct spool_extent *e = &l->file.stream->extents[l->file.extent];
+    XXH3_64bits_update(l->file.hash, at, len);
+    l->file.at += len;
+    if (l->file.at < e->bytes)
+        return true;
+    bool is_whole = XXH3_64bits_digest(l->file.hash) == e->checksum;
+    l->file.at = 0;
+    l->file.extent++;
+    XXH3_64bits_reset(l->file.hash);
+    return is_whole;
+}
+
+static void damaged(struct lane *l, const char *why)
+{
+    LOG(LOG_ERROR, "an instance in the queue is damaged", LOG_STR("entry", l->id), LOG_STR("file", l->path),
+        LOG_STR("cause", why));
+    fail(l, LANE_DAMAGED, DIMSE_STATUS_OUT_OF_RESOURCES, why);
+}
+
+static void on_read(struct lane *l, uint32_t len)
+{
+    struct buf *b = l->buffer;
+    bool is_header = is_reading_header(l); /* as long as its last piece is passed on, too */
+    b->used += len;
+    if (!take_piece(l, b->data, len)) {
+        damaged(l, "its bytes are not those that were written");
+        return;
     }
+    l->buffer = NULL;
+    pass_on(l, b, b->data, len, is_header);
+    buf_unref(&b);
     proceed(l);
 }
 
-static void on_read_failed(struct spool_reader *r, bool is_damaged, const char *why)
+static void on_op(struct io_op *op, enum io_error error, int64_t n)
 {
-    struct lane *l = r->owner;
-    if (l->has_ended) {
+    struct lane *l = op->owner;
+    bool was_open = l->file.fd < 0;
+    if (error == IO_NONE && was_open)
+        l->file.fd = (int)n;
+    if (l->has_ended)
         let_go(l);
-    } else if (is_damaged) {
-        LOG(LOG_ERROR, "an instance in the queue is damaged", LOG_STR("entry", l->id),
-            LOG_STR("file", r->path), LOG_STR("cause", why));
-        fail(l, LANE_DAMAGED, DIMSE_STATUS_OUT_OF_RESOURCES, why);
-    } else {
-        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, why);
-    }
+    else if (error == IO_NOT_FOUND)
+        damaged(l, "its segment is not there");
+    else if (error != IO_NONE)
+        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "the queue cannot be read");
+    else if (was_open)
+        proceed(l);
+    else if (n == 0)
+        damaged(l, "its segment is cut short");
+    else
+        on_read(l, (uint32_t)n);
 }
 
 static void on_buffers(struct io_waiter *w)
@@ -312,68 +369,96 @@ static void on_buffers(struct io_waiter *w)
 
 /* --- from the log to the sink -------------------------------------------------------------------------------- */
 
+static void give(struct lane *l, struct buf *b, uint8_t *at, uint32_t len, bool is_header)
+{
+    if (l->sink && is_header)
+        edition_give_header(l->chain, b, at, len);
+    else if (l->sink)
+        stage_data(l->chain, l->sink, b, at, len);
+}
+
+/* Of an edition nothing but its header is held. */
+static void give_held(void *owner, struct buf *b, uint8_t *at, uint32_t len)
+{
+    struct lane *l = owner;
+    give(l, b, at, len, l->entry->has_edition);
+}
+
 static void on_attributes(struct lane *l)
 {
-    struct dicom_charsets *charsets = l->source.relay->charsets;
-    enum result r = l->entry->has_edition
-                        ? edition_take_attributes(&l->edition, l->hold, l->source.config, charsets)
-                        : hold_take_attributes(l->hold, charsets);
-    if (r != OK) {
+    if (hold_take_attributes(l->hold, l->source.relay->charsets) != OK) {
         fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
         return;
     }
-    l->facts.attributes = l->entry->has_edition ? l->edition.facts.attributes : &l->hold->attributes;
+    l->facts.attributes = l->edition.facts.attributes = &l->hold->attributes;
     begin_sink(l);
-    l->facts.attributes = NULL;
-    struct slices held = l->hold->bytes;
-    l->hold->bytes = (struct slices){0};
+    l->facts.attributes = l->edition.facts.attributes = NULL;
     hold_free(&l->hold);
-    for (uint32_t i = 0; i < held.count && l->sink; i++) {
-        const struct slice *s = slices_at(&held, i);
-        stage_data(l->chain, l->sink, s->buf, s->at, s->len);
-    }
-    slices_clear(&held);
+    if (!gathered_each(l->gathered, give_held, l))
+        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "the queue cannot be read");
+    gathered_free(&l->gathered);
 }
 
 /* As far as what is held goes. */
 static void pursue_attributes(struct lane *l)
 {
+    const char *why;
+    if (!gathered_is_settled(l->gathered))
+        return; /* on_gathered_moved */
     enum result r = hold_state(l->hold);
-    if (r == OK)
+    if (gathered_state(l->gathered, &why) != OK)
+        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, why);
+    else if (r == OK)
         on_attributes(l);
     else if (r != NEED_MORE)
         fail(l, LANE_REFUSED, DIMSE_STATUS_CANNOT_UNDERSTAND, "the data set cannot be read");
+    else
+        gathered_proceed(l->gathered);
 }
 
-static void pass_on(struct lane *l, struct buf *b, uint8_t *at, uint32_t len)
+static void on_gathered_moved(void *owner)
 {
-    if (!l->hold) {
-        if (l->sink)
-            stage_data(l->chain, l->sink, b, at, len);
-    } else if (hold_data(l->hold, b, at, len) != OK) {
-        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
-    } else {
-        pursue_attributes(l);
+    struct lane *l = owner;
+    if (l->has_ended) {
+        let_go(l);
+        return;
     }
+    if (l->hold)
+        pursue_attributes(l);
+    proceed(l);
+}
+
+static void pass_on(struct lane *l, struct buf *b, uint8_t *at, uint32_t len, bool is_header)
+{
+    if (!l->hold)
+        give(l, b, at, len, is_header);
+    else if (hold_data(l->hold, b, at, len) != OK)
+        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
+    else
+        pursue_attributes(l);
+}
+
+/* Nothing more can be known. True: the sink is there, or it has ended. */
+static bool end_hold(struct lane *l)
+{
+    if (l->hold && !l->hold->is_ended)
+        hold_end(l->hold);
+    if (l->hold)
+        pursue_attributes(l);
+    return !l->hold || l->has_ended;
 }
 
 static void on_header(struct lane *l)
 {
-    spool_reader_begin(&l->reader, &l->entry->data);
-    if (l->hold)
-        on_attributes(l);
-    else
-        begin_sink(l);
+    if (!end_hold(l) || l->has_ended)
+        return;
+    read_stream(l, &l->entry->data);
     proceed(l);
 }
 
 static void on_data_end(struct lane *l)
 {
-    if (l->hold) {
-        hold_end(l->hold);
-        pursue_attributes(l);
-    }
-    if (l->has_ended)
+    if (!end_hold(l) || l->has_ended)
         return;
     l->has_all = true;
     l->sink->progress_ms = io_now(io_of(l));
@@ -415,15 +500,14 @@ void lane_start_take(struct lane *l, struct config *config, const struct config_
     l->source.config = config_ref(config);
     join_group(l);
     take_facts(l);
-    bool ok = !l->entry->has_edition || begin_edition(l);
-    if (ok && node->is_folder && node->folder_attribute_count > 0)
-        ok = begin_hold(l);
-    if (!ok) {
+    if (l->entry->has_edition)
+        begin_edition(l);
+    if (node->is_folder && node->folder_attribute_count > 0 && !begin_hold(l)) {
         fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
         return;
     }
-    spool_reader_begin(&l->reader, l->entry->has_edition ? &l->entry->header : &l->entry->data);
-    if (!l->entry->has_edition && !l->hold)
+    read_stream(l, l->entry->has_edition ? &l->entry->header : &l->entry->data);
+    if (!l->hold)
         begin_sink(l);
     proceed(l);
 }
@@ -459,16 +543,18 @@ bool lane_init(struct lane *l, struct relay *r)
                                 .asks_anew = true,
                                 .is_full = source_is_full,
                                 .propose = source_propose};
-    l->reader = (struct spool_reader){
-        .spool = r->spool, .io = r->io, .owner = l, .on_read = on_read, .on_failed = on_read_failed};
+    l->file.fd = -1;
+    l->file.hash = XXH3_createState();
+    l->op = (struct io_op){.on_done = on_op, .owner = l};
     l->waiter = (struct io_waiter){.on_buffers = on_buffers, .owner = l};
     l->watch = (struct io_timer){.on_fire = on_watch, .owner = l};
     l->gone = (struct io_task){.run = on_gone_task, .owner = l};
-    return spool_reader_init(&l->reader);
+    return l->file.hash;
 }
 
 void lane_free(struct lane *l)
 {
     hilum_assert(!l->entry);
-    spool_reader_free(&l->reader);
+    XXH3_freeState(l->file.hash);
+    l->file.hash = NULL;
 }

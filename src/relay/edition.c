@@ -76,7 +76,21 @@ static void take_tail(struct edition *e, const struct bind *b)
     e->encoding = dicom_data_set_encoding(dicom_document_root(b->document));
 }
 
-enum result edition_make(struct edition *e, struct bind *b, struct pool *pool,
+static enum result write_header(struct edition *e, struct bind *b, struct gathered *gathered,
+                                struct pool *pool, const struct trace *trace)
+{
+    size_t len;
+    enum result r = dicom_document_measure(b->document, &len);
+    if (r != OK)
+        return r;
+    r = gathered_room(gathered, pool, len, &e->header);
+    if (r != OK)
+        return r;
+    dicom_document_write_to(b->document, e->header.at);
+    return trace ? trace_write(trace, &e->header, &b->document->why) : OK;
+}
+
+enum result edition_make(struct edition *e, struct bind *b, struct gathered *gathered, struct pool *pool,
                          const struct sink_message *received, const struct trace *trace)
 {
     e->is_changed = changes_for_sure(b) || may_change_behind(b);
@@ -84,22 +98,12 @@ enum result edition_make(struct edition *e, struct bind *b, struct pool *pool,
         e->facts = *received;
         return OK;
     }
-    struct octets header = {0};
-    enum result r = dicom_document_write(b->document, &header);
-    if (r == OK && trace)
-        r = trace_write(trace, &header, &b->document->why);
+    b->document->why = NULL;
+    enum result r = write_header(e, b, gathered, pool, trace);
     if (r == OK) {
-        e->header = buf_scratch(pool, header.len > 0 ? header.len : 1);
-        r = e->header ? OK : ERR_MEMORY;
-    }
-    if (r == OK && header.len > 0)
-        memcpy(e->header->data, header.data, header.len);
-    if (r == OK) {
-        e->header->used = (uint32_t)header.len;
         take_facts(e, b->document, received);
         take_tail(e, b);
     }
-    octets_free(&header);
     return r;
 }
 
@@ -113,7 +117,7 @@ static enum result peek_header(struct edition *e, const struct hold *h, struct d
     enum result r = dicom_peek_begin(peek, paths, count, e->encoding, false);
     free(paths);
     if (r == OK)
-        r = dicom_peek_feed(peek, e->header->data, e->header->used);
+        r = dicom_peek_feed(peek, e->header.at, e->header.len);
     if (r == NEED_MORE)
         r = dicom_peek_end(peek);
     return r == OK ? route_attributes_take(&e->attributes, h->wanted, peek, charsets) : r;
@@ -144,5 +148,5 @@ bool edition_put_stages(const struct edition *e, struct stage **first, struct si
 void edition_free(struct edition *e)
 {
     route_attributes_free(&e->attributes);
-    buf_unref(&e->header);
+    gathered_piece_free(&e->header);
 }

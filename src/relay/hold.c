@@ -7,17 +7,19 @@
 #include "dicom/tag.h"
 
 enum {
-    SMALL_BYTES = 1024,
     HEADER_FREE = BUF_BYTES /* of what is inflated, so much does not count: a hold pins a buffer at least */
 };
 
-static const char no_memory[] = "no memory to hold what routes ask for";
+static const char no_memory[] = "no memory to hold what routes ask for", no_copy[] = "out of memory";
 
-struct hold *hold_new(const struct config *config, struct view transfer_syntax)
+struct hold *hold_new(const struct config *config, struct view transfer_syntax, struct gathered *bytes,
+                      struct pool *pool)
 {
     struct hold *h = calloc(1, sizeof(*h));
     if (!h)
         return NULL;
+    h->bytes = bytes;
+    h->pool = pool;
     h->header_max = config->header_max;
     h->wanted = calloc(2 * config->attribute_count + 1, sizeof(*h->wanted));
     h->encoding = dicom_encoding_of(transfer_syntax, &h->is_deflated);
@@ -38,7 +40,7 @@ static void give_back(struct hold *h)
 /* What is inflated counts like what comes. False: there is no room. */
 static bool take_inflated(struct hold *h)
 {
-    size_t all = h->header.len > HEADER_FREE ? h->header.len - HEADER_FREE : 0;
+    size_t all = h->copy.len > HEADER_FREE ? h->copy.len - HEADER_FREE : 0;
     if (!h->pool || all <= h->taken)
         return true;
     if (!pool_take(h->pool, all - h->taken))
@@ -53,12 +55,10 @@ void hold_free(struct hold **hold)
     *hold = NULL;
     if (!h)
         return;
-    slices_clear(&h->bytes);
-    buf_unref(&h->small);
     dicom_peek_free(&h->peek);
     dicom_inflate_free(&h->inflate);
     route_attributes_free(&h->attributes);
-    octets_free(&h->header);
+    octets_free(&h->copy);
     give_back(h);
     free(h->wanted);
     free(h);
@@ -101,21 +101,45 @@ static void copy_header(struct hold *h)
 {
     give_back(h);
     if (h->is_deflated) {
-        h->header.len = (size_t)h->header_len;
+        h->copy.len = (size_t)h->header_len;
     } else {
-        octets_fill(&h->header, 0, (size_t)h->header_len);
-        if (!h->header.failed && h->header_len > 0)
-            slices_copy_out(&h->bytes, 0, h->header.data, (size_t)h->header_len);
+        octets_fill(&h->copy, 0, (size_t)h->header_len);
+        if (!h->copy.failed && h->header_len > 0)
+            gathered_copy_out(h->bytes, h->copy.data, (size_t)h->header_len);
     }
-    if (h->header.failed)
-        header_is(h, ERR_MEMORY, "out of memory", 0);
+    h->header = (struct view){h->copy.data, h->copy.len};
+    if (h->copy.failed)
+        header_is(h, ERR_MEMORY, no_copy, 0);
     else
         header_is(h, OK, NULL, 0);
 }
 
+/* Where it ends is known. In a file it may have to be written first. */
+static void found_header(struct hold *h, uint64_t len)
+{
+    h->is_found = true;
+    h->header_len = len;
+    if (h->is_deflated || gathered_is_in_memory(h->bytes))
+        copy_header(h);
+    else
+        gathered_want(h->bytes, len);
+    hold_moved(h);
+}
+
+void hold_moved(struct hold *h)
+{
+    if (!h->is_found || h->header_known != NEED_MORE || !gathered_is_settled(h->bytes))
+        return;
+    if (gathered_is_in_memory(h->bytes) || h->header_len == 0)
+        copy_header(h);
+    else if (gathered_view(h->bytes, h->header_len, &h->header))
+        header_is(h, OK, NULL, 0);
+    /* else what it is gathered in has failed, and says so */
+}
+
 static void read_elements(struct hold *h, const uint8_t *bytes, size_t len)
 {
-    while (h->header_known == NEED_MORE) {
+    while (h->header_known == NEED_MORE && !h->is_found) {
         struct dicom_event e;
         size_t n = dicom_reader_next(&h->reader, bytes, len, &e);
         if (e.kind == DICOM_EVENT_NONE)
@@ -125,8 +149,7 @@ static void read_elements(struct hold *h, const uint8_t *bytes, size_t len)
         } else if (e.kind == DICOM_EVENT_ELEMENT && e.depth == 0) {
             if (dicom_is_pixel_data(e.tag)) {
                 h->behind = e.tag;
-                h->header_len = e.offset;
-                copy_header(h);
+                found_header(h, e.offset);
             } else {
                 dicom_reader_skip(&h->reader);
             }
@@ -145,13 +168,13 @@ static void read_inflated(struct hold *h, const uint8_t *bytes, size_t len)
         const char *why = "out of memory";
         size_t n;
         r = dicom_inflate_next(h->inflate, &in, piece, sizeof(piece), &n, &why);
-        octets_append(&h->header, piece, n);
+        octets_append(&h->copy, piece, n);
         read_elements(h, piece, n);
         if (h->header_known != NEED_MORE)
             return;
-        if (h->header.failed)
-            header_is(h, ERR_MEMORY, "out of memory", 0);
-        else if (h->header.len > h->header_max)
+        if (h->copy.failed)
+            header_is(h, ERR_MEMORY, no_copy, 0);
+        else if (h->copy.len > h->header_max)
             header_is(h, ERR_LIMIT, "inflated, the header is larger than header_max", 0);
         else if (!take_inflated(h))
             header_is(h, ERR_MEMORY, no_memory, 0);
@@ -176,20 +199,28 @@ static void end_header(struct hold *h)
         header_is(h, ERR_PROTO, why, dicom_reader_tag(&h->reader));
         return;
     }
-    h->header_len = h->is_deflated ? h->header.len : h->bytes.bytes;
-    copy_header(h);
+    found_header(h, h->is_deflated ? h->copy.len : gathered_bytes(h->bytes));
 }
 
 /* What has come is too much for what is not known yet. Of a deflated data set also what it holds, which may be without end. */
 static void bound(struct hold *h)
 {
     bool is_peeking = h->attributes_known == NEED_MORE;
-    bool is_beyond =
-        h->bytes.bytes > h->header_max || (is_peeking && dicom_peek_offset(h->peek) > h->header_max);
-    if (hold_state(h) != NEED_MORE || !is_beyond)
+    bool is_beyond = gathered_bytes(h->bytes) > gathered_max(h->bytes) ||
+                     (is_peeking && h->is_deflated && dicom_peek_offset(h->peek) > h->header_max);
+    if (hold_state(h) != NEED_MORE || !is_beyond || (h->is_found && !is_peeking))
         return;
     *(is_peeking ? &h->attributes_known : &h->header_known) = ERR_LIMIT;
-    h->why = "what routes ask for lies beyond header_max";
+    h->why = h->is_deflated || gathered_max(h->bytes) == h->header_max
+                 ? "what routes ask for lies beyond header_max"
+                 : "what routes ask for lies beyond header_spool_max";
+}
+
+/* What is held already is read through. */
+static void feed_header(void *owner, struct buf *b, uint8_t *at, uint32_t len)
+{
+    (void)b;
+    read_header(owner, at, len);
 }
 
 void hold_want_header(struct hold *h)
@@ -203,9 +234,9 @@ void hold_want_header(struct hold *h)
         return;
     }
     dicom_reader_init(&h->reader, h->encoding);
-    for (uint32_t i = 0; i < h->bytes.count; i++)
-        read_header(h, slices_at(&h->bytes, i)->at, slices_at(&h->bytes, i)->len);
-    if (h->is_ended && h->header_known == NEED_MORE)
+    if (!gathered_each(h->bytes, feed_header, h))
+        return; /* it has failed, and says so */
+    if (h->is_ended && h->header_known == NEED_MORE && !h->is_found)
         end_header(h);
     bound(h);
 }
@@ -224,36 +255,13 @@ enum result hold_begin(struct hold *h, const struct config *config, const struct
     return r;
 }
 
-void hold_gather(struct hold *h, struct pool *pool, struct budget *budget)
-{
-    h->pool = pool;
-    h->budget = budget;
-}
-
-/* Behind the small piece before. False: there is no buffer. */
-static bool gather_small(struct hold *h, const uint8_t *at, uint32_t len)
-{
-    if (!h->small || h->small->size - h->small->used < len) {
-        buf_unref(&h->small);
-        h->small = buf_new(h->pool);
-        if (!h->small)
-            return false;
-        buf_charge(h->small, h->budget);
-    }
-    uint8_t *to = h->small->data + h->small->used;
-    memcpy(to, at, len);
-    h->small->used += len;
-    return slices_push(&h->bytes, h->small, to, len);
-}
-
 enum result hold_data(struct hold *h, struct buf *b, uint8_t *at, uint32_t len)
 {
-    bool is_gathered = h->pool && len < SMALL_BYTES && gather_small(h, at, len);
-    if (!is_gathered && !slices_push(&h->bytes, b, at, len))
+    if (gathered_push(h->bytes, b, at, len) == ERR_MEMORY)
         return ERR_MEMORY;
     if (h->attributes_known == NEED_MORE)
         peek_is(h, dicom_peek_feed(h->peek, at, len));
-    if (h->wants_header)
+    if (h->wants_header && !h->is_found)
         read_header(h, at, len);
     bound(h);
     return OK;
@@ -264,16 +272,26 @@ void hold_end(struct hold *h)
     h->is_ended = true;
     if (h->attributes_known == NEED_MORE)
         peek_is(h, dicom_peek_end(h->peek));
-    if (h->wants_header && h->header_known == NEED_MORE)
+    if (h->wants_header && h->header_known == NEED_MORE && !h->is_found)
         end_header(h);
 }
 
 enum result hold_state(const struct hold *h)
 {
+    const char *why;
+    enum result g = gathered_state(h->bytes, &why);
     enum result a = h->attributes_known, b = h->wants_header ? h->header_known : OK;
+    if (g != OK)
+        return g;
     if (a != OK && a != NEED_MORE)
         return a;
     return b != OK && b != NEED_MORE ? b : a == OK ? b : a;
+}
+
+const char *hold_why(const struct hold *h)
+{
+    const char *why;
+    return gathered_state(h->bytes, &why) != OK ? why : h->why;
 }
 
 bool hold_has_header(const struct hold *h)
@@ -284,6 +302,8 @@ bool hold_has_header(const struct hold *h)
 /* Where the header is wanted as well nothing less will do. */
 bool hold_is_ready(const struct hold *h)
 {
+    if (!gathered_is_settled(h->bytes))
+        return false;
     return hold_state(h) != NEED_MORE ||
            (h->peek && !h->wants_header && dicom_peek_known(h->peek) > h->known);
 }

@@ -4,8 +4,8 @@
  *   attributes   until all that conditions ask for is known (dicom/peek.h)
  *   the header   all before pixel data, for functions and morphs
  *
- * What is held are slices of what was received; only a header that is complete is copied, once, into one piece. That of a deflated data set
- * is gathered as it is inflated, and counts against the pool meanwhile.
+ * What is held is gathered (gathered.h), in memory or in a file. A header that is complete and in memory is copied, once, into one piece; one that
+ * is in a file is looked at there. That of a deflated data set is gathered as it is inflated, in memory, and counts against the pool meanwhile.
  */
 #ifndef HILUM_RELAY_HOLD_H
 #define HILUM_RELAY_HOLD_H
@@ -15,16 +15,14 @@
 #include "dicom/peek.h"
 #include "dicom/reader.h"
 #include "mem/buf.h"
+#include "relay/gathered.h"
 #include "route/attributes.h"
 #include "route/route.h"
 
 struct hold {
-    struct slices bytes; /* all that has come */
-    struct pool *
-        pool; /* hold_gather: small pieces are copied together, since each slice takes memory that nobody counts */
-    struct budget *budget;
-    struct buf *small;
-    bool is_ended; /* nothing more comes */
+    struct gathered *bytes; /* all that has come; borrowed */
+    struct pool *pool;      /* that what is inflated counts against; NULL: nothing does */
+    bool is_ended;          /* nothing more comes */
 
     bool *wanted; /* by attribute of the configuration, */
     bool *still;  /* and of these what a decision lacked last */
@@ -38,24 +36,24 @@ struct hold {
     struct dicom_reader reader;
     struct dicom_encoding encoding;
     bool is_deflated;
+    bool is_found;       /* where it ends, by now: */
     uint64_t header_len; /* inflated */
     uint32_t behind;     /* tag of the pixel data; 0: there are none */
-    struct octets header;
-    size_t taken; /* of the pool's memory, for what `header` gathers */
+    struct view header;  /* once it is known: of `copy`, or of the file */
+    struct octets copy;
+    size_t taken; /* of the pool's memory, for what `copy` gathers */
     uint64_t header_max;
-    struct dicom_inflate *inflate; /* of a deflated data set: `header` is gathered as it is inflated */
+    struct dicom_inflate *inflate; /* of a deflated data set: `copy` is gathered as it is inflated */
 
-    const char *why; /* fixed text, of what is not OK and not NEED_MORE */
+    const char *why; /* of what cannot be read: hold_why */
     uint32_t tag;
 };
 
-/* NULL without memory. The configuration outlives it. */
-struct hold *hold_new(const struct config *config, struct view transfer_syntax);
+/* NULL without memory. The configuration outlives it, and so does what it is gathered in, which is empty. What is inflated counts against the pool;
+ * NULL: it does not. */
+struct hold *hold_new(const struct config *config, struct view transfer_syntax, struct gathered *bytes,
+                      struct pool *pool);
 void hold_free(struct hold **h);
-
-/* Small pieces are gathered in buffers of this pool, charged to this budget, from now on; what is inflated counts against it. Without it
- * nothing counts. */
-void hold_gather(struct hold *h, struct pool *pool, struct budget *budget);
 
 /* Asks for what a decision still needs: `decided` is what route_decide said, OK or NEED_MORE, with *d and these facts. Attributes of
  * conditions and of folders first; the header at once where nothing else can help. OK or ERR_MEMORY. */
@@ -68,12 +66,16 @@ void hold_want_header(struct hold *h);
 
 /* The next bytes. ERR_MEMORY: they are not held. */
 MUST_USE enum result hold_data(struct hold *h, struct buf *b, uint8_t *at, uint32_t len);
+/* What it is gathered in has moved: a header that was waited for may be here. */
+void hold_moved(struct hold *h);
 /* The data set is over. */
 void hold_end(struct hold *h);
 
-/* All that was asked for is known, or never will be: OK; NEED_MORE; ERR_PROTO, ERR_MEMORY, ERR_LIMIT (it lies beyond header_max): `why`
- * and `tag`. */
+/* All that was asked for is known, or never will be: OK; NEED_MORE; ERR_PROTO, ERR_MEMORY, ERR_LIMIT (it lies beyond header_max, or
+ * header_spool_max), ERR_IO (it could not be gathered): `why` and `tag`. */
 enum result hold_state(const struct hold *h);
+/* Fixed text, of a state that is not OK and not NEED_MORE; NULL: no more is to be said. */
+const char *hold_why(const struct hold *h);
 /* The header is here. */
 bool hold_has_header(const struct hold *h);
 
@@ -81,7 +83,7 @@ bool hold_has_header(const struct hold *h);
  * Whoever decides: where hold_is_ready, hold_take_attributes, route_decide, hold_ask, until that says anything but NEED_MORE or it is not ready
  * any more. So a message is decided as soon as what is known decides it, whatever else some route might have asked for.
  */
-/* Something more is known than when attributes were last taken, or nothing more will be. */
+/* Something more is known than when attributes were last taken, or nothing more will be; and what is held can be looked at. */
 bool hold_is_ready(const struct hold *h);
 /* The attributes found by now, as conditions look at them. */
 MUST_USE enum result hold_take_attributes(struct hold *h, struct dicom_charsets *charsets);

@@ -28,7 +28,7 @@ static void free_parts(struct message *m)
 {
     message_queue_free(m);
     hold_free(&m->hold);
-    slices_clear(&m->ballast);
+    gathered_free(&m->gathered);
     for (unsigned i = 0; i < m->edition_count; i++)
         edition_free(&m->editions[i]);
     free(m->editions);
@@ -91,9 +91,11 @@ static void answer(struct message *m)
 static void on_settle(struct io_task *task)
 {
     struct message *m = task->owner;
-    if (!m->is_answered && m->is_complete && m->done_count == m->sink_count && message_queue_settle(m))
+    if (!m->is_answered && m->is_complete && !m->hold && m->done_count == m->sink_count &&
+        message_queue_settle(m))
         answer(m);
-    if (m->is_answered && m->gone_count == m->sink_count && message_queue_is_idle(m))
+    if (m->is_answered && m->gone_count == m->sink_count && message_queue_is_idle(m) &&
+        (!m->gathered || gathered_is_idle(m->gathered)))
         message_free(m);
 }
 
@@ -124,7 +126,7 @@ static void set_limit(struct message *m)
     }
     if (m->keep && keep_is_whole(m->keep))
         bytes = c->window + c->replay_max;
-    uint64_t ballast = 4 * m->ballast.bytes;
+    uint64_t ballast = !gathered && m->gathered ? 4 * gathered_in_memory(m->gathered) : 0;
     uint32_t buffers = (uint32_t)((bytes + gathered + ballast + BUF_BYTES - 1) / BUF_BYTES);
     if (!m->session->is_over && m->session->a.stream.limit != buffers)
         stream_set_limit(&m->session->a.stream, buffers);
@@ -319,6 +321,93 @@ void message_begin(struct session *s, uint8_t context_id, const struct dimse_com
         message_complete(m);
 }
 
+/* --- data ---------------------------------------------------------------------------------------------------- */
+
+static void flow_in_time(struct message *m)
+{
+    if (m->hold || m->is_flowing || m->received < MESSAGE_FLOW_BYTES)
+        return;
+    m->is_flowing = true;
+    flow(m);
+}
+
+static void pass_data(struct message *m, struct buf *b, uint8_t *at, uint32_t len)
+{
+    if (m->gathered)
+        gathered_push(m->gathered, b, at, len); /* who waits for it is told (proceed_gathered) */
+    for (unsigned i = 0; i < m->sink_count; i++)
+        if (m->sinks[i])
+            stage_data(m->stages[i], m->sinks[i], b, at, len);
+}
+
+void message_leave_gathered(struct message *m)
+{
+    if (!m->gathered || m->hold)
+        return;
+    for (unsigned i = 0; i < m->sink_count; i++)
+        if (m->sinks[i] && !m->sinks[i]->is_done && stage_holds(m->stages[i]) > 0)
+            return;
+    if (m->edition_count > 0)
+        gathered_close(m->gathered);
+    else
+        gathered_drop(m->gathered);
+}
+
+static void finish_sinks(struct message *m)
+{
+    flow(m);
+    for (unsigned i = 0; i < m->sink_count; i++)
+        if (m->sinks[i]) {
+            m->sinks[i]->progress_ms = io_now(m->session->relay->io); /* `response` is counted from here */
+            stage_finish(m->stages[i], m->sinks[i]);
+        }
+}
+
+/* What is gathered has been written, or cannot be. */
+static void on_gathered_moved(void *owner)
+{
+    struct message *m = owner;
+    if (m->hold) {
+        message_route_moved(m);
+        if (!m->hold && m->is_complete)
+            finish_sinks(m);
+        flow_in_time(m);
+    } else {
+        for (unsigned i = 0; i < m->sink_count; i++)
+            if (m->sinks[i] && !m->sinks[i]->is_done)
+                stage_gather_moved(m->stages[i]);
+    }
+    message_leave_gathered(m);
+    set_limit(m);
+    settle(m);
+}
+
+bool message_gather(struct message *m)
+{
+    struct relay *r = m->session->relay;
+    struct gathered_options o = {.config = m->session->config,
+                                 .pool = r->pool,
+                                 .budget = m->session->a.stream.budget,
+                                 .spool = r->spool,
+                                 .io = r->io,
+                                 .owner = m,
+                                 .on_moved = on_gathered_moved};
+    m->gathered = m->gathered ? m->gathered : gathered_new(&o);
+    return m->gathered;
+}
+
+/* After each look at what came: what is too much for memory is written. */
+static void proceed_gathered(struct message *m)
+{
+    const char *why;
+    if (!m->gathered)
+        return;
+    message_leave_gathered(m);
+    gathered_proceed(m->gathered);
+    if (gathered_is_idle(m->gathered) && gathered_state(m->gathered, &why) != OK)
+        on_gathered_moved(m);
+}
+
 void message_data(struct message *m, struct buf *b, uint8_t *at, uint32_t len)
 {
     m->received += len;
@@ -327,17 +416,9 @@ void message_data(struct message *m, struct buf *b, uint8_t *at, uint32_t len)
     if (m->hold)
         message_route_data(m, b, at, len);
     else
-        for (unsigned i = 0; i < m->sink_count; i++)
-            if (m->sinks[i])
-                stage_data(m->stages[i], m->sinks[i], b, at, len);
-    if (m->hold) {
-        set_limit(m);
-        return;
-    }
-    if (!m->is_flowing && m->received >= MESSAGE_FLOW_BYTES) {
-        m->is_flowing = true;
-        flow(m);
-    }
+        pass_data(m, b, at, len);
+    proceed_gathered(m);
+    flow_in_time(m);
     set_limit(m);
 }
 
@@ -346,12 +427,9 @@ void message_complete(struct message *m)
     if (m->hold)
         message_route_end(m);
     m->is_complete = true;
-    flow(m);
-    for (unsigned i = 0; i < m->sink_count; i++)
-        if (m->sinks[i]) {
-            m->sinks[i]->progress_ms = io_now(m->session->relay->io); /* `response` is counted from here */
-            stage_finish(m->stages[i], m->sinks[i]);
-        }
+    if (!m->hold) /* else when it is decided */
+        finish_sinks(m);
+    proceed_gathered(m);
     set_limit(m);
     settle(m);
 }
@@ -375,6 +453,8 @@ void message_let_go(struct message *m)
     }
     if (m->keep)
         keep_relieve(m->keep);
+    if (m->gathered)
+        gathered_relieve(m->gathered);
     for (unsigned i = 0; i < m->sink_count; i++) {
         struct sink *s = m->sinks[i];
         if (s && !s->is_done && s->ops->relieve)
@@ -392,6 +472,8 @@ void message_sender_lost(struct message *m)
         LOG_STR("message", m->id), LOG_INT("bytes", m->received));
     io_timer_stop(m->session->relay->io, &m->watch);
     hold_free(&m->hold);
+    if (m->gathered)
+        gathered_drop(m->gathered);
     message_queue_end(m);
     for (unsigned i = 0; i < m->sink_count; i++) {
         struct sink *s = m->sinks[i];

@@ -29,6 +29,7 @@ struct message_copy {
 };
 
 struct edition;
+struct gathered;
 struct hold;
 struct keep;
 struct message_commit;
@@ -49,12 +50,13 @@ struct message {
     struct sink **sinks;
     struct message_outcome *outcomes; /* by sink; sinks[i] is NULL once it is gone */
     struct stage **stages;            /* by sink: its chain; NULL: plain forwarding */
-    struct hold *hold;                /* not decided yet: what has come so far */
-    struct edition *editions;         /* of the routes that morph it */
-    struct edition **sink_editions;   /* by sink; NULL: the message as it came */
+    struct hold *hold;                /* not decided yet */
+    struct gathered *
+        gathered; /* what is held back: for the decision, for those that get it whole; and the header as it came, as long as
+                                         editions are, so that what they have in its place counts against `memory`. NULL: nothing is */
+    struct edition *editions;       /* of the routes that morph it */
+    struct edition **sink_editions; /* by sink; NULL: the message as it came */
     unsigned edition_count;
-    struct slices
-        ballast; /* the header as it came, kept so that what editions have in its place counts against `memory` */
     unsigned sink_count, done_count, gone_count;
     struct message_copy *copies;
     unsigned copy_count, queued; /* entries of it in the queue, once it is answered */
@@ -84,6 +86,8 @@ void message_fail_sink(struct sink *s, uint16_t status, const char *what);
 
 /* message_sinks.c: what a route made of it; NULL: it morphs nothing. */
 struct edition *message_edition(struct message *m, const struct config_route *route);
+/* Something that gathers is here: there is where to. False without memory. */
+bool message_gather(struct message *m);
 /* Starts the next destination with an association limit, if none is being waited for. */
 void message_start_next_limited(struct message *m);
 /* message.c: the next of its sinks, whose callbacks come to the message. There is room for it. */

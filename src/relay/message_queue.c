@@ -86,7 +86,7 @@ static int edition_index(struct message_commit *c, const struct edition *e)
         if (c->of[i] == e)
             return (int)i;
     c->of[c->edition_count] = e;
-    c->headers[c->edition_count] = (struct keep_header){e->header->data, e->header->used};
+    c->headers[c->edition_count] = (struct keep_header){e->header.at, e->header.len};
     c->editions[c->edition_count] =
         (struct spool_edition){.stream = SPOOL_STREAM_HEADERS + (unsigned)c->edition_count,
                                .received_header_len = e->received_header_len,

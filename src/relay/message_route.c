@@ -24,6 +24,8 @@ struct asking {
 void message_route_fail(struct message *m, uint16_t status, const char *comment)
 {
     hold_free(&m->hold);
+    if (m->gathered)
+        gathered_drop(m->gathered);
     message_preset(m, status, comment);
 }
 
@@ -47,21 +49,18 @@ static void fail_rule(struct message *m, const struct config_route *route, const
     message_route_fail(m, DIMSE_STATUS_RULE_FAILED, comment);
 }
 
-static void fail_too_long(struct message *m)
-{
-    LOG(LOG_WARN, "larger than header_max", LOG_STR("assoc", m->session->a.id), LOG_STR("message", m->id),
-        LOG_INT("header_max", m->session->config->header_max), LOG_INT("bytes", m->hold->bytes.bytes));
-    message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, "what routes ask for lies beyond header_max");
-}
-
 static void fail_state(struct message *m, enum result r)
 {
-    if (r == ERR_PROTO)
+    const char *why = hold_why(m->hold);
+    why = why ? why : "out of memory";
+    if (r == ERR_PROTO) {
         fail_unreadable(m);
-    else if (r == ERR_LIMIT)
-        fail_too_long(m);
-    else
-        message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, m->hold->why ? m->hold->why : "out of memory");
+        return;
+    }
+    if (r == ERR_LIMIT)
+        LOG(LOG_WARN, "too large to be held", LOG_STR("assoc", m->session->a.id), LOG_STR("message", m->id),
+            LOG_STR("cause", why), LOG_INT("bytes", gathered_bytes(m->gathered)));
+    message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, why);
 }
 
 /* --- rules ------------------------------------------------------------------------------------------------- */
@@ -137,25 +136,27 @@ static bool make_editions(struct asking *a, const struct route_decision *d)
     return true;
 }
 
-/* What was held, to all destinations. */
+static void release_piece(void *owner, struct buf *b, uint8_t *at, uint32_t len)
+{
+    struct message *m = owner;
+    if (m->keep)
+        keep_data(m->keep, b, at, len);
+    for (unsigned i = 0; i < m->sink_count; i++)
+        if (m->sinks[i])
+            stage_data(m->stages[i], m->sinks[i], b, at, len);
+}
+
+/* What was held, to all destinations. It may still be wanted: message.h, gathered. */
 static void release_held(struct message *m)
 {
-    struct hold *h = m->hold;
-    m->hold = NULL;
-    for (uint32_t j = 0; j < h->bytes.count && m->keep; j++) {
-        const struct slice *s = slices_at(&h->bytes, j);
-        keep_data(m->keep, s->buf, s->at, s->len);
-    }
+    hold_free(&m->hold);
+    if (gathered_each(m->gathered, release_piece, m))
+        return;
     for (unsigned i = 0; i < m->sink_count; i++)
-        for (uint32_t j = 0; j < h->bytes.count && m->sinks[i]; j++) {
-            const struct slice *s = slices_at(&h->bytes, j);
-            stage_data(m->stages[i], m->sinks[i], s->buf, s->at, s->len);
-        }
-    if (m->edition_count > 0) {
-        m->ballast = h->bytes;
-        h->bytes = (struct slices){0};
-    }
-    hold_free(&h);
+        if (m->sinks[i] && !m->sinks[i]->is_done)
+            message_fail_sink(m->sinks[i], DIMSE_STATUS_OUT_OF_RESOURCES, "what was held cannot be read");
+    if (m->keep)
+        keep_give_up(m->keep);
 }
 
 static void set_out(struct message *m, const struct route_decision *d)
@@ -229,10 +230,11 @@ static void pursue(struct message *m)
 static enum result begin_hold(struct message *m, const struct route_facts *facts,
                               const struct route_decision *d, enum result decided)
 {
-    m->hold = hold_new(m->session->config, view_of(m->transfer_syntax));
+    if (!message_gather(m))
+        return ERR_MEMORY;
+    m->hold = hold_new(m->session->config, view_of(m->transfer_syntax), m->gathered, m->session->relay->pool);
     if (!m->hold)
         return ERR_MEMORY;
-    hold_gather(m->hold, m->session->relay->pool, m->session->a.stream.budget);
     return hold_begin(m->hold, m->session->config, facts, d, decided);
 }
 
@@ -265,4 +267,11 @@ void message_route_end(struct message *m)
 {
     hold_end(m->hold);
     pursue(m);
+}
+
+void message_route_moved(struct message *m)
+{
+    hold_moved(m->hold);
+    if (hold_is_ready(m->hold))
+        pursue(m);
 }

@@ -97,12 +97,12 @@ static bool add_stages(struct message *m, struct sink *s, const struct route_des
     struct stage **chain = &m->stages[s->index];
     bool is_gathered = !d->stream || follows_another(m, s); /* so that it holds nobody up */
     uint64_t held_max = m->session->config->header_max;
-    if (is_gathered &&
-        !stage_put_first(chain, stage_gather_new(s, held_max, d->stream ? stage_full : NULL), stage_failed))
+    if (e && e->is_changed && !edition_put_stages(e, chain, s, m->session->relay->pool, stage_failed))
         return false;
-    if (!e || !e->is_changed)
-        return true;
-    return edition_put_stages(e, chain, s, m->session->relay->pool, stage_failed);
+    return !is_gathered ||
+           (message_gather(m) &&
+            stage_put_first(chain, stage_gather_new(s, m->gathered, held_max, d->stream ? stage_full : NULL),
+                            stage_failed));
 }
 
 static bool add_sink(struct message *m, const struct route_destination *d)

@@ -75,7 +75,24 @@ static void fail_gathered(struct message *m, uint64_t now)
         r->gave_up_ms = now; /* one at a time: what it held may be enough for the others */
         message_fail_sink(s, DIMSE_STATUS_OUT_OF_RESOURCES, "no memory in time to hold it whole");
         stage_free(&m->stages[i]); /* now, so that the next one in this state is not failed as well */
+        message_leave_gathered(m);
     }
+}
+
+/* A disk that takes nothing of what is gathered has no time-out of its own either. */
+static void fail_unwritten(struct message *m, uint64_t now)
+{
+    static const char what[] = "queue: takes no data";
+    uint64_t since = m->gathered ? gathered_writing_since(m->gathered) : 0;
+    if (since == 0 || now - since < m->session->config->timeouts.progress)
+        return;
+    if (m->hold)
+        message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, what);
+    for (unsigned i = 0; i < m->sink_count; i++)
+        if (m->sinks[i] && !m->sinks[i]->is_done && stage_holds(m->stages[i]) > 0)
+            message_fail_sink(m->sinks[i], DIMSE_STATUS_OUT_OF_RESOURCES, what);
+    message_leave_gathered(m);
+    message_queue_moved(m);
 }
 
 /* A disk has no time-outs of its own: it counts as failed like a node that takes or answers nothing. What it does later than that
@@ -103,6 +120,7 @@ static void on_watch(struct io_timer *t)
         fail_laggards(m, now);
         fail_gathered(m, now);
     }
+    fail_unwritten(m, now);
     fail_hung(m, now);
     if (!m->is_answered)
         io_timer_start(m->session->relay->io, t, watch_period(m));

@@ -43,18 +43,17 @@ static void bind_to(struct bind *b, const struct ruled *r, struct dicom_document
 
 static size_t tree_room(const struct hold *h)
 {
-    size_t room = h->header.len * TREE_FACTOR;
-    return room > TREE_BYTES_MIN ? room : TREE_BYTES_MIN;
+    size_t len = h->header.len < h->header_max ? h->header.len : h->header_max;
+    return len * TREE_FACTOR > TREE_BYTES_MIN ? len * TREE_FACTOR : TREE_BYTES_MIN;
 }
 
 /* False: it cannot be cut into a tree, and nothing is to be freed. */
 static bool open_document(const struct ruled *r, struct dicom_document *d, struct ruled_failure *f)
 {
     const struct hold *h = r->hold;
-    struct view header = {h->header.data, h->header.len};
     if (!r->rules)
         return fail(f, ERR_MEMORY, "the rules could not be opened", 0);
-    enum result result = dicom_document_parse(d, header, h->encoding, h->behind, tree_room(h));
+    enum result result = dicom_document_parse(d, h->header, h->encoding, h->behind, tree_room(h));
     if (result == OK)
         return true;
     fail(f, result, d->why, d->tag);
@@ -85,22 +84,28 @@ bool ruled_when(struct ruled *r, const struct config_route *route, bool *holds_o
 static struct trace trace_of(const struct ruled *r)
 {
     const struct hold *h = r->hold;
-    struct trace t = {.before = {h->header.data, h->header.len},
+    struct trace t = {.before = h->header,
                       .encoding = h->encoding,
                       .behind = h->behind,
                       .memory_max = tree_room(h),
-                      .system = r->message->config->ae_title};
+                      .system = r->message->config->ae_title,
+                      .gathered = h->bytes,
+                      .pool = r->pool};
     trace_now(t.now);
     return t;
 }
 
-/* What came is kept as long as editions are, for it counts (message.h, ballast), and so for as much of them. The rest counts itself. */
+/* What came is kept as long as editions are, for it counts (message.h, gathered), and so for as much of them. The rest counts itself; not what stands
+ * in a file. */
 static bool take_memory(struct ruled *r, struct edition *e)
 {
     const struct hold *h = r->hold;
-    size_t len = e->header ? e->header->used : 0, spare = h->bytes.bytes - r->counted;
+    size_t len = e->header.len, all = gathered_in_memory(h->bytes);
+    size_t spare = all > r->counted ? all - r->counted : 0;
+    if (!h->pool || gathered_piece_is_mapped(&e->header))
+        return true;
     r->counted += len < spare ? len : spare;
-    return !h->pool || len <= spare + EDITION_FREE || buf_take(e->header, len - spare - EDITION_FREE);
+    return len <= spare + EDITION_FREE || buf_take(e->header.buf, len - spare - EDITION_FREE);
 }
 
 static bool run(struct ruled *r, struct edition *e, struct bind *b, struct ruled_failure *f)
@@ -113,10 +118,12 @@ static bool run(struct ruled *r, struct edition *e, struct bind *b, struct ruled
     struct trace trace = trace_of(r);
     e->received_header_len = r->hold->header_len;
     e->is_deflated = r->hold->is_deflated;
-    result = edition_make(e, b, r->pool, r->message, e->route->trace ? &trace : NULL);
+    result = edition_make(e, b, r->hold->bytes, r->pool, r->message, e->route->trace ? &trace : NULL);
     if (result == ERR_MEMORY)
         return fail(f, result, "out of memory", 0);
     const char *why = b->document->why;
+    if (result == ERR_LIMIT && !why)
+        return fail(f, result, "queue: full", 0);
     if (result != OK)
         return fail_rule(f, result, why ? why : "the data set cannot be written");
     return take_memory(r, e) || fail(f, ERR_MEMORY, "no memory to hold what routes ask for", 0);

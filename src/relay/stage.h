@@ -8,6 +8,7 @@
 #ifndef HILUM_RELAY_STAGE_H
 #define HILUM_RELAY_STAGE_H
 
+#include "relay/gathered.h"
 #include "relay/sink.h"
 
 struct stage;
@@ -50,10 +51,14 @@ bool stage_put_first(struct stage **first, struct stage *st,
 /* The whole chain; nulls the pointer. */
 void stage_free(struct stage **first);
 
-/* Holds the data set until all of it is here: nothing leaves before. Longer than held_max: A700, unless on_full (NULL: never) has let it
- * go. NULL without memory. */
-struct stage *stage_gather_new(struct sink *sink, uint64_t held_max, void (*on_full)(struct stage *st));
+/* Holds the data set until all of it is here: nothing leaves before. It is `from` that holds it, which gets each piece before the chain does. Longer
+ * than that may be: A700. Longer than held_max: on_full (NULL: not asked) may let it go, as long as all of it is in memory. The first of its
+ * chain. NULL without memory. */
+struct stage *stage_gather_new(struct sink *sink, struct gathered *from, uint64_t held_max,
+                               void (*on_full)(struct stage *st));
 /* What it holds is passed on, and so is all that comes: it holds nothing any more. */
 void stage_gather_let_go(struct stage *st);
+/* To a chain: `from` has been written, or has failed. Any chain, NULL too. */
+void stage_gather_moved(struct stage *first);
 
 #endif

@@ -1,4 +1,5 @@
-/* The whole instance is here before its first byte goes out: `stream = false`, and a destination that waits for another one (message_sinks.c). */
+/* The whole instance is here before its first byte goes out: `stream = false`, and a destination that waits for another one (message_sinks.c). What is
+ * held is the message's, for all its stages. */
 #include <stdlib.h>
 
 #include "dimse/status.h"
@@ -6,23 +7,51 @@
 
 struct gather {
     struct stage stage; /* first */
-    struct slices held;
-    bool is_open; /* it has been let go */
+    struct gathered *from;
+    bool is_open;     /* it has been let go */
+    bool is_finished; /* all is here */
     void (*on_full)(struct stage *st);
 };
 
+static void fail(struct stage *st, const char *why)
+{
+    st->on_failed(st, DIMSE_STATUS_OUT_OF_RESOURCES, why);
+}
+
+static void pass_piece(void *owner, struct buf *b, uint8_t *at, uint32_t len)
+{
+    stage_pass_data(owner, b, at, len);
+}
+
+static bool pass_held(struct gather *g)
+{
+    if (gathered_each(g->from, pass_piece, &g->stage))
+        return true;
+    fail(&g->stage, "what was held cannot be read");
+    return false;
+}
+
+void stage_gather_let_go(struct stage *st)
+{
+    struct gather *g = (struct gather *)st;
+    g->is_open = true;
+    st->held_max = 0;
+    pass_held(g);
+}
+
+/* These bytes have been gathered already. */
 static void data(struct stage *st, struct buf *b, uint8_t *at, uint32_t len)
 {
     struct gather *g = (struct gather *)st;
-    bool is_full = !g->is_open && g->held.bytes + len > st->held_max;
-    if (is_full && g->on_full)
-        g->on_full(st);
-    if (g->is_open)
+    if (g->is_open) {
         stage_pass_data(st, b, at, len);
-    else if (is_full)
-        st->on_failed(st, DIMSE_STATUS_OUT_OF_RESOURCES, "larger than header_max, cannot be held whole");
-    else if (!slices_push(&g->held, b, at, len))
-        st->on_failed(st, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
+        return;
+    }
+    if (g->on_full && gathered_bytes(g->from) > st->held_max && gathered_is_in_memory(g->from))
+        g->on_full(st);
+    if (!g->is_open && gathered_bytes(g->from) > gathered_max(g->from))
+        fail(st, gathered_max(g->from) > st->held_max ? "larger than header_spool_max, cannot be held whole"
+                                                      : "larger than header_max, cannot be held whole");
 }
 
 static void flow(struct stage *st)
@@ -31,46 +60,50 @@ static void flow(struct stage *st)
         stage_pass_flow(st);
 }
 
-static void pass_held(struct stage *st)
-{
-    struct gather *g = (struct gather *)st;
-    while (g->held.count > 0) {
-        struct slice first = *slices_at(&g->held, 0);
-        stage_pass_data(st, first.buf, first.at, first.len); /* takes its own reference */
-        slices_consume(&g->held, first.len);
-    }
-}
-
-void stage_gather_let_go(struct stage *st)
-{
-    ((struct gather *)st)->is_open = true;
-    st->held_max = 0;
-    pass_held(st);
-}
-
 static void finish(struct stage *st)
 {
-    pass_held(st);
-    stage_pass_flow(st);
-    stage_pass_finish(st);
+    struct gather *g = (struct gather *)st;
+    g->is_finished = true;
+    if (g->is_open)
+        stage_pass_finish(st);
+    else
+        stage_gather_moved(st);
 }
 
 static void gather_free(struct stage *st)
 {
-    struct gather *g = (struct gather *)st;
-    slices_clear(&g->held);
-    free(g);
+    free(st);
 }
 
 static const struct stage_ops gather_ops = {
     .data = data, .flow = flow, .finish = finish, .free = gather_free};
 
-struct stage *stage_gather_new(struct sink *sink, uint64_t held_max, void (*on_full)(struct stage *st))
+void stage_gather_moved(struct stage *first)
+{
+    struct gather *g = (struct gather *)first;
+    const char *why;
+    if (!first || first->ops != &gather_ops || g->is_open || !gathered_is_idle(g->from))
+        return;
+    if (gathered_state(g->from, &why) != OK) {
+        fail(first, why);
+    } else if (g->is_finished) {
+        g->is_open = true;
+        first->held_max = 0;
+        if (pass_held(g)) {
+            stage_pass_flow(first);
+            stage_pass_finish(first);
+        }
+    }
+}
+
+struct stage *stage_gather_new(struct sink *sink, struct gathered *from, uint64_t held_max,
+                               void (*on_full)(struct stage *st))
 {
     struct gather *g = calloc(1, sizeof(*g));
     if (!g)
         return NULL;
     g->stage = (struct stage){.ops = &gather_ops, .sink = sink, .held_max = held_max};
+    g->from = from;
     g->on_full = on_full;
     return &g->stage;
 }

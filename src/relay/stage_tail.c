@@ -5,6 +5,8 @@
 #include "dimse/status.h"
 #include "relay/edition.h"
 
+enum { PIECE_BYTES = 1 << 20 };
+
 struct tail {
     struct stage stage; /* first */
     struct pool *pool;
@@ -33,14 +35,17 @@ static void emit(void *owner, const uint8_t *at, size_t len, bool is_borrowed)
     buf_unref(&own);
 }
 
+/* In pieces: the length of a slice has 32 bits. */
 static void begin(struct tail *t)
 {
-    struct buf *header = t->edition->header;
+    const struct gathered_piece *header = &t->edition->header;
     if (t->has_begun)
         return;
     t->has_begun = true;
-    if (header->used > 0)
-        stage_pass_data(&t->stage, header, header->data, header->used);
+    for (size_t at = 0, len; at < header->len; at += len) {
+        len = header->len - at < PIECE_BYTES ? header->len - at : PIECE_BYTES;
+        stage_pass_data(&t->stage, header->buf, header->at + at, (uint32_t)len);
+    }
 }
 
 static void data(struct stage *st, struct buf *b, uint8_t *at, uint32_t len)
@@ -69,6 +74,14 @@ static void tail_free(struct stage *st)
 
 static const struct stage_ops tail_ops = {
     .data = data, .flow = stage_pass_flow, .finish = finish, .free = tail_free};
+
+void edition_give_header(struct stage *first, struct buf *b, uint8_t *at, uint32_t len)
+{
+    struct stage *st = first;
+    while (st->ops != &tail_ops)
+        st = st->next;
+    stage_pass_data(st, b, at, len);
+}
 
 struct stage *stage_tail_new(struct sink *sink, struct pool *pool, const struct edition *e)
 {

@@ -238,35 +238,40 @@ static enum result tell_all(const struct trace *t, struct dicom_data_set *root, 
 
 /* What is added while the trees are compared is not told (is_told), so the one that is written serves for both. */
 static enum result write_trace(const struct trace *t, struct dicom_document *before,
-                               struct dicom_document *after, struct octets *out)
+                               struct dicom_document *after, struct gathered_piece *header)
 {
     struct dicom_data_set *was = dicom_document_root(before), *root = dicom_document_root(after);
-    enum result r = OK;
-    if (is_changed(was, root))
-        r = has_no_identity(root) ? tell_without_identity(t, root, was) : tell_all(t, root, was);
-    return r == OK ? dicom_document_write(after, out) : r;
+    struct gathered_piece out = {0};
+    size_t len;
+    if (!is_changed(was, root))
+        return OK;
+    enum result r = has_no_identity(root) ? tell_without_identity(t, root, was) : tell_all(t, root, was);
+    r = r == OK ? dicom_document_measure(after, &len) : r;
+    r = r == OK ? gathered_room(t->gathered, t->pool, len, &out) : r;
+    if (r != OK)
+        return r;
+    dicom_document_write_to(after, out.at);
+    gathered_piece_free(header);
+    *header = out;
+    return OK;
 }
 
-enum result trace_write(const struct trace *t, struct octets *header, const char **why_out)
+enum result trace_write(const struct trace *t, struct gathered_piece *header, const char **why_out)
 {
     struct dicom_document before = {0}, after = {0};
-    struct octets out = {0};
+    struct gathered_piece was = *header;
+    was.buf = buf_ref(was.buf); /* what is written refers to it */
     *why_out = NULL;
     enum result r = parse(t, &before, t->before);
     if (r != OK)
         *why_out = before.why;
     if (r == OK) {
-        r = parse(t, &after, (struct view){header->data, header->len});
-        r = r == OK ? write_trace(t, &before, &after, &out) : r;
+        r = parse(t, &after, (struct view){was.at, was.len});
+        r = r == OK ? write_trace(t, &before, &after, header) : r;
         *why_out = r == OK ? NULL : after.why ? after.why : before.why;
     }
     dicom_document_free(&before);
     dicom_document_free(&after);
-    if (r == OK) {
-        octets_free(header);
-        *header = out;
-    } else {
-        octets_free(&out);
-    }
+    gathered_piece_free(&was);
     return r;
 }

@@ -15,24 +15,26 @@
 #ifndef HILUM_RELAY_TRACE_H
 #define HILUM_RELAY_TRACE_H
 
-#include "base/octets.h"
 #include "base/result.h"
 #include "dicom/encoding.h"
+#include "relay/gathered.h"
 
 struct trace {
     struct view before; /* the header as it came */
     struct dicom_encoding encoding;
-    uint32_t behind;    /* as of dicom_document_parse */
-    size_t memory_max;  /* of each tree */
-    const char *system; /* our AE title */
-    char now[27];       /* a DT */
+    uint32_t behind;           /* as of dicom_document_parse */
+    size_t memory_max;         /* of each tree */
+    const char *system;        /* our AE title */
+    struct gathered *gathered; /* for room */
+    struct pool *pool;
+    char now[27]; /* a DT */
 };
 
 /* The present time as a DT in UTC, with its offset. */
 void trace_now(char now[27]);
 
-/* *header is the header after the morph; it gets the trace, if there is anything to tell. On failure it stays as it was; *why_out is
- * fixed text. */
-MUST_USE enum result trace_write(const struct trace *t, struct octets *header, const char **why_out);
+/* *header is the header after the morph; another one with the trace takes its place, if there is anything to tell. On failure it stays as it was;
+ * *why_out is fixed text. */
+MUST_USE enum result trace_write(const struct trace *t, struct gathered_piece *header, const char **why_out);
 
 #endif

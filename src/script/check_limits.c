@@ -49,8 +49,8 @@ void check_limits(struct check *c)
         struct place at = {root.declaration, &root, "max_associations", 0};
         check_warning(c, &at,
                       "each instance goes there %zu times, as routes morph it, and %u of them at a time: the "
-                      "others are "
-                      "held meanwhile, and fail if they are larger than header_max; %zu would do",
-                      times, n->max_associations, times);
+                      "others are held meanwhile, and fail if they are larger than %s; %zu would do",
+                      times, n->max_associations, c->config->spool.is_off ? "header_max" : "header_spool_max",
+                      times);
     }
 }

@@ -69,8 +69,10 @@ struct log_position log_end(struct log_writer *w);
 /* Segments that nobody will ask for any more, for all the log knows: sealed, of no draft that is still open, and with no commit at or behind
  * `indexed` that refers to them. A segment that says that the one before it was given up stays as long as the process. */
 bool log_may_delete(struct log_writer *w, uint32_t segment, struct log_position indexed);
-/* Bytes of segments (any generation) were given back. */
+/* Bytes of segments (any generation) were given back, or what log_take_room took. */
 void log_released(struct log_writer *w, uint64_t bytes);
+/* Bytes that stand beside the segments, and count as theirs do. False: full. Any thread. */
+MUST_USE bool log_take_room(struct log_writer *w, uint64_t bytes);
 
 /* GENERATION and N.log below it, as spool.h draws them. False: too long. */
 MUST_USE bool log_folder_path(const char *spool_path, uint32_t generation, char out[SPOOL_PATH_MAX]);

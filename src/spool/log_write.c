@@ -419,6 +419,14 @@ bool log_may_delete(struct log_writer *w, uint32_t segment, struct log_position 
     return may;
 }
 
+bool log_take_room(struct log_writer *w, uint64_t bytes)
+{
+    if (bytes > room_left(w))
+        return false;
+    atomic_fetch_add(&w->used, bytes);
+    return true;
+}
+
 void log_released(struct log_writer *w, uint64_t bytes)
 {
     uint64_t used = atomic_load(&w->used);

@@ -142,6 +142,21 @@ bool spool_segment_path(const struct spool *s, uint32_t generation, uint32_t seg
     return log_folder_path(s->path, generation, folder) && log_segment_path(folder, segment, out);
 }
 
+bool spool_unnamed_folder(const struct spool *s, char out[SPOOL_PATH_MAX])
+{
+    return log_folder_path(s->path, s->generation, out);
+}
+
+bool spool_take_room(struct spool *s, uint64_t bytes)
+{
+    return log_take_room(s->log, bytes);
+}
+
+void spool_give_room(struct spool *s, uint64_t bytes)
+{
+    log_released(s->log, bytes);
+}
+
 struct spool_draft *spool_draft_new(struct spool *s)
 {
     return log_draft_new(s->log);

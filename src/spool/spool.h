@@ -29,6 +29,8 @@
 
 struct spool;
 
+enum { SPOOL_PATH_MAX = 4096 };
+
 struct spool_options {
     const char *path;
     uint64_t max_bytes;  /* of all segments; 0: no limit of its own */
@@ -53,6 +55,12 @@ void spool_close(struct spool **s);
 void spool_set_limits(struct spool *s, uint64_t max_bytes, uint64_t reserve, uint64_t history_ms);
 /* False while the disk refuses or is full: what is asked to be written fails. Any thread. */
 bool spool_is_well(const struct spool *s);
+
+/* For files without a name, of what does not have to outlive the process. What is written there counts: room for it is taken first, and given
+ * back when it is gone. False: the spool is full; the path is too long. Any thread. */
+MUST_USE bool spool_unnamed_folder(const struct spool *s, char out[SPOOL_PATH_MAX]);
+MUST_USE bool spool_take_room(struct spool *s, uint64_t bytes);
+void spool_give_room(struct spool *s, uint64_t bytes);
 
 /* --- writing a message --------------------------------------------------------------------------------------- */
 
@@ -197,7 +205,6 @@ void spool_entry_free(struct spool_entry **e);
 /* It and those behind it. */
 void spool_entries_free(struct spool_entry **list);
 
-enum { SPOOL_PATH_MAX = 4096 };
 /* Of an extent's segment. False: too long. */
 bool spool_segment_path(const struct spool *s, uint32_t generation, uint32_t segment,
                         char out[SPOOL_PATH_MAX]);

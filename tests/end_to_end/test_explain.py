@@ -267,23 +267,28 @@ class Failures(Explained):
         """As the gateway: a route that Modality rules out, or that stands behind a final one, asks for nothing that lies beyond header_max."""
         path = self.file([*ELEMENTS[:5], (0x00291001, "UN", bytes(300000)), (0x300E0002, "CS", "APPROVED")])
         plans = route("plans", "ai", when={"Modality": "RTPLAN", "ApprovalStatus": "APPROVED"})
-        file, routes = self.one(self.config(plans, route("all", "pacs"), settings='header_max = "128KiB"'), path)
+        file, routes = self.one(self.config(plans, route("all", "pacs"), settings='header_max = "128KiB", spool = false'), path)
         self.assertIsNone(file["status"])
         self.assertEqual((routes["plans"]["why"], routes["all"]["matches"]), ('Modality is "CT", not "RTPLAN"', True))
         config = self.config(route("cts", "pacs", when={"Modality": "CT"}, final=True),
-                             route("approved", "ai", when={"ApprovalStatus": "APPROVED"}), settings='header_max = "128KiB"')
+                             route("approved", "ai", when={"ApprovalStatus": "APPROVED"}), settings='header_max = "128KiB", spool = false')
         file, routes = self.one(config, path)
         self.assertIsNone(file["status"])
         self.assertEqual((routes["cts"]["matches"], routes["approved"]["why"]), (True, 'route "cts" is final'))
         file, routes = self.one(self.config(route("approved", "ai", when={"Modality": "CT", "ApprovalStatus": "APPROVED"}),
-                                            route("all", "pacs"), settings='header_max = "128KiB"'), path, status=1)
+                                            route("all", "pacs"), settings='header_max = "128KiB", spool = false'), path, status=1)
         self.assertEqual((file["status"], file["comment"]), ("A700", "what routes ask for lies beyond header_max"))
 
     def test_a_header_beyond_header_max_is_told(self):
         path = self.file([(0x00091001, "UN", bytes(300000)), *ELEMENTS[2:]])
-        config = self.config(route("r", "pacs", morph=SITE), settings='header_max = "128KiB"')
+        config = self.config(route("r", "pacs", morph=SITE), settings='header_max = "128KiB", spool = false')
         file, _ = self.one(config, path, status=1)
         self.assertEqual((file["status"], file["comment"]), ("A700", "what routes ask for lies beyond header_max"))
+        config = self.config(route("r", "pacs", morph=SITE), settings='header_max = "128KiB", header_spool_max = "200KiB"')
+        file, _ = self.one(config, path, status=1)
+        self.assertEqual((file["status"], file["comment"]), ("A700", "what routes ask for lies beyond header_spool_max"))
+        file, _ = self.one(self.config(route("r", "pacs", morph=SITE), settings='header_max = "128KiB"'), path)
+        self.assertIsNone(file["status"])
 
     def test_wrong_usage_and_wrong_configurations(self):
         config, path = self.config(route("r", "pacs")), self.file()

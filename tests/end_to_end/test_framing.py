@@ -122,14 +122,17 @@ class CutThrough(Case):
     def test_without_stream_nothing_leaves_before_the_last_fragment(self):
         self.assert_nothing_leaves_early(2_000_000, stream=False)
 
-    def test_without_stream_more_than_header_max_is_out_of_resources(self):
-        sink = self.sink()
-        gateway = self.gateway(node("a", sink), route("all", to="a", stream=False), header_max="1MiB")
-        sender = self.sender(gateway)
-        answer = sender.store(make_instance(3 << 20))
-        self.assertEqual(answer.status, 0xA700)
-        self.assertEqual(sink.messages, [])
-        self.assert_still_serves(gateway, sink)
+    def test_without_stream_more_than_header_max_is_out_of_resources_without_a_spool(self):
+        for comment, settings in (("a: larger than header_max, cannot be held whole", {"spool": False}),
+                                  ("a: larger than header_max, cannot be held whole", {"header_spool_max": "1MiB"}),
+                                  ("a: larger than header_spool_max, cannot be held whole", {"header_spool_max": "2MiB"})):
+            sink = self.sink()
+            gateway = self.gateway(node("a", sink), route("all", to="a", stream=False), header_max="1MiB", **settings)
+            sender = self.sender(gateway)
+            answer = sender.store(make_instance(3 << 20))
+            self.assertEqual((answer.status, answer.comment), (0xA700, comment))
+            self.assertEqual(sink.messages, [])
+            self.assert_still_serves(gateway, sink)
 
 
 class Memory(Case):

@@ -402,11 +402,11 @@ class Review(Case):
         self.assert_stored(self.sender(gateway, ((CT, [EXPLICIT]),)).store(one))
         self.assertEqual(sorted(read(m).PatientID for m in sink.messages), ["ONE", "TWO"])
 
-    def twice(self, limit):
+    def twice(self, limit, **settings):
         """A node that gets each instance as it came and morphed; header_max is far less than what is sent. Returns the answer and the sink."""
         sink = self.sink(max_length=1 << 18)
         gateway = self.gateway(node("a", sink, max_associations=limit), route("raw", "a"),
-                               route("m", "a", morph=function('ds.PatientID = "NEW"')), header_max="1MiB", timeouts={"response": "20s"})
+                               route("m", "a", morph=function('ds.PatientID = "NEW"')), header_max="1MiB", timeouts={"response": "20s"}, **settings)
         one = instance_of(ELEMENTS + [(0x7FE00010, "OW", bytes(8 * MIB))])
         return self.sender(gateway, ((CT, [EXPLICIT]),)).store(one), sink
 
@@ -417,8 +417,14 @@ class Review(Case):
             self.assertEqual(sorted((read(m).PatientID, len(read(m).PixelData)) for m in sink.messages),
                              [("NEW", 8 * MIB), ("OLD", 8 * MIB)])
 
-    def test_a_node_with_room_for_one_cannot_get_a_large_instance_twice(self):
+    def test_a_node_with_room_for_one_gets_a_large_instance_twice_one_after_the_other(self):
         answer, sink = self.twice(1)
+        self.assert_stored(answer)
+        self.assertEqual(sorted((read(m).PatientID, len(read(m).PixelData)) for m in sink.messages),
+                         [("NEW", 8 * MIB), ("OLD", 8 * MIB)])
+
+    def test_a_node_with_room_for_one_cannot_get_a_large_instance_twice_without_a_spool(self):
+        answer, sink = self.twice(1, spool=False)
         self.assertEqual((answer.status, answer.comment), (0xA700, "a: larger than header_max, cannot be held whole"))
         self.assertEqual([read(m).PatientID for m in sink.messages], ["OLD"])
 

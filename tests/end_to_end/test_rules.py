@@ -85,11 +85,12 @@ class Failing(Case):
 
     def test_a_header_beyond_header_max_is_refused_with_a700_and_logged(self):
         sink = self.sink()
-        gateway = self.gateway(node("a", sink), route("r", to="a", morph=function("ds.PatientID = nil")), header_max="64KiB")
+        gateway = self.gateway(node("a", sink), route("r", to="a", morph=function("ds.PatientID = nil")), header_max="64KiB",
+                               spool=False)
         sender = self.sender(gateway)
         answer = sender.store(instance_of(ELEMENTS + [(0x00420011, "OB", bytes(MIB))]))
         self.assertEqual(answer.status, 0xA700, str(answer))
-        self.assertEqual(len(gateway.events("larger than header_max")), 1)
+        self.assertEqual(len(gateway.events("too large to be held")), 1)
         self.assert_stored(sender.store(instance_of(ELEMENTS + [(0x7FE00010, "OW", bytes(MIB))])))
         self.assertEqual(len(sink.messages), 1)
 
@@ -125,7 +126,7 @@ class Memory(Case):
             wait_until(lambda: sum(a.current is not None for a in sink.associations) == 20, "all arrive", 1)
         except AssertionError:
             pass  # as it should be
-        self.assertLess(gateway.memory(), (32 + 48) * MIB)
+        self.assertLess(gateway.memory("RssAnon"), (32 + 48) * MIB)  # not what the system could drop: files
 
     def test_what_is_held_in_tiny_fragments_is_capped(self):
         gateway = self.gateway(node("a", self.sink()), route("r", to="a", when={"PatientID": "OLD"}), memory="32MiB",

@@ -57,10 +57,18 @@ class Limits(Stress):
         self.assertGreater(answers.count(0), 0, "there is memory for one at a time")
         self.assert_stored(self.store_one(gateway, make_instance(1000)))
 
-    def test_an_instance_too_big_for_the_memory_is_refused_and_others_go_on(self):
-        sink = self.sink(keep=False)
+    def test_an_instance_too_big_for_the_memory_goes_through_the_spool(self):
+        sink = self.sink()
         gateway = self.gateway(node("a", sink), route("all", to="a", stream=False), workers=1, memory="4MiB", window="1MiB",
                                header_max="64MiB", timeouts={"lag": "500ms"})
+        one = make_instance(6_000_000)
+        self.assert_stored(self.store_one(gateway, one))
+        self.assertEqual([m.data for m in sink.messages], [one.data])
+
+    def test_an_instance_too_big_for_the_memory_is_refused_without_a_spool_and_others_go_on(self):
+        sink = self.sink(keep=False)
+        gateway = self.gateway(node("a", sink), route("all", to="a", stream=False), workers=1, memory="4MiB", window="1MiB",
+                               header_max="64MiB", timeouts={"lag": "500ms"}, spool=False)
         answer = self.store_one(gateway, make_instance(6_000_000))
         self.assert_stored(answer, 0xA700)
         self.assertIn("no memory", answer.comment)

@@ -21,7 +21,8 @@ enum { MODALITY = DICOM_TAG(0x0008, 0x0060), PATIENT_ID = DICOM_TAG(0x0010, 0x00
 /* A morph stands between begin and make: the tests do what it would. */
 struct scene {
     struct pool pool;
-    struct octets in;  /* the header */
+    struct octets in; /* the header */
+    struct gathered *gathered;
     struct octets out; /* what the sink got */
     struct dicom_charsets *charsets;
     struct dicom_text text;
@@ -44,7 +45,11 @@ static void put_class(struct octets *o, struct dicom_encoding e)
 
 static void begin(struct scene *s, struct dicom_encoding e, const char *instance)
 {
+    static const struct config config = {.header_max = MEMORY_MAX};
+    struct gathered_options options = {.config = &config};
     pool_init(&s->pool, 16 * BUF_BYTES);
+    s->gathered = gathered_new(&options);
+    assert_non_null(s->gathered);
     s->charsets = dicom_charsets_new();
     assert_non_null(s->charsets);
     dicom_text_init(&s->text, s->charsets);
@@ -69,7 +74,7 @@ static void begin(struct scene *s, struct dicom_encoding e, const char *instance
 
 static void make(struct scene *s)
 {
-    assert_int_equal(edition_make(&s->edition, &s->bind, &s->pool, &s->received, NULL), OK);
+    assert_int_equal(edition_make(&s->edition, &s->bind, s->gathered, &s->pool, &s->received, NULL), OK);
     s->edition.received_header_len = s->in.len;
 }
 
@@ -77,7 +82,8 @@ static void end(struct scene *s)
 {
     stage_free(&s->stage);
     edition_free(&s->edition);
-    assert_null(s->edition.header);
+    gathered_free(&s->gathered);
+    assert_null(s->edition.header.buf);
     bind_free(&s->bind);
     dicom_document_free(&s->document);
     dicom_text_free(&s->text);
@@ -106,7 +112,7 @@ static void without_a_change_it_is_the_message_as_it_came(void **state)
     put(&s, PATIENT_ID, DICOM_VR_LO, "id"); /* that is there already */
     make(&s);
     assert_false(s.edition.is_changed);
-    assert_null(s.edition.header);
+    assert_null(s.edition.header.buf);
     assert_ptr_equal(s.edition.facts.command, &s.command);
     assert_true(is_same(s.edition.facts.sop_instance, s.received.sop_instance));
     end(&s);
@@ -128,8 +134,8 @@ static void a_change_makes_a_header_and_leaves_the_command(void **state)
         tree_text(&expected, *encodings[i], MODALITY, "CS", "CT");
         tree_text(&expected, *encodings[i], PATIENT_ID, "LO", "other ");
         assert_true(s.edition.is_changed);
-        assert_int_equal(s.edition.header->used, expected.len);
-        assert_memory_equal(s.edition.header->data, expected.data, expected.len);
+        assert_int_equal(s.edition.header.len, expected.len);
+        assert_memory_equal(s.edition.header.at, expected.data, expected.len);
         /* Byte for byte, padding and all. */
         assert_true(is_same(s.edition.facts.command->affected_instance, s.command.affected_instance));
         assert_true(is_same(s.edition.facts.command->affected_class, s.command.affected_class));
@@ -325,7 +331,7 @@ static void what_stands_behind_passes_but_for_what_is_dropped(void **state)
             make(&s);
             octets_append(&message, s.in.data, s.in.len);
             add_tail(&message, 7);
-            octets_append(&expected, s.edition.header->data, s.edition.header->used);
+            octets_append(&expected, s.edition.header.at, s.edition.header.len);
             add_tail(&expected, cases[i].left);
             open_stage(&s);
             stage_flow(s.stage, &s.sink);
@@ -351,8 +357,8 @@ static void rules_for_the_tail_alone_are_a_change(void **state)
             s.bind.tail_drops_private = true;
         make(&s);
         assert_true(s.edition.is_changed);
-        assert_int_equal(s.edition.header->used, s.in.len);
-        assert_memory_equal(s.edition.header->data, s.in.data, s.in.len);
+        assert_int_equal(s.edition.header.len, s.in.len);
+        assert_memory_equal(s.edition.header.at, s.in.data, s.in.len);
         struct octets message = {0};
         octets_append(&message, s.in.data, s.in.len);
         add_tail(&message, 0);
@@ -417,7 +423,7 @@ static void nothing_may_be_left(void **state)
     for (struct dicom_element *e = dicom_data_set_first(s.root); e; e = dicom_element_next(e))
         dicom_element_remove(e);
     make(&s);
-    assert_int_equal(s.edition.header->used, 0);
+    assert_int_equal(s.edition.header.len, 0);
     assert_true(is_same(s.edition.facts.sop_instance, view_of("1.2.34")));
     open_stage(&s);
     feed(&s, &s.in, 10);
@@ -495,7 +501,7 @@ static void a_deflated_message_is_changed_inside(void **state)
         tree_head(&message, tree_explicit, DICOM_TRAILING_PADDING, "OB",
                   300000); /* more than one piece of ours */
         octets_fill(&message, 0, 300000);
-        octets_append(&expected, s.edition.header->data, s.edition.header->used);
+        octets_append(&expected, s.edition.header.at, s.edition.header.len);
         add_tail(&expected, 2);
         tree_head(&expected, tree_explicit, DICOM_TRAILING_PADDING, "OB", 300000);
         octets_fill(&expected, 0, 300000);
