@@ -1,69 +1,9 @@
-/* One association over a real connection: its ends, its time-outs, hold and resume, framing. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
+/* One association over a real connection: its ends, hold and resume, framing. */
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "base/bytes.h"
-#include "base/clock.h"
-#include "party.h"
-#include "pdu/write.h"
-
-struct both {
-    struct loop loop;
-    struct party party;
-    struct wire wire;
-};
-
-static int set_up(void **state)
-{
-    struct both *t = calloc(1, sizeof(*t));
-    assert_non_null(t);
-    loop_open(&t->loop, 16 << 20);
-    t->wire.fd = -1;
-    *state = t;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct both *t = *state;
-    party_close(&t->party);
-    wire_close(&t->wire);
-    loop_turn(&t->loop);
-    loop_close(&t->loop);
-    free(t);
-    return 0;
-}
-
-static void expect_end(struct both *t, enum association_end how)
-{
-    LOOP_UNTIL(&t->loop, t->party.ends);
-    if (t->party.how != how)
-        fail_msg("it ended as \"%s\" (%s), not as \"%s\"", association_end_name(t->party.how), t->party.why,
-                 association_end_name(how));
-}
-
-/* The peer sees an A-ABORT (PS3.8 9.3.8: reserved, reserved, source, reason), what came before it is passed over. */
-static void expect_abort(struct both *t, uint8_t source, uint8_t reason)
-{
-    struct octets body = {0};
-    while (wire_pdu(&t->wire, &body) != PDU_ABORT)
-        ;
-    assert_int_equal(body.data[2], source);
-    assert_int_equal(body.data[3], reason);
-    octets_free(&body);
-}
-
-static void accept_established(struct both *t, uint32_t peer_max_length)
-{
-    party_accept_established(&t->party, &t->loop, LONG_LIMITS, &t->wire, peer_max_length);
-}
+#include "both.h"
 
 /* --- ends, inbound */
 
@@ -419,138 +359,6 @@ static void a_window_is_never_wider_than_proposed(void **state)
     accept_established(t, 16384);
 }
 
-/* --- time-outs */
-
-static struct association_limits limits_with(uint64_t association, uint64_t progress, uint64_t idle)
-{
-    return (struct association_limits){
-        .connect = 60000, .association = association, .progress = progress, .idle = idle};
-}
-
-static void artim_ends_a_connection_without_a_request(void **state)
-{
-    struct both *t = *state;
-    party_accept(&t->party, &t->loop, limits_with(60, 60000, 60000), &t->wire);
-    wire_send(&t->wire, "\x01", 1);
-    expect_end(t, ASSOCIATION_FAULT);
-    assert_string_equal(t->party.why, "no association request in time");
-    LOOP_UNTIL(&t->loop, t->party.gones);
-    wire_until_closed(&t->wire);
-}
-
-static void artim_closes_on_a_peer_that_does_not_take_its_abort(void **state)
-{
-    struct both *t = *state;
-    party_accept_established(&t->party, &t->loop, limits_with(60, 60000, 60000), &t->wire, 16384);
-    association_abort(&t->party.a, "by choice");
-    LOOP_UNTIL(&t->loop, t->party.gones);
-    expect_abort(t, PDU_ABORT_USER, PDU_ABORT_UNSPECIFIED);
-    wire_until_closed(&t->wire);
-}
-
-static void a_request_is_not_waited_on_for_ever(void **state)
-{
-    struct both *t = *state;
-    party_connect(&t->party, &t->loop, limits_with(60, 60000, 0), &t->wire);
-    expect_end(t, ASSOCIATION_FAULT);
-    assert_string_equal(t->party.why, "no answer to the association request");
-    expect_abort(t, PDU_ABORT_PROVIDER, PDU_ABORT_UNSPECIFIED);
-    LOOP_UNTIL(&t->loop, t->party.gones); /* ARTIM in Sta13 */
-}
-
-static void a_release_is_not_waited_on_for_ever(void **state)
-{
-    struct both *t = *state;
-    party_connect_established(&t->party, &t->loop, limits_with(60, 60000, 0), &t->wire);
-    association_release(&t->party.a);
-    expect_end(t, ASSOCIATION_FAULT);
-    assert_string_equal(t->party.why, "no answer to the release request");
-    LOOP_UNTIL(&t->loop, t->party.gones);
-}
-
-static void the_timer_of_the_request_stops_when_it_is_answered(void **state)
-{
-    struct both *t = *state;
-    party_connect_established(&t->party, &t->loop, limits_with(80, 60000, 0), &t->wire);
-    uint64_t until = clock_ms() + 300;
-    LOOP_UNTIL(&t->loop, clock_ms() > until);
-    assert_int_equal(t->party.ends, 0);
-}
-
-static void silence_inside_a_pdu_or_a_message_ends_it(void **state)
-{
-    struct both *t = *state;
-    struct dimse_command c = sample_store(1);
-    for (unsigned i = 0; i < 2; i++) {
-        party_accept_established(&t->party, &t->loop, limits_with(60, 80, 60000), &t->wire, 16384);
-        t->party.a.has_work = true; /* which keeps it from being idle, and from nothing else */
-        if (i == 0)
-            wire_send(&t->wire, "\x04\x00", 2); /* two bytes of a header */
-        else
-            wire_send_command(&t->wire, 1, &c); /* and no data set */
-        expect_end(t, ASSOCIATION_FAULT);
-        assert_string_equal(t->party.why, "nothing came in the middle of a message");
-        wire_close(&t->wire);
-        LOOP_UNTIL(&t->loop, t->party.gones);
-        party_close(&t->party);
-    }
-    accept_established(t, 16384);
-}
-
-/* It is held with the front half of a message unread; the silence that this forces on the peer is not its fault. */
-static void silence_is_not_counted_while_we_do_not_read(void **state)
-{
-    struct both *t = *state;
-    struct dimse_command c = sample_store(1);
-    party_accept_established(&t->party, &t->loop, limits_with(60, 200, 60000), &t->wire, 16384);
-    t->party.a.has_work = true;
-    wire_send_command(&t->wire, 1, &c);
-    LOOP_UNTIL(&t->loop, t->party.commands);
-    association_hold(&t->party.a);
-    uint64_t until = clock_ms() + 500;
-    LOOP_UNTIL(&t->loop, clock_ms() > until);
-    association_resume(&t->party.a);
-    until = clock_ms() + 60; /* several checks of the watch */
-    LOOP_UNTIL(&t->loop, clock_ms() > until);
-    assert_int_equal(t->party.ends, 0);
-    expect_end(t, ASSOCIATION_FAULT); /* from now on it counts */
-}
-
-static void a_peer_that_takes_nothing_ends_it(void **state)
-{
-    static const uint8_t big[8 << 20];
-    struct both *t = *state;
-    struct dimse_command c = sample_store(1);
-    party_accept_established(&t->party, &t->loop, limits_with(60000, 300, 60000), &t->wire, 0);
-    t->wire.is_deaf = true;
-    t->party.a.has_work = true;
-    assert_true(association_send_command(&t->party.a, 1, &c));
-    assert_true(party_send_data(&t->party, big, sizeof(big)));
-    expect_end(t, ASSOCIATION_FAULT);
-    assert_string_equal(t->party.why, "the peer takes no data");
-    LOOP_UNTIL(&t->loop, t->party.gones); /* no A-ABORT behind bytes that nobody takes: at once */
-}
-
-static void an_association_without_work_ends_when_idle(void **state)
-{
-    struct both *t = *state;
-    party_accept_established(&t->party, &t->loop, limits_with(60, 60000, 80), &t->wire, 16384);
-    expect_end(t, ASSOCIATION_FAULT);
-    assert_string_equal(t->party.why, "idle");
-}
-
-static void an_association_with_work_is_never_idle(void **state)
-{
-    struct both *t = *state;
-    party_accept_established(&t->party, &t->loop, limits_with(60, 60000, 80), &t->wire, 16384);
-    t->party.a.has_work = true;
-    uint64_t until = clock_ms() + 300;
-    LOOP_UNTIL(&t->loop, clock_ms() > until);
-    assert_int_equal(t->party.ends, 0);
-    t->party.a.has_work = false;
-    expect_end(t, ASSOCIATION_FAULT);
-}
-
 /* --- hold and resume */
 
 static void hold_it(struct party *p, enum party_event e)
@@ -832,7 +640,6 @@ static void an_association_at_rest_is_small(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_message_passes_and_a_release_ends_it),
         TEST(every_breach_of_the_protocol_ends_in_an_abort),
@@ -849,16 +656,6 @@ int main(void)
         TEST(nobody_at_the_port_is_no_connection),
         TEST(a_connection_that_is_never_made_ends_in_time),
         TEST(a_window_is_never_wider_than_proposed),
-        TEST(artim_ends_a_connection_without_a_request),
-        TEST(artim_closes_on_a_peer_that_does_not_take_its_abort),
-        TEST(a_request_is_not_waited_on_for_ever),
-        TEST(a_release_is_not_waited_on_for_ever),
-        TEST(the_timer_of_the_request_stops_when_it_is_answered),
-        TEST(silence_inside_a_pdu_or_a_message_ends_it),
-        TEST(silence_is_not_counted_while_we_do_not_read),
-        TEST(a_peer_that_takes_nothing_ends_it),
-        TEST(an_association_without_work_ends_when_idle),
-        TEST(an_association_with_work_is_never_idle),
         TEST(a_held_association_reads_no_further_message),
         TEST(hold_and_resume_inside_a_callback_keep_the_order),
         TEST(an_aborted_association_lets_go_what_it_held),
