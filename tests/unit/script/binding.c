@@ -10,8 +10,17 @@
 #include <cmocka.h>
 
 #include "../dicom/tree.h"
+#include "dicom/tag.h"
 
 enum { MEMORY_MAX = 1 << 24 };
+
+enum {
+    MODALITY = DICOM_TAG(0x0008, 0x0060),
+    REFERENCED = DICOM_TAG(0x0008, 0x1140), /* ReferencedImageSequence */
+    REFERENCED_INSTANCE = DICOM_TAG(0x0008, 0x1155),
+    PATIENT_NAME = DICOM_TAG(0x0010, 0x0010),
+    PATIENT_ID = DICOM_TAG(0x0010, 0x0020)
+};
 
 static struct bound open_rule(const char *folder, const char *key, const char *body)
 {
@@ -152,4 +161,40 @@ void bound_everywhere(const char *folder, const char *body, bound_fill *fill, bo
         bound_wrote(&b, &expected);
         bound_close(&b);
     }
+}
+
+void bound_fill_patient(struct octets *o, struct dicom_encoding e)
+{
+    tree_text(o, e, MODALITY, "CS", "CT");
+    tree_text(o, e, PATIENT_NAME, "PN", "Doe^John");
+    tree_text(o, e, PATIENT_ID, "LO", "12345678");
+}
+
+void bound_referenced_item(struct octets *o, struct dicom_encoding e, bool is_undefined, const char *uid)
+{
+    tree_head(o, e, DICOM_ITEM, "", is_undefined ? DICOM_UNDEFINED_LENGTH : (uint32_t)(8 + strlen(uid)));
+    tree_text(o, e, REFERENCED_INSTANCE, "UI", uid);
+    if (is_undefined)
+        tree_head(o, e, DICOM_ITEM_DELIMITATION, "", 0);
+}
+
+void bound_fill_sequence(struct octets *o, struct dicom_encoding e)
+{
+    tree_head(o, e, REFERENCED, "SQ", 16 + 4 + 24 + 4);
+    bound_referenced_item(o, e, false, "1.11");
+    bound_referenced_item(o, e, true, "1.22");
+}
+
+void bound_fill_private(struct octets *o, struct dicom_encoding e)
+{
+    uint32_t head = e.is_explicit ? 12 : 8;
+    tree_text(o, e, MODALITY, "CS", "CT");
+    tree_text(o, e, DICOM_TAG(0x0029, 0x0010), "LO", "OTHER ");
+    tree_text(o, e, DICOM_TAG(0x0029, 0x0011), "LO", "ACME 1.1");
+    tree_element(o, e, DICOM_TAG(0x0029, 0x1110), "UN", "ab", 2);
+    tree_head(o, e, DICOM_TAG(0x0040, 0x0275), "SQ", 8 + 16 + head + 2 + 10);
+    tree_head(o, e, DICOM_ITEM, "", 16 + head + 2 + 10);
+    tree_text(o, e, DICOM_TAG(0x0029, 0x0010), "LO", "ACME 1.1");
+    tree_element(o, e, DICOM_TAG(0x0029, 0x1010), "UN", "cd", 2);
+    tree_text(o, e, DICOM_TAG(0x0040, 0x0009), "SH", "id");
 }

@@ -46,4 +46,13 @@ void bound_wrote(const struct bound *b, struct octets *expected);
 typedef void bound_fill(struct octets *o, struct dicom_encoding encoding);
 void bound_everywhere(const char *folder, const char *body, bound_fill *fill, bound_fill *expect);
 
+/* Data sets that several tests look at. */
+bound_fill bound_fill_patient; /* Modality, Patient's Name and ID */
+/* Referenced Image Sequence of defined length, with one item of defined and one of undefined length. */
+bound_fill bound_fill_sequence;
+bound_fill bound_fill_private; /* elements of two creators, at the root and in an item */
+/* An item of the sequence: its Referenced SOP Instance UID. */
+void bound_referenced_item(struct octets *o, struct dicom_encoding encoding, bool is_undefined,
+                           const char *uid);
+
 #endif

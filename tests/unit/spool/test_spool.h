@@ -179,9 +179,9 @@ static inline bool is_whole(const char *folder, const struct spool_entry *e)
     return is_good && at == e->data.bytes;
 }
 
-/* They are static in tests: one that fails leaves them to the spool, which is closed after it. */
 /* --- feeds ----------------------------------------------------------------------------------------------------------- */
 
+/* They are static in tests: one that fails leaves them to the spool, which is closed after it. */
 struct feed {
     struct spool_feed feed;
     unsigned dues, answers;
