@@ -27,7 +27,7 @@ static struct io *io_of(const struct lane *l)
 
 static bool is_busy(const struct lane *l)
 {
-    return l->op.is_pending || l->sink || (l->gathered && !gathered_is_idle(l->gathered));
+    return spool_reader_is_busy(&l->reader) || l->sink || (l->gathered && !gathered_is_idle(l->gathered));
 }
 
 static void let_go(struct lane *l)
@@ -48,8 +48,7 @@ static void on_gone_task(struct io_task *task)
     gathered_free(&l->gathered);
     edition_free(&l->edition);
     buf_unref(&l->buffer);
-    io_close(l->file.fd);
-    l->file.fd = -1;
+    spool_reader_close(&l->reader);
     spool_entry_free(&l->entry);
     config_unref(&l->source.config);
     l->on_gone(l);
@@ -215,7 +214,7 @@ static bool begin_hold(struct lane *l)
     const struct config *config = l->source.config;
     struct gathered_options o = {.config = config,
                                  .pool = l->source.relay->pool,
-                                 .spool = l->spool,
+                                 .spool = l->source.relay->spool,
                                  .io = io_of(l),
                                  .owner = l,
                                  .on_moved = on_gathered_moved};
@@ -231,22 +230,9 @@ static bool begin_hold(struct lane *l)
 
 /* --- reading --------------------------------------------------------------------------------------------------- */
 
-static void read_stream(struct lane *l, const struct spool_stream *stream)
-{
-    l->file.stream = stream;
-    l->file.extent = 0;
-    l->file.at = 0;
-    XXH3_64bits_reset(l->file.hash);
-}
-
 static bool is_reading_header(const struct lane *l)
 {
-    return l->file.stream == &l->entry->header;
-}
-
-static bool is_at_end(const struct lane *l)
-{
-    return l->file.extent == l->file.stream->count;
+    return l->reader.stream == &l->entry->header;
 }
 
 static bool is_sink_full(const struct lane *l)
@@ -255,28 +241,13 @@ static bool is_sink_full(const struct lane *l)
     return l->sink && l->sink->ops->backlog(l->sink) >= most;
 }
 
-static void open_segment(struct lane *l, const struct spool_extent *e)
+static void read_piece(struct lane *l)
 {
-    io_close(l->file.fd);
-    l->file.fd = -1;
-    l->file.generation = e->generation;
-    l->file.segment = e->segment;
-    if (!spool_segment_path(l->spool, e->generation, e->segment, l->path))
-        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "the path of the spool is too long");
-    else
-        io_open(io_of(l), &l->op, l->path, IO_OPEN_READ);
-}
-
-static void read_piece(struct lane *l, const struct spool_extent *e)
-{
-    uint32_t left = e->bytes - l->file.at;
     l->buffer = l->buffer ? l->buffer : buf_new(l->source.relay->pool);
-    if (!l->buffer) {
+    if (l->buffer)
+        spool_reader_next(&l->reader, l->buffer->data, l->buffer->size);
+    else
         io_wait_buffers(io_of(l), &l->waiter);
-        return;
-    }
-    left = left < l->buffer->size ? left : l->buffer->size;
-    io_read(io_of(l), &l->op, l->file.fd, l->buffer->data, left, e->offset + l->file.at);
 }
 
 static void on_header(struct lane *l);
@@ -285,81 +256,49 @@ static void on_data_end(struct lane *l);
 /* The next step of reading, if nothing is under way and the sink has room. */
 static void proceed(struct lane *l)
 {
-    if (!l->entry || l->has_ended || l->op.is_pending || l->waiter.is_waiting || l->has_all)
+    if (!l->entry || l->has_ended || spool_reader_is_busy(&l->reader) || l->waiter.is_waiting || l->has_all)
         return;
-    if (is_at_end(l)) {
+    if (spool_reader_is_at_end(&l->reader)) {
         if (is_reading_header(l))
             on_header(l);
         else
             on_data_end(l);
         return;
     }
-    const struct spool_extent *e = &l->file.stream->extents[l->file.extent];
     if (is_sink_full(l) || (l->gathered && !gathered_is_idle(l->gathered)))
         return; /* on_taken, on_gathered_moved */
-    if (l->file.fd < 0 || e->generation != l->file.generation || e->segment != l->file.segment)
-        open_segment(l, e);
-    else
-        read_piece(l, e);
+    read_piece(l);
 }
 
 static void pass_on(struct lane *l, struct buf *b, uint8_t *at, uint32_t len, bool is_header);
 
-/* False: the piece that ends here is not what was written. */
-static bool take_piece(struct lane *l, const uint8_t *at, uint32_t len)
+static void on_read(struct spool_reader *r, uint32_t len)
 {
-    const struct spool_extent *e = &l->file.stream->extents[l->file.extent];
-    XXH3_64bits_update(l->file.hash, at, len);
-    l->file.at += len;
-    if (l->file.at < e->bytes)
-        return true;
-    bool is_whole = XXH3_64bits_digest(l->file.hash) == e->checksum;
-    l->file.at = 0;
-    l->file.extent++;
-    XXH3_64bits_reset(l->file.hash);
-    return is_whole;
-}
-
-static void damaged(struct lane *l, const char *why)
-{
-    LOG(LOG_ERROR, "an instance in the queue is damaged", LOG_STR("entry", l->id), LOG_STR("file", l->path),
-        LOG_STR("cause", why));
-    fail(l, LANE_DAMAGED, DIMSE_STATUS_OUT_OF_RESOURCES, why);
-}
-
-static void on_read(struct lane *l, uint32_t len)
-{
-    struct buf *b = l->buffer;
-    bool is_header = is_reading_header(l); /* as long as its last piece is passed on, too */
-    b->used += len;
-    if (!take_piece(l, b->data, len)) {
-        damaged(l, "its bytes are not those that were written");
+    struct lane *l = r->owner;
+    if (l->has_ended) {
+        let_go(l);
         return;
     }
+    struct buf *b = l->buffer;
     l->buffer = NULL;
-    pass_on(l, b, b->data, len, is_header);
+    b->used = len;
+    pass_on(l, b, b->data, len, is_reading_header(l));
     buf_unref(&b);
     proceed(l);
 }
 
-static void on_op(struct io_op *op, enum io_error error, int64_t n)
+static void on_read_failed(struct spool_reader *r, bool is_damaged, const char *why)
 {
-    struct lane *l = op->owner;
-    bool was_open = l->file.fd < 0;
-    if (error == IO_NONE && was_open)
-        l->file.fd = (int)n;
-    if (l->has_ended)
+    struct lane *l = r->owner;
+    if (l->has_ended) {
         let_go(l);
-    else if (error == IO_NOT_FOUND)
-        damaged(l, "its segment is not there");
-    else if (error != IO_NONE)
-        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "the queue cannot be read");
-    else if (was_open)
-        proceed(l);
-    else if (n == 0)
-        damaged(l, "its segment is cut short");
-    else
-        on_read(l, (uint32_t)n);
+    } else if (is_damaged) {
+        LOG(LOG_ERROR, "an instance in the queue is damaged", LOG_STR("entry", l->id),
+            LOG_STR("file", r->path), LOG_STR("cause", why));
+        fail(l, LANE_DAMAGED, DIMSE_STATUS_OUT_OF_RESOURCES, why);
+    } else {
+        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, why);
+    }
 }
 
 static void on_buffers(struct io_waiter *w)
@@ -452,7 +391,7 @@ static void on_header(struct lane *l)
 {
     if (!end_hold(l) || l->has_ended)
         return;
-    read_stream(l, &l->entry->data);
+    spool_reader_begin(&l->reader, &l->entry->data);
     proceed(l);
 }
 
@@ -506,7 +445,7 @@ void lane_start_take(struct lane *l, struct config *config, const struct config_
         fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
         return;
     }
-    read_stream(l, l->entry->has_edition ? &l->entry->header : &l->entry->data);
+    spool_reader_begin(&l->reader, l->entry->has_edition ? &l->entry->header : &l->entry->data);
     if (!l->hold)
         begin_sink(l);
     proceed(l);
@@ -543,18 +482,16 @@ bool lane_init(struct lane *l, struct relay *r)
                                 .asks_anew = true,
                                 .is_full = source_is_full,
                                 .propose = source_propose};
-    l->file.fd = -1;
-    l->file.hash = XXH3_createState();
-    l->op = (struct io_op){.on_done = on_op, .owner = l};
+    l->reader = (struct spool_reader){
+        .spool = r->spool, .io = r->io, .owner = l, .on_read = on_read, .on_failed = on_read_failed};
     l->waiter = (struct io_waiter){.on_buffers = on_buffers, .owner = l};
     l->watch = (struct io_timer){.on_fire = on_watch, .owner = l};
     l->gone = (struct io_task){.run = on_gone_task, .owner = l};
-    return l->file.hash;
+    return spool_reader_init(&l->reader);
 }
 
 void lane_free(struct lane *l)
 {
     hilum_assert(!l->entry);
-    XXH3_freeState(l->file.hash);
-    l->file.hash = NULL;
+    spool_reader_free(&l->reader);
 }

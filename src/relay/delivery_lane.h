@@ -2,12 +2,11 @@
 #ifndef HILUM_RELAY_DELIVERY_LANE_H
 #define HILUM_RELAY_DELIVERY_LANE_H
 
-#include <xxhash.h>
-
 #include "relay/edition.h"
 #include "relay/sink.h"
 #include "relay/source.h"
 #include "relay/stage.h"
+#include "spool/reader.h"
 
 /* How a try ended. */
 enum lane_end {
@@ -19,18 +18,8 @@ enum lane_end {
     LANE_ABANDONED, /* by us: nothing is known */
 };
 
-struct lane_file {
-    const struct spool_stream *stream;
-    size_t extent;                /* the next to be read of, or the one being read */
-    uint32_t at;                  /* within it */
-    uint32_t generation, segment; /* that fd is of */
-    int fd;                       /* -1: none is open */
-    XXH3_state_t *hash;
-};
-
 struct lane {
     struct source source; /* the first: what the sink sees of us */
-    struct spool *spool;
     void *owner;
     /* Once a start: how it went; status and comment of the answer, or of our judgement. The lane is free again after lane_gone. */
     void (*on_end)(struct lane *l, enum lane_end how, uint16_t status, const char *comment);
@@ -52,17 +41,15 @@ struct lane {
     struct sink *sink;         /* NULL: not made yet, or gone */
     struct stage *chain;
 
-    struct lane_file file;
+    struct spool_reader reader;
     struct buf *buffer; /* being read into */
-    char path[SPOOL_PATH_MAX];
-    struct io_op op;
     struct io_waiter waiter;
     struct io_timer watch;
     struct io_task gone;
     bool has_all; /* read to the end, and passed on */
 };
 
-/* Once, before the first start; fill spool, owner and callbacks before. False without memory. */
+/* Once, before the first start; fill owner and callbacks before. False without memory. */
 bool lane_init(struct lane *l, struct relay *r);
 /* Sends it; the node is of this configuration, of which a reference is taken until it is gone. Takes *entry. */
 void lane_start_take(struct lane *l, struct config *config, const struct config_node *node,

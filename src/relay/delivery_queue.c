@@ -246,8 +246,7 @@ static bool make_lanes(struct delivery_queue *q)
     q->lanes = calloc(count, sizeof(*q->lanes));
     while (q->lanes && q->lane_count < count) {
         struct lane *l = &q->lanes[q->lane_count];
-        *l = (struct lane){
-            .spool = q->delivery->relay->spool, .owner = q, .on_end = on_lane_end, .on_gone = on_lane_gone};
+        *l = (struct lane){.owner = q, .on_end = on_lane_end, .on_gone = on_lane_gone};
         if (!lane_init(l, q->delivery->relay))
             return false;
         q->lane_count++;
