@@ -102,7 +102,7 @@ static void run_gateway(const struct spool_options *o, int to, int from)
         (void)pthread_create(&lanes[n].thread, NULL, run_lane, &lanes[n]);
     }
     feed_open(&f, &pacs, "pacs");
-    for (unsigned delivered = 0;;) {
+    for (unsigned delivered = count_state(f.folder, SPOOL_DELIVERED);;) { /* of the rounds before */
         uint64_t numbers[AT_ONCE];
         unsigned count = 0;
         feed_await(&f, &pacs, AT_ONCE);
