@@ -9,9 +9,10 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "spool/ids.h"
 
 enum {
-    INDEX_VERSION = 1,
+    INDEX_VERSION = 2,
     APPLICATION = 0x48494c51, /* "HILQ" */
     BUSY_US = 500,
     BUSY_TRIES = 60000, /* half a minute */
@@ -29,12 +30,11 @@ static const char schema[] =
     " calling INTEGER NOT NULL, called INTEGER NOT NULL, remote INTEGER NOT NULL, abstract INTEGER NOT NULL,"
     " transfer INTEGER NOT NULL, class INTEGER NOT NULL, instance TEXT NOT NULL, series TEXT NOT NULL,"
     " patient TEXT NOT NULL, streams BLOB NOT NULL);"
-    "CREATE TABLE delivery(id INTEGER PRIMARY KEY, message INTEGER, node INTEGER NOT NULL,"
+    "CREATE TABLE delivery(id INTEGER PRIMARY KEY, message INTEGER NOT NULL, node INTEGER NOT NULL,"
     " state INTEGER NOT NULL, study INTEGER NOT NULL, route INTEGER NOT NULL, due INTEGER NOT NULL,"
     " attempts INTEGER NOT NULL, status INTEGER, comment TEXT, queued INTEGER NOT NULL,"
     " changed INTEGER NOT NULL, bytes INTEGER NOT NULL, edition INTEGER NOT NULL, held INTEGER,"
-    " received INTEGER NOT NULL, sent INTEGER, sent_instance TEXT,"
-    " calling INTEGER, called INTEGER, remote INTEGER, class INTEGER, instance TEXT);"
+    " received INTEGER NOT NULL, sent INTEGER, sent_instance TEXT);"
     "CREATE INDEX by_node ON delivery(node, state, study);"
     "CREATE INDEX by_received ON delivery(" INDEX_RUN ", received);"
     "CREATE INDEX by_sent ON delivery(" INDEX_RUN ", sent) WHERE sent IS NOT NULL;"
@@ -55,11 +55,18 @@ static const char schema[] =
     "CREATE INDEX idle ON segment(generation, number) WHERE live = 0;"
     "CREATE TABLE tally(node INTEGER, state INTEGER, count INTEGER NOT NULL, bytes INTEGER NOT NULL,"
     " PRIMARY KEY(node, state)) WITHOUT ROWID;"
+    "CREATE TABLE sheet(id INTEGER PRIMARY KEY, count INTEGER NOT NULL, study INTEGER NOT NULL,"
+    " newest INTEGER NOT NULL, deliveries BLOB NOT NULL);"
+    "CREATE INDEX sheet_order ON sheet(study);"
+    "CREATE INDEX sheet_age ON sheet(newest);"
+    "CREATE TABLE sheet_node(node INTEGER, sheet INTEGER, PRIMARY KEY(node, sheet)) WITHOUT ROWID;"
+    "CREATE INDEX sheet_nodes ON sheet_node(sheet);"
+    "CREATE TABLE sheet_print(sheet INTEGER PRIMARY KEY, hashes BLOB NOT NULL);"
     "CREATE TABLE orders(number INTEGER PRIMARY KEY AUTOINCREMENT, id INTEGER NOT NULL,"
     " dropped INTEGER NOT NULL, node TEXT NOT NULL);"
     "CREATE INDEX orders_of ON orders(id);"
     "PRAGMA application_id = 1212763217;" /* APPLICATION */
-    "PRAGMA user_version = 1;";           /* INDEX_VERSION */
+    "PRAGMA user_version = 2;";           /* INDEX_VERSION */
 
 /* --- statements -------------------------------------------------------------------------------------------- */
 
@@ -160,6 +167,20 @@ enum result index_number(struct index *i, enum index_statement which, int64_t ot
     return r == ERR_IO ? r : OK;
 }
 
+enum result index_ids(struct index *i, sqlite3_stmt *s, struct spool_ids *ids)
+{
+    enum result r = s ? OK : ERR_IO;
+    while (r == OK && (r = index_step(i, s)) == OK) {
+        if (ids_reserve(ids, 1))
+            ids_put(ids, (spool_id)sqlite3_column_int64(s, 0));
+        else
+            r = ERR_MEMORY;
+    }
+    if (s)
+        index_done(s);
+    return r == NEED_MORE ? OK : r;
+}
+
 /* --- opening ------------------------------------------------------------------------------------------------- */
 
 /* Others hold the file for a transaction at most, and leave little time between two: who waits asks often. */
@@ -186,6 +207,10 @@ static bool read_pragma(struct index *i, const char *sql, int64_t *out)
     return is_read;
 }
 
+#define MADE_ANEW                                                                                            \
+    "Move it away and start again: it is made anew from the log, without what was known of deliveries that " \
+    "have ended"
+
 /* What is there: nothing yet, an index of ours, something else. */
 static enum result look_at_version(struct index *i, bool *is_new_out, char *why, size_t why_cap)
 {
@@ -195,11 +220,7 @@ static enum result look_at_version(struct index *i, bool *is_new_out, char *why,
         !read_pragma(i, "SELECT count(*) FROM sqlite_schema", &objects)) {
         int code = sqlite3_extended_errcode(i->db) & 0xFF;
         bool is_damaged = code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
-        snprintf(why, why_cap, "%s%s", sqlite3_errmsg(i->db),
-                 is_damaged
-                     ? ". Move it away and start again: it is made anew from the log, without what was "
-                       "known of deliveries that have ended"
-                     : "");
+        snprintf(why, why_cap, "%s%s", sqlite3_errmsg(i->db), is_damaged ? ". " MADE_ANEW : "");
         return ERR_IO;
     }
     *is_new_out = version == 0 && application == 0 && objects == 0;
@@ -211,6 +232,11 @@ static enum result look_at_version(struct index *i, bool *is_new_out, char *why,
     }
     if (version > INDEX_VERSION) {
         snprintf(why, why_cap, "it is of a newer Hilum: version %lld, and this one knows %d",
+                 (long long)version, INDEX_VERSION);
+        return ERR_USAGE;
+    }
+    if (version < INDEX_VERSION) {
+        snprintf(why, why_cap, "it is of an older Hilum: version %lld, and this one knows %d. " MADE_ANEW,
                  (long long)version, INDEX_VERSION);
         return ERR_USAGE;
     }
@@ -247,7 +273,8 @@ static enum result set_up(struct index *i, bool is_read_only, char *why, size_t 
         snprintf(why, why_cap, "it is empty");
         return ERR_IO;
     }
-    if (!run(i, "PRAGMA cache_size = -65536; PRAGMA mmap_size = 268435456; PRAGMA temp_store = MEMORY")) {
+    if (!index_sheets_prepare(i->db) ||
+        !run(i, "PRAGMA cache_size = -65536; PRAGMA mmap_size = 268435456; PRAGMA temp_store = MEMORY")) {
         snprintf(why, why_cap, "%s", sqlite3_errmsg(i->db));
         return ERR_IO;
     }

@@ -7,9 +7,11 @@
  *   name      text -> number: node, route, titles, addresses, syntaxes, classes (they repeat)
  *   study     uid -> number, in the order in which studies were first queued. An instance whose study is not known has a number of its own
  *   message   one row a commit: its texts, streams blob, how many of its entries are live (held, queued, waiting, failed) and how many are kept
- *   delivery  one row an entry or relayed delivery: message (NULL: relayed), node, route, state, study, due, attempts, status, comment, times,
- *             received and sent instance UID. Indices: all by (node, state, study, id), which is the order of delivery and of lists; waiting ones
- *             by due; ended ones by when; all by a hash of the received instance UID, and of the sent one where it differs
+ *   delivery  one row an entry: message, node, route, state, study, due, attempts, status, comment, times, a sent instance UID that differs.
+ *             Indices: all by (node, state, study, id), which is the order of delivery and of lists; waiting ones by due; ended ones by when;
+ *             all by a hash of the received instance UID, and of the sent one where it differs
+ *   sheet     many relayed deliveries a row, as the log brought them: id of the first, how many, the study that it stands as, when the last was.
+ *             sheet_node: the nodes in it; sheet_print: hashes of the UIDs in it
  *   held      a study or series of a route that has to be quiet -> until when, and whether it asks then. Entries keep its number when they go
  *   syntax    of what was held of a study: so that one association can be asked for that takes all of it
  *   added     entries that a release has added to a message: the message keeps the segment of that record, too
@@ -18,7 +20,7 @@
  *   tally     (node, state) -> live entries and their bytes
  *   orders    what hilum queue asks of a running gateway: done by its indexer, which polls PRAGMA data_version
  *
- * Ids of entries are the log's. Relayed deliveries are numbered here, as of generation 0.
+ * Ids of entries are the log's. Relayed deliveries are numbered here, as of generation 0, one after another through each sheet.
  *
  * WAL, synchronous = NORMAL: after a power cut it is whole but may be behind; the log makes up for that. One connection, one thread at a time.
  * Several processes may have it open: each writes what its own logs say.
@@ -36,7 +38,7 @@ struct index;
 /*
  * Opens or makes `path`. Read-only: for looking, beside a gateway.
  *
- * ERR_USAGE  of a newer version, or none of ours; it was not changed
+ * ERR_USAGE  of another version, or none of ours; it was not changed
  * ERR_IO     SQLite says why
  * ERR_MEMORY
  */
@@ -59,8 +61,8 @@ MUST_USE enum result index_place(struct index *i, uint32_t generation, struct lo
 MUST_USE enum result index_newest_generation(struct index *i, uint32_t *out);
 
 /* --- what the log says ---------------------------------------------------------------------------------------- */
-/* All inside of begin and commit. Each may be applied again: what is there already is left as it is. (Not so outcomes that count as an attempt: a
- * place that is committed together with what was read up to it sees to that.) */
+/* All inside of begin and commit. Each may be applied again: what is there already is left as it is. (Not so outcomes that count as an attempt, and
+ * sheets: a place that is committed together with what was read up to it sees to that.) */
 
 /* `segment`: that holds the record; it is kept as long as the message is live, so that the log alone says everything about it. `damage`: NULL, or why
  * its entries are not to be delivered: they fail for good, with this comment. */
@@ -68,7 +70,8 @@ MUST_USE enum result index_take_commit(struct index *i, const struct record_comm
                                        const char *damage);
 /* An entry that is not there, or has ended, is left alone. */
 MUST_USE enum result index_take_outcome(struct index *i, const struct spool_outcome *o);
-MUST_USE enum result index_take_relayed(struct index *i, const struct record_relayed *r);
+/* ERR_PROTO: it is none (sheet.h). */
+MUST_USE enum result index_take_sheet(struct index *i, struct view sheet);
 MUST_USE enum result index_take_order(struct index *i, const struct record_order *o);
 /* `where`: the segment that holds the record. */
 MUST_USE enum result index_take_release(struct index *i, const struct record_release *r,
@@ -122,7 +125,8 @@ MUST_USE enum result index_forget_segment(struct index *i, struct record_place p
 /* All that was committed has reached the disk (a WAL checkpoint): only then may a segment go. Outside of a transaction. NEED_MORE: not now, somebody
  * reads an older state; ask later. */
 MUST_USE enum result index_checkpoint(struct index *i);
-/* Rows of deliveries that ended before this time are deleted, at most max of them. Inside of begin and commit. */
+/* Rows of deliveries that ended before this time are deleted, at most max of them; a sheet counts as one, and goes when its last is so old. Inside of
+ * begin and commit. */
 MUST_USE enum result index_forget_ended(struct index *i, uint64_t before_ms, unsigned max,
                                         unsigned *count_out);
 
@@ -150,9 +154,13 @@ struct index_row {
     uint16_t status;
     bool has_status;
 };
-/* In the order of delivery: studies as they were first queued, and by age in each. With an instance: by id. on_row returns false to end it. */
+/* In the order of delivery: studies as they were first queued, and by age in each; a sheet stands as a study that began when it came. With an instance: by
+ * id. on_row returns false to end it. */
 MUST_USE enum result index_list(struct index *i, const struct index_filter *f,
                                 bool (*on_row)(void *owner, const struct index_row *row), void *owner);
+/* A relayed delivery, by its id (of generation 0). */
+MUST_USE enum result index_relayed(struct index *i, spool_id id, bool *is_found_out,
+                                   bool (*on_row)(void *owner, const struct index_row *row), void *owner);
 /* Queue by node: counts by state, and the time of the oldest: of the study that is next (in each state). */
 struct index_summary {
     const char *node;

@@ -33,8 +33,15 @@ enum index_statement {
     INDEX_DELIVERY_MOVE,
     INDEX_DELIVERY_TRIED,
     INDEX_MESSAGE_ENDED,
-    INDEX_RELAYED_GET,
-    INDEX_RELAYED_NEW,
+    INDEX_SHEET_NEW,
+    INDEX_SHEET_NODE_NEW,
+    INDEX_SHEET_PRINT_NEW,
+    INDEX_SHEET_OF,
+    INDEX_SHEET_BEHIND,
+    INDEX_SHEETS_OLD,
+    INDEX_SHEET_FORGET,
+    INDEX_SHEET_NODE_FORGET,
+    INDEX_SHEET_PRINT_FORGET,
     INDEX_NEXT,
     INDEX_NEXT_OF_GROUP,
     INDEX_ENTRY_GET,
@@ -94,7 +101,6 @@ struct index_delivery {
     int64_t held; /* the group it waits in, or went with; 0: none */
     enum spool_state state;
     unsigned attempts;
-    bool is_relayed;
 };
 
 /* Counts that change with nearly every record are gathered over a transaction: what is to be added to (a, b). */
@@ -164,6 +170,8 @@ MUST_USE enum result index_do(struct index *i, enum index_statement which, const
 /* The first column of the first row, or `otherwise`. */
 MUST_USE enum result index_number(struct index *i, enum index_statement which, int64_t otherwise,
                                   int64_t *out, const char *sql, const char *types, ...);
+/* Adds the first column of every row, and is done; s NULL: it has failed already. */
+MUST_USE enum result index_ids(struct index *i, sqlite3_stmt *s, struct spool_ids *ids);
 /* Logs what SQLite says, once a transaction. Returns ERR_IO. */
 enum result index_failed(struct index *i);
 
@@ -205,6 +213,28 @@ MUST_USE enum result index_delivery_move(struct index *i, const struct index_del
 /* The segments that a message needs: where its streams are, and its commit. `by`: 1 or -1. */
 MUST_USE enum result index_count_segments(struct index *i, struct view streams, uint32_t generation,
                                           uint32_t segment, int by);
+
+/* --- the ledger of what was relayed (index_sheet.c) --- */
+
+/* What its statements need of a connection. */
+MUST_USE bool index_sheets_prepare(sqlite3 *db);
+/* Sheets whose newest delivery is older, at most max of them. */
+MUST_USE enum result index_sheets_forget(struct index *i, uint64_t before_ms, unsigned max,
+                                         unsigned *count_out);
+/* The study that a relayed delivery's sheet stands as; -1: there is no such delivery. */
+MUST_USE enum result index_sheet_study(struct index *i, spool_id id, int64_t *study_out);
+/* The first sheet behind a study; 0: there is none. */
+MUST_USE enum result index_sheets_behind(struct index *i, int64_t study, spool_id *id_out);
+
+/* Deliveries that the filter may show (it is not asked about all that it says), from an id on, in their order. Borrows the filter. Close it also
+ * after a failure. */
+struct index_sheets;
+MUST_USE enum result index_sheets_open(struct index *i, const struct index_filter *f, spool_id from,
+                                       struct index_sheets **out);
+/* The row's texts stay until the next. NEED_MORE: there are no more. */
+MUST_USE enum result index_sheets_next(struct index_sheets *all, int64_t *study_out,
+                                       struct index_row *row_out);
+void index_sheets_close(struct index_sheets **all);
 
 /* --- groups that ask (index_release.c) --- */
 

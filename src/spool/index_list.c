@@ -37,28 +37,27 @@ static struct index_row read_row(sqlite3_stmt *s)
 {
     struct index_row row = {
         .id = (spool_id)sqlite3_column_int64(s, 0),
-        .is_relayed = sqlite3_column_int(s, 1) != 0,
-        .state = (enum spool_state)sqlite3_column_int(s, 2),
-        .queued_ms = (uint64_t)sqlite3_column_int64(s, 3),
-        .changed_ms = (uint64_t)sqlite3_column_int64(s, 4),
-        .due_ms = (uint64_t)sqlite3_column_int64(s, 5),
-        .bytes = (uint64_t)sqlite3_column_int64(s, 6),
-        .attempts = (unsigned)sqlite3_column_int64(s, 7),
-        .status = (uint16_t)sqlite3_column_int(s, 8),
-        .has_status = sqlite3_column_type(s, 8) != SQLITE_NULL,
-        .comment = text_of(s, 9),
-        .node = text_of(s, 10),
-        .route = text_of(s, 11),
-        .calling = text_of(s, 12),
-        .called = text_of(s, 13),
-        .remote = text_of(s, 14),
-        .sop_class = text_of(s, 15),
-        .sop_instance = text_of(s, 16),
-        .sent_instance = text_of(s, 17),
-        .study = text_of(s, 18),
-        .series = text_of(s, 19),
-        .patient = text_of(s, 20),
-        .transfer_syntax = text_of(s, 21),
+        .state = (enum spool_state)sqlite3_column_int(s, 1),
+        .queued_ms = (uint64_t)sqlite3_column_int64(s, 2),
+        .changed_ms = (uint64_t)sqlite3_column_int64(s, 3),
+        .due_ms = (uint64_t)sqlite3_column_int64(s, 4),
+        .bytes = (uint64_t)sqlite3_column_int64(s, 5),
+        .attempts = (unsigned)sqlite3_column_int64(s, 6),
+        .status = (uint16_t)sqlite3_column_int(s, 7),
+        .has_status = sqlite3_column_type(s, 7) != SQLITE_NULL,
+        .comment = text_of(s, 8),
+        .node = text_of(s, 9),
+        .route = text_of(s, 10),
+        .calling = text_of(s, 11),
+        .called = text_of(s, 12),
+        .remote = text_of(s, 13),
+        .sop_class = text_of(s, 14),
+        .sop_instance = text_of(s, 15),
+        .sent_instance = text_of(s, 16),
+        .study = text_of(s, 17),
+        .series = text_of(s, 18),
+        .patient = text_of(s, 19),
+        .transfer_syntax = text_of(s, 20),
     };
     return row;
 }
@@ -66,49 +65,18 @@ static struct index_row read_row(sqlite3_stmt *s)
 static sqlite3_stmt *ask_row(struct index *i, spool_id id)
 {
     static const char sql[] =
-        "SELECT d.id, d.message IS NULL, d.state, d.queued, d.changed,"
+        "SELECT d.id, d.state, d.queued, d.changed,"
         " coalesce((SELECT due FROM held WHERE number = d.held AND d.state = 0), d.due), d.bytes, d.attempts,"
-        " d.status, d.comment, " NAME("d.node") ", " NAME(
-            "d.route") ","
-                       " " NAME("coalesce(m.calling, d.calling)") ", " NAME(
-                           "coalesce(m.called, d.called)") ","
-                                                           " " NAME("coalesce(m.remote, d.remote)") ", " NAME(
-                                                               "coalesce(m.class, d.class)") ","
-                                                                                             " coalesce(m."
-                                                                                             "instance, "
-                                                                                             "d.instance), "
-                                                                                             "coalesce(d."
-                                                                                             "sent_instance, "
-                                                                                             "m.instance, "
-                                                                                             "d.instance),"
-                                                                                             " (SELECT uid "
-                                                                                             "FROM study "
-                                                                                             "WHERE number = "
-                                                                                             "d.study), "
-                                                                                             "m.series, "
-                                                                                             "m.patient,"
-                                                                                             " " NAME(
-                                                                                                 "m."
-                                                                                                 "transf"
-                                                                                                 "er") ""
-                                                                                                       " FROM"
-                                                                                                       " deli"
-                                                                                                       "very "
-                                                                                                       "d "
-                                                                                                       "LEFT "
-                                                                                                       "JOIN "
-                                                                                                       "messa"
-                                                                                                       "ge m "
-                                                                                                       "ON "
-                                                                                                       "m.id "
-                                                                                                       "= "
-                                                                                                       "d."
-                                                                                                       "messa"
-                                                                                                       "ge "
-                                                                                                       "WHERE"
-                                                                                                       " d."
-                                                                                                       "id = "
-                                                                                                       "?";
+        " d.status, d.comment, " NAME("d.node") ", " NAME("d.route") ", " NAME("m.calling") ", " NAME(
+            "m.called") ", " NAME("m.remote") ", " NAME("m.class") ", m.instance,"
+                                                                   " coalesce(d.sent_instance, m.instance), "
+                                                                   "(SELECT uid FROM study WHERE number = "
+                                                                   "d.study), m.series,"
+                                                                   " m.patient, " NAME(
+                                                                       "m.transfer") " FROM delivery d JOIN "
+                                                                                     "message m ON m.id = "
+                                                                                     "d.message WHERE d.id = "
+                                                                                     "?";
     return index_ask(i, INDEX_ROW, sql, "i", (int64_t)id);
 }
 
@@ -143,6 +111,17 @@ static enum result end_if_late(struct listing *l, int64_t study, uint64_t queued
 }
 
 /* `study`: of a list in their order; 0: it is in another. */
+static enum result show_row(struct listing *l, const struct index_row *row, int64_t study)
+{
+    if (passes(l->f, row)) {
+        l->shown++;
+        l->is_over = !l->on_row(l->owner, row) || l->shown >= l->f->max;
+    } else if (study != 0 && l->f->before_ms != 0 && row->queued_ms >= l->f->before_ms) {
+        return end_if_late(l, study, row->queued_ms);
+    }
+    return OK;
+}
+
 static enum result show(struct listing *l, spool_id id, int64_t study)
 {
     sqlite3_stmt *s = ask_row(l->i, id);
@@ -151,15 +130,15 @@ static enum result show(struct listing *l, spool_id id, int64_t study)
     enum result r = index_step(l->i, s);
     if (r == OK) {
         struct index_row row = read_row(s);
-        if (passes(l->f, &row)) {
-            l->shown++;
-            l->is_over = !l->on_row(l->owner, &row) || l->shown >= l->f->max;
-        } else if (study != 0 && l->f->before_ms != 0 && row.queued_ms >= l->f->before_ms) {
-            r = end_if_late(l, study, row.queued_ms);
-        }
+        r = show_row(l, &row, study);
     }
     index_done(s);
     return r == NEED_MORE ? OK : r;
+}
+
+static bool shows_relayed(const struct listing *l)
+{
+    return l->f->states == 0 || l->f->states >> SPOOL_RELAYED & 1;
 }
 
 /* --- by node, state and study -------------------------------------------------------------------------------------- */
@@ -171,7 +150,10 @@ struct range {
 struct ranges {
     struct range *of;
     size_t count, cap;
-    int64_t study; /* only this one; 0: any */
+    int64_t study;               /* only this one; 0: any, negative: none */
+    struct index_sheets *sheets; /* NULL: none is left */
+    struct index_row relayed;    /* the next of them, */
+    int64_t relayed_study;       /*   and where it stands */
 };
 
 /* Goes on to its next row; a range at its end is taken out. */
@@ -239,6 +221,10 @@ static enum result open_ranges(struct index *i, struct ranges *all, const struct
 {
     int64_t node = 0;
     enum result r;
+    if (all->study < 0 || (all->study > 0 && after.study > all->study))
+        return OK;
+    if (all->study > 0 && after.study < all->study)
+        after = (struct key){all->study, 0};
     if (f->node) {
         r = index_name_find(i, view_of(f->node), &node);
         return r == OK && node != 0 ? add_node(i, all, f, node, after) : r;
@@ -251,48 +237,74 @@ static enum result open_ranges(struct index *i, struct ranges *all, const struct
     return r;
 }
 
+/* --- what was relayed ------------------------------------------------------------------------------------------------ */
+
+static enum result advance_relayed(struct ranges *all)
+{
+    enum result r = index_sheets_next(all->sheets, &all->relayed_study, &all->relayed);
+    if (r == NEED_MORE)
+        index_sheets_close(&all->sheets);
+    return r == NEED_MORE ? OK : r;
+}
+
+static enum result open_relayed(struct listing *l, struct ranges *all, struct key after)
+{
+    spool_id from = after.id + 1;
+    if (!shows_relayed(l))
+        return OK;
+    if (after.study != 0 && index_generation(after.id) != 0)
+        RETURN_UNLESS_OK(index_sheets_behind(l->i, after.study, &from));
+    if (from == 0)
+        return OK;
+    RETURN_UNLESS_OK(index_sheets_open(l->i, l->f, from, &all->sheets));
+    return advance_relayed(all);
+}
+
+/* --- merged ------------------------------------------------------------------------------------------------------------ */
+
+static bool is_before(struct key a, struct key b)
+{
+    return a.study < b.study || (a.study == b.study && a.id < b.id);
+}
+
 static size_t least(const struct ranges *all)
 {
     size_t best = 0;
     for (size_t n = 1; n < all->count; n++) {
-        struct key a = all->of[n].next, b = all->of[best].next;
-        if (a.study < b.study || (a.study == b.study && a.id < b.id))
+        if (is_before(all->of[n].next, all->of[best].next))
             best = n;
     }
     return best;
+}
+
+static enum result show_least(struct listing *l, struct ranges *all)
+{
+    size_t at = least(all);
+    struct key relayed = {all->relayed_study, all->relayed.id};
+    if (all->sheets && (all->count == 0 || is_before(relayed, all->of[at].next))) {
+        RETURN_UNLESS_OK(show_row(l, &all->relayed, all->relayed_study));
+        return advance_relayed(all);
+    }
+    RETURN_UNLESS_OK(show(l, all->of[at].next.id, all->of[at].next.study));
+    return advance(l->i, all, at);
 }
 
 static enum result list_ranges(struct listing *l, struct key after, int64_t study)
 {
     struct ranges all = {.study = study};
     enum result r = open_ranges(l->i, &all, l->f, after);
-    while (r == OK && !l->is_over && all.count > 0) {
-        size_t at = least(&all);
-        r = show(l, all.of[at].next.id, all.of[at].next.study);
-        if (r == OK)
-            r = advance(l->i, &all, at);
-    }
+    if (r == OK)
+        r = open_relayed(l, &all, after);
+    while (r == OK && !l->is_over && (all.count > 0 || all.sheets))
+        r = show_least(l, &all);
     while (all.count > 0)
         sqlite3_finalize(all.of[--all.count].s);
     free(all.of);
+    index_sheets_close(&all.sheets);
     return r;
 }
 
 /* --- by instance ----------------------------------------------------------------------------------------------------- */
-
-static enum result add_ids(struct index *i, struct spool_ids *ids, sqlite3_stmt *s)
-{
-    enum result r = s ? OK : ERR_IO;
-    while (r == OK && (r = index_step(i, s)) == OK) {
-        if (ids_reserve(ids, 1))
-            ids_put(ids, (spool_id)sqlite3_column_int64(s, 0));
-        else
-            r = ERR_MEMORY;
-    }
-    if (s)
-        index_done(s);
-    return r == NEED_MORE ? OK : r;
-}
 
 /* The run of the first row from id on; *run_out < 0: there is none. */
 static enum result next_run(struct index *i, int64_t id, int64_t *run_out)
@@ -310,17 +322,19 @@ static enum result find_instance(struct index *i, struct spool_ids *ids, const c
     int64_t run, id = (int64_t)after;
     enum result r;
     while ((r = next_run(i, id, &run)) == OK && run >= 0) {
-        r = add_ids(i, ids,
-                    index_ask(i, INDEX_RUN_RECEIVED,
-                              "SELECT id FROM delivery INDEXED BY by_received WHERE " INDEX_RUN
-                              " = ? AND received = ?",
-                              "ii", run, hash));
+        r = index_ids(i,
+                      index_ask(i, INDEX_RUN_RECEIVED,
+                                "SELECT id FROM delivery INDEXED BY by_received WHERE " INDEX_RUN
+                                " = ? AND received = ?",
+                                "ii", run, hash),
+                      ids);
         if (r == OK)
-            r = add_ids(i, ids,
-                        index_ask(i, INDEX_RUN_SENT,
-                                  "SELECT id FROM delivery INDEXED BY by_sent WHERE " INDEX_RUN
-                                  " = ? AND sent = ?",
-                                  "ii", run, hash));
+            r = index_ids(i,
+                          index_ask(i, INDEX_RUN_SENT,
+                                    "SELECT id FROM delivery INDEXED BY by_sent WHERE " INDEX_RUN
+                                    " = ? AND sent = ?",
+                                    "ii", run, hash),
+                          ids);
         if (r != OK)
             return r;
         id = (run + 1) << INDEX_RUN_BITS;
@@ -328,9 +342,28 @@ static enum result find_instance(struct index *i, struct spool_ids *ids, const c
     return r;
 }
 
+/* Their ids are before all others. */
+static enum result list_instance_relayed(struct listing *l)
+{
+    struct index_sheets *sheets;
+    struct index_row row;
+    int64_t study;
+    if (!shows_relayed(l) || index_generation(l->f->after) != 0)
+        return OK;
+    enum result r = index_sheets_open(l->i, l->f, l->f->after + 1, &sheets);
+    while (r == OK && !l->is_over) {
+        r = index_sheets_next(sheets, &study, &row);
+        if (r == OK)
+            r = show_row(l, &row, 0);
+    }
+    index_sheets_close(&sheets);
+    return r == NEED_MORE ? OK : r;
+}
+
 static enum result list_instance(struct listing *l)
 {
     struct spool_ids ids = {0};
+    RETURN_UNLESS_OK(list_instance_relayed(l));
     enum result r = find_instance(l->i, &ids, l->f->instance, l->f->after);
     for (size_t n = 0; r == OK && !l->is_over && n < ids.count; n++) {
         if (ids.of[n] > l->f->after)
@@ -342,6 +375,15 @@ static enum result list_instance(struct listing *l)
 
 /* --- all of it -------------------------------------------------------------------------------------------------------- */
 
+/* Where a row stands in lists; study -1: it is not there. */
+static enum result find_key(struct index *i, spool_id id, int64_t *study_out)
+{
+    if (index_generation(id) == 0)
+        return index_sheet_study(i, id, study_out);
+    return index_number(i, INDEX_KEY, -1, study_out, "SELECT study FROM delivery WHERE id = ?", "i",
+                        (int64_t)id);
+}
+
 enum result index_list(struct index *i, const struct index_filter *f,
                        bool (*on_row)(void *owner, const struct index_row *row), void *owner)
 {
@@ -350,19 +392,13 @@ enum result index_list(struct index *i, const struct index_filter *f,
     int64_t study = 0;
     if (f->instance)
         return list_instance(&l);
-    if (f->after != 0) {
-        enum result r = index_number(i, INDEX_KEY, -1, &after.study,
-                                     "SELECT study FROM delivery WHERE id = ?", "i", (int64_t)f->after);
-        if (r != OK || after.study < 0)
-            return r;
-    }
-    if (f->study) {
-        enum result r = index_number(i, INDEX_STUDY_GET, -1, &study, "SELECT number FROM study WHERE uid = ?",
-                                     "v", view_of(f->study));
-        if (r != OK || study < 0 || (f->after != 0 && after.study != study))
-            return r;
-        after.study = study;
-    }
+    if (f->after != 0)
+        RETURN_UNLESS_OK(find_key(i, f->after, &after.study));
+    if (after.study < 0)
+        return OK;
+    if (f->study)
+        RETURN_UNLESS_OK(index_number(i, INDEX_STUDY_GET, -1, &study,
+                                      "SELECT number FROM study WHERE uid = ?", "v", view_of(f->study)));
     return list_ranges(&l, after, study);
 }
 

@@ -70,7 +70,7 @@ static enum result forget_study(struct index *i, int64_t study)
         i, INDEX_STUDY_USED, 0, &is_used,
         "WITH RECURSIVE node(n) AS (SELECT min(node) FROM delivery UNION ALL"
         " SELECT (SELECT min(node) FROM delivery WHERE node > n) FROM node WHERE n IS NOT NULL),"
-        " state(s) AS (VALUES (0), (1), (2), (3), (4), (5), (6), (7))"
+        " state(s) AS (VALUES (0), (1), (2), (3), (4), (5), (6))"
         " SELECT EXISTS (SELECT 1 FROM node CROSS JOIN state CROSS JOIN delivery d INDEXED BY by_node"
         " WHERE d.node = n AND d.state = s AND d.study = ?)",
         "i", study);
@@ -84,9 +84,7 @@ static enum result forget_delivery(struct index *i, const struct index_delivery 
 {
     enum result r =
         index_do(i, INDEX_DELIVERY_FORGET, "DELETE FROM delivery WHERE id = ?", "i", (int64_t)d->id);
-    if (r != OK || d->is_relayed)
-        return r;
-    if (d->attempts > 0)
+    if (r == OK && d->attempts > 0)
         r = index_do(i, INDEX_ATTEMPTS_FORGET, "DELETE FROM attempt WHERE entry = ?", "i", (int64_t)d->id);
     return r == OK ? forget_message(i, d->message) : r;
 }
@@ -137,6 +135,9 @@ enum result index_forget_ended(struct index *i, uint64_t before_ms, unsigned max
     }
     free(ids);
     free(studies);
-    *count_out = r == OK ? count : 0;
+    unsigned sheets = 0;
+    if (r == OK)
+        r = index_sheets_forget(i, before_ms, max - count, &sheets);
+    *count_out = r == OK ? count + sheets : 0;
     return r;
 }

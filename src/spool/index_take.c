@@ -165,7 +165,6 @@ enum result index_delivery_get(struct index *i, spool_id id, struct index_delive
             .bytes = sqlite3_column_int64(s, 4),
             .attempts = (unsigned)sqlite3_column_int64(s, 5),
             .held = sqlite3_column_int64(s, 6),
-            .is_relayed = sqlite3_column_type(s, 0) == SQLITE_NULL,
         };
     }
     index_done(s);
@@ -253,56 +252,4 @@ enum result index_take_order(struct index *i, const struct record_order *o)
     if (!o->drop && o->to.len > 0)
         RETURN_UNLESS_OK(index_name(i, o->to, &node));
     return index_delivery_move(i, &d, node, o->drop ? SPOOL_DROPPED : SPOOL_QUEUED, 0, o->at_ms);
-}
-
-/* --- the ledger ------------------------------------------------------------------------------------------------- */
-
-/* The same instance, to the same node, in the same millisecond: it has been read before. */
-static enum result is_noted(struct index *i, const struct record_relayed *r, int64_t node, bool *out)
-{
-    int64_t count;
-    int64_t run = i->relayed >> INDEX_RUN_BITS;
-    enum result e =
-        index_number(i, INDEX_RELAYED_GET, 0, &count,
-                     "SELECT count(*) FROM delivery INDEXED BY by_received WHERE " INDEX_RUN
-                     " IN (?, ?) AND received = ? AND node = ? AND queued = ? AND state = 7",
-                     "iiiii", run - 1, run, (int64_t)index_hash(r->sop_instance), node, (int64_t)r->at_ms);
-    *out = count > 0;
-    return e;
-}
-
-enum result index_take_relayed(struct index *i, const struct record_relayed *r)
-{
-    int64_t node, route, calling, called, remote, class, study;
-    bool is_here;
-    RETURN_UNLESS_OK(index_name(i, r->node, &node));
-    RETURN_UNLESS_OK(is_noted(i, r, node, &is_here));
-    if (is_here)
-        return OK;
-    RETURN_UNLESS_OK(index_name(i, r->route, &route));
-    RETURN_UNLESS_OK(index_name(i, r->calling, &calling));
-    RETURN_UNLESS_OK(index_name(i, r->called, &called));
-    RETURN_UNLESS_OK(index_name(i, r->remote, &remote));
-    RETURN_UNLESS_OK(index_name(i, r->sop_class, &class));
-    RETURN_UNLESS_OK(index_study(i, r->study, r->at_ms, &study));
-    bool is_same = r->sent_instance.len == 0 ||
-                   (r->sent_instance.len == r->sop_instance.len &&
-                    memcmp(r->sent_instance.at, r->sop_instance.at, r->sent_instance.len) == 0);
-    sqlite3_stmt *s = index_ask(
-        i, INDEX_RELAYED_NEW,
-        "INSERT INTO delivery(id, node, state, study, route, due, attempts, status, comment, queued, "
-        "changed, bytes, edition, received, calling, called, remote, class, instance, sent, sent_instance) "
-        "VALUES(?, ?, 7, ?, ?, 0, 1, ?, nullif(?, ''), ?, ?, ?, -1, ?, ?, ?, ?, ?, ?, ?, ?)",
-        "iiiiiviiiiiiiivnn", ++i->relayed, node, study, route, (int64_t)r->status, r->comment,
-        (int64_t)r->at_ms, (int64_t)r->at_ms, (int64_t)r->bytes, (int64_t)index_hash(r->sop_instance),
-        calling, called, remote, class, r->sop_instance);
-    if (!s)
-        return ERR_IO;
-    if (!is_same) {
-        sqlite3_bind_int64(s, 16, index_hash(r->sent_instance));
-        sqlite3_bind_text(s, 17, (const char *)r->sent_instance.at, (int)r->sent_instance.len, SQLITE_STATIC);
-    }
-    enum result e = index_step(i, s);
-    index_done(s);
-    return e == NEED_MORE ? OK : ERR_IO;
 }

@@ -60,17 +60,10 @@ static enum result apply_outcomes(struct indexer *ix, uint32_t generation, const
 }
 
 static enum result apply_relayed(struct indexer *ix, uint32_t generation, const struct record *r,
-                                 struct view rest)
+                                 struct view payload)
 {
-    while (rest.len > 0) {
-        struct record_relayed relayed;
-        if (record_relayed_read(&rest, &relayed) != OK)
-            return senseless(r, generation);
-        enum result result = index_take_relayed(ix->index, &relayed);
-        if (result != OK)
-            return result;
-    }
-    return OK;
+    enum result result = index_take_sheet(ix->index, payload);
+    return result == ERR_PROTO ? senseless(r, generation) : result;
 }
 
 static enum result apply_orders(struct indexer *ix, uint32_t generation, const struct record *r,

@@ -199,11 +199,10 @@ enum result look_row(struct index *i, spool_id id, bool *is_found_out,
     *is_found_out = false;
     if (id == 0 || id > INT64_MAX)
         return OK;
-    enum result r =
-        prepare(i,
-                "SELECT coalesce(m.instance, d.instance) FROM delivery d LEFT JOIN message m ON m.id = "
-                "d.message WHERE d.id = ?",
-                id, &s);
+    if (index_generation(id) == 0)
+        return index_relayed(i, id, is_found_out, on_row, owner);
+    enum result r = prepare(
+        i, "SELECT m.instance FROM delivery d JOIN message m ON m.id = d.message WHERE d.id = ?", id, &s);
     if (r == OK)
         r = index_step(i, s);
     if (r == OK) {
@@ -216,12 +215,20 @@ enum result look_row(struct index *i, spool_id id, bool *is_found_out,
     return r == NEED_MORE ? OK : r;
 }
 
+static bool on_state(void *owner, const struct index_row *row)
+{
+    *(enum spool_state *)owner = row->state;
+    return false;
+}
+
 enum result look_state(struct index *i, spool_id id, bool *is_found_out, enum spool_state *out)
 {
     sqlite3_stmt *s;
     *is_found_out = false;
     if (id > INT64_MAX)
         return OK;
+    if (index_generation(id) == 0)
+        return index_relayed(i, id, is_found_out, on_state, out);
     enum result r = prepare(i, "SELECT state FROM delivery WHERE id = ?", id, &s);
     if (r == OK)
         r = index_step(i, s);

@@ -2,23 +2,25 @@
 #include <stdlib.h>
 
 #include "spool/log.h"
+#include "spool/sheet.h"
 #include "spool/spool_inside.h"
 
-enum { NOTES_MS = 250, NOTES_BYTES = 64 << 10 /* then they do not wait for the time */ };
+enum { NOTES_MS = 250 };
 
 struct spool_notes {
     struct spool *spool;
     struct io *io;
     struct io_timer timer;
-    struct octets record;
+    struct sheet sheet;
 };
 
 static void write_notes(struct spool_notes *n)
 {
     io_timer_stop(n->io, &n->timer);
-    if (n->record.len > 0 && !n->record.failed)
-        (void)log_append(n->spool->log, RECORD_RELAYED, n->record.data, n->record.len, false);
-    octets_clear(&n->record);
+    const struct octets *bytes = &n->sheet.bytes;
+    if (bytes->len > 0 && !bytes->failed)
+        (void)log_append(n->spool->log, RECORD_RELAYED, bytes->data, bytes->len, false);
+    sheet_clear(&n->sheet);
 }
 
 static void on_time(struct io_timer *timer)
@@ -29,15 +31,18 @@ static void on_time(struct io_timer *timer)
 struct spool_notes *spool_notes_new(struct spool *s, struct io *io)
 {
     struct spool_notes *n = calloc(1, sizeof(*n));
-    if (n)
-        *n = (struct spool_notes){.spool = s, .io = io, .timer = {.on_fire = on_time, .owner = n}};
+    if (!n)
+        return NULL;
+    n->spool = s;
+    n->io = io;
+    n->timer = (struct io_timer){.on_fire = on_time, .owner = n};
     return n;
 }
 
 void spool_note(struct spool_notes *n, const struct spool_relayed *r)
 {
-    record_relayed_write(&n->record, r);
-    if (n->record.failed || n->record.len >= NOTES_BYTES)
+    sheet_add(&n->sheet, r);
+    if (n->sheet.bytes.failed || sheet_is_full(&n->sheet))
         write_notes(n); /* without memory: what was gathered is given up */
     else if (!n->timer.is_armed)
         io_timer_start(n->io, &n->timer, NOTES_MS);
@@ -50,6 +55,6 @@ void spool_notes_free(struct spool_notes **n)
     if (!it)
         return;
     write_notes(it);
-    octets_free(&it->record);
+    sheet_free(&it->sheet);
     free(it);
 }

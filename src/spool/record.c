@@ -1,4 +1,4 @@
-/* Headers of records, and the payloads that are short: segments, outcomes, relayed ones, orders. */
+/* Headers of records, and the payloads that are short: segments, outcomes, orders. */
 #include "spool/record.h"
 
 #include <xxhash.h>
@@ -102,42 +102,6 @@ enum result record_outcome_read(struct view *rest, struct spool_outcome *out, ch
         return ERR_PROTO;
     (void)text_copy(comment, COMMENT_MAX + 1, (const char *)text.at, text.len);
     out->comment = comment;
-    return took(&c, rest);
-}
-
-void record_relayed_write(struct octets *o, const struct spool_relayed *r)
-{
-    octets_le64(o, r->at_ms);
-    octets_le64(o, r->bytes);
-    octets_le16(o, r->status);
-    octets_string(o, r->node);
-    octets_string(o, r->route);
-    octets_string(o, r->calling);
-    octets_string(o, r->called);
-    octets_string(o, r->remote);
-    octets_text(o, r->sop_class);
-    octets_text(o, r->sop_instance);
-    octets_text(o, r->sent_instance);
-    octets_text(o, r->study);
-    octets_string(o, r->comment);
-}
-
-enum result record_relayed_read(struct view *rest, struct record_relayed *out)
-{
-    struct cursor c = {.rest = *rest};
-    out->at_ms = cursor_u64(&c);
-    out->bytes = cursor_u64(&c);
-    out->status = cursor_u16(&c);
-    out->node = cursor_text(&c);
-    out->route = cursor_text(&c);
-    out->calling = cursor_text(&c);
-    out->called = cursor_text(&c);
-    out->remote = cursor_text(&c);
-    out->sop_class = cursor_text(&c);
-    out->sop_instance = cursor_text(&c);
-    out->sent_instance = cursor_text(&c);
-    out->study = cursor_text(&c);
-    out->comment = cursor_text(&c);
     return took(&c, rest);
 }
 

@@ -31,7 +31,7 @@ enum record_type {
     RECORD_DATA = 2,    /* a piece of a stream of a draft */
     RECORD_COMMIT = 3,  /* a message and its entries */
     RECORD_OUTCOME = 4, /* of entries: one or more, one after another */
-    RECORD_RELAYED = 5, /* deliveries without the queue: one or more */
+    RECORD_RELAYED = 5, /* deliveries without the queue: a sheet (sheet.h) */
     RECORD_ORDER = 6,   /* what an operator asked for */
     RECORD_RELEASE = 7, /* a held group that on_study was asked about */
 };
@@ -114,19 +114,11 @@ MUST_USE enum result record_streams_extents(struct view streams, struct spool_ex
 struct spool_entry *record_entry_new(const struct record_commit *c, const struct record_entry *e,
                                      unsigned attempts, uint16_t status);
 
-/* --- outcomes, relayed ones, orders --------------------------------------------------------------------------- */
+/* --- outcomes, orders --------------------------------------------------------------------------- */
 /* Several of a kind may stand in one payload, one after another: each read takes one off the front of *rest. ERR_PROTO: it is none. */
 
 void record_outcome_write(struct octets *o, const struct spool_outcome *outcome);
 MUST_USE enum result record_outcome_read(struct view *rest, struct spool_outcome *out, char comment[65]);
-
-void record_relayed_write(struct octets *o, const struct spool_relayed *r);
-struct record_relayed {
-    uint64_t at_ms, bytes;
-    struct view node, route, calling, called, remote, sop_class, sop_instance, sent_instance, study, comment;
-    uint16_t status;
-};
-MUST_USE enum result record_relayed_read(struct view *rest, struct record_relayed *out);
 
 /* What an operator did to an entry: retry (to another node, if `to` is not empty) or drop. */
 struct record_order {

@@ -1,7 +1,7 @@
 /*
  * Any bytes as a payload of the log: read or refused, never past their end; what is read is written as it was, and can be made into entries.
  *
- *   0  u8   0 header, 1 segment, 2 streams, 3 commit, 4 outcomes, 5 relayed, 6 orders
+ *   0  u8   0 header, 1 segment, 2 streams, 3 commit, 4 outcomes, 5 sheet, 6 orders
  *   1  the payload
  */
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "spool/record.h"
+#include "spool/sheet.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
@@ -90,14 +91,42 @@ static void read_outcomes(struct view rest)
     octets_free(&o);
 }
 
-static void read_relayed(struct view rest)
+static bool is_same(struct view a, struct view b)
 {
-    struct record_relayed r;
-    const uint8_t *before = rest.at;
-    while (rest.len > 0 && record_relayed_read(&rest, &r) == OK) {
-        hilum_assert(rest.at > before);
-        before = rest.at;
+    return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
+}
+
+/* What is read is written, and read again as the same; sheets of a few rows are enough for that. */
+static void read_sheet(struct view v)
+{
+    struct sheet_reader *reader = malloc(sizeof(*reader)), *again = malloc(sizeof(*again));
+    struct sheet *one = calloc(1, sizeof(*one));
+    struct record_relayed r, back;
+    hilum_assert(reader && again && one);
+    bool is_sheet = sheet_read(reader, v);
+    while (is_sheet && sheet_next(reader, &r) == OK) {
+        hilum_assert(reader->way_count <= SHEET_WAYS_MAX);
+        sheet_clear(one);
+        sheet_add(one, &(struct spool_relayed){.at_ms = r.at_ms,
+                                               .bytes = r.bytes,
+                                               .status = r.status,
+                                               .sop_class = r.sop_class,
+                                               .sop_instance = r.sop_instance,
+                                               .sent_instance = r.sent_instance,
+                                               .study = r.study});
+        hilum_assert(!one->bytes.failed);
+        hilum_assert(sheet_read(again, (struct view){one->bytes.data, one->bytes.len}));
+        hilum_assert(sheet_next(again, &back) == OK);
+        hilum_assert(back.at_ms == r.at_ms && back.bytes == r.bytes && back.status == r.status);
+        hilum_assert(is_same(back.sop_class, r.sop_class) && is_same(back.study, r.study));
+        hilum_assert(is_same(back.sop_instance, r.sop_instance));
+        hilum_assert(r.sent_instance.len == 0 || is_same(back.sent_instance, r.sent_instance));
+        hilum_assert(sheet_next(again, &back) == NEED_MORE);
     }
+    sheet_free(one);
+    free(one);
+    free(again);
+    free(reader);
 }
 
 static void read_orders(struct view rest)
@@ -117,7 +146,7 @@ static void read_orders(struct view rest)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     static void (*const readers[])(struct view) = {read_header,   read_segment, read_streams, read_commit,
-                                                   read_outcomes, read_relayed, read_orders};
+                                                   read_outcomes, read_sheet,   read_orders};
     spool_id id;
     char text[SPOOL_ID_TEXT], given[32] = "";
     if (len < 1)

@@ -74,26 +74,31 @@ static void what_is_abandoned_leaves_nothing_and_may_come_again(void **state)
     assert_string_equal(next(f, "pacs", 10), "2");
 }
 
-static void a_newer_version_is_refused_and_untouched(void **state)
+static void another_version_is_refused_and_untouched(void **state)
 {
-    struct fixture *f = *state;
-    char why[256] = "", before[4096], after[4096];
-    sqlite3 *db;
-    index_close(&f->i);
-    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 2", NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(db);
-    FILE *file = fopen(f->path, "rb");
-    assert_int_equal(fread(before, 1, sizeof(before), file), sizeof(before));
-    fclose(file);
-    assert_int_equal(index_open(f->path, false, &f->i, why, sizeof(why)), ERR_USAGE);
-    assert_null(f->i);
-    assert_non_null(strstr(why, "newer"));
-    assert_non_null(strstr(why, f->path));
-    file = fopen(f->path, "rb");
-    assert_int_equal(fread(after, 1, sizeof(after), file), sizeof(after));
-    fclose(file);
-    assert_memory_equal(before, after, sizeof(before));
+    static const struct {
+        const char *sql, *says;
+    } cases[] = {{"PRAGMA user_version = 3", "newer"}, {"PRAGMA user_version = 1", "older"}};
+    for (size_t n = 0; n < sizeof(cases) / sizeof(cases[0]); n++) {
+        struct fixture *f = *state;
+        char why[512] = "", before[4096], after[4096];
+        sqlite3 *db;
+        index_close(&f->i);
+        assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, cases[n].sql, NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(db);
+        FILE *file = fopen(f->path, "rb");
+        assert_int_equal(fread(before, 1, sizeof(before), file), sizeof(before));
+        fclose(file);
+        assert_int_equal(index_open(f->path, false, &f->i, why, sizeof(why)), ERR_USAGE);
+        assert_null(f->i);
+        assert_non_null(strstr(why, cases[n].says));
+        assert_non_null(strstr(why, f->path));
+        file = fopen(f->path, "rb");
+        assert_int_equal(fread(after, 1, sizeof(after), file), sizeof(after));
+        fclose(file);
+        assert_memory_equal(before, after, sizeof(before));
+    }
 }
 
 static void what_is_no_index_is_refused(void **state)
@@ -510,13 +515,14 @@ static void rows_that_ended_long_ago_are_forgotten_with_all_that_hangs_on_them(v
     outcome(f, 2, SPOOL_DELIVERED, 0, NULL); /* all of them at 5000 */
     outcome(f, 5, SPOOL_WAITING, 0xA700, NULL);
     outcome(f, 5, SPOOL_DELIVERED, 0, NULL);
-    assert_int_equal(index_take_relayed(f->i, &(struct record_relayed){.at_ms = 4000,
-                                                                       .node = view_of("pacs"),
-                                                                       .sop_instance = view_of("1.5"),
-                                                                       .study = view_of("1.3")}),
-                     OK);
-    assert_int_equal(index_forget_ended(f->i, 4000, 10, &count), OK);
+    const struct spool_relayed relayed[] = {{.at_ms = 3000, .node = "pacs", .sop_instance = view_of("1.5")},
+                                            {.at_ms = 4000, .node = "ai", .sop_instance = view_of("1.6")}};
+    take_relayed(f, relayed, 2);
+    take_relayed(f, relayed, 1);
+    assert_int_equal(index_forget_ended(f->i, 3000, 10, &count), OK);
     assert_int_equal(count, 0);
+    assert_int_equal(index_forget_ended(f->i, 4000, 10, &count), OK); /* a sheet goes as a whole */
+    assert_int_equal(count, 1);
     assert_int_equal(index_forget_ended(f->i, 4001, 10, &count), OK);
     assert_int_equal(count, 1);
     assert_int_equal(index_forget_ended(f->i, 9999, 1, &count), OK); /* no more than was asked for */
@@ -527,7 +533,10 @@ static void rows_that_ended_long_ago_are_forgotten_with_all_that_hangs_on_them(v
     assert_string_equal(list(f, &(struct index_filter){0}, &s), "3:queued 7:queued");
     assert_int_equal(count_rows(f, "message"), 2);
     assert_int_equal(count_rows(f, "attempt"), 0);
-    assert_int_equal(count_rows(f, "study"), 2); /* 1.3 has gone */
+    assert_int_equal(count_rows(f, "study"), 2);
+    assert_int_equal(count_rows(f, "sheet"), 0);
+    assert_int_equal(count_rows(f, "sheet_node"), 0);
+    assert_int_equal(count_rows(f, "sheet_print"), 0);
     begin(f);
     outcome(f, 3, SPOOL_EXPIRED, 0xA700, NULL);
     assert_int_equal(index_forget_ended(f->i, 9999, 10, &count), OK);
@@ -694,7 +703,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_place_is_kept_with_what_was_read_up_to_it),
         TEST(what_is_abandoned_leaves_nothing_and_may_come_again),
-        TEST(a_newer_version_is_refused_and_untouched),
+        TEST(another_version_is_refused_and_untouched),
         TEST(what_is_no_index_is_refused),
         TEST(a_reader_beside_it_sees_what_is_committed),
         TEST(an_entry_is_handed_out_as_it_was_committed),

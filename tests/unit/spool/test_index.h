@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "spool/index.h"
+#include "spool/sheet.h"
 
 #define ID(generation, number) ((spool_id)(generation) << SPOOL_ID_BITS | (number))
 
@@ -120,6 +121,19 @@ static inline void take(struct fixture *f, const struct message *m)
     assert_int_equal(index_take_commit(f->i, &read, m->in ? m->in : 1, m->damage), OK);
     record_commit_free(&read);
     octets_free(&o);
+}
+
+/* Deliveries without the queue, in one sheet. */
+static inline void take_relayed(struct fixture *f, const struct spool_relayed *of, size_t count)
+{
+    struct sheet *s = calloc(1, sizeof(*s));
+    assert_non_null(s);
+    for (size_t n = 0; n < count; n++)
+        sheet_add(s, &of[n]);
+    assert_false(s->bytes.failed);
+    assert_int_equal(index_take_sheet(f->i, (struct view){s->bytes.data, s->bytes.len}), OK);
+    sheet_free(s);
+    free(s);
 }
 
 /* One entry for a node. */

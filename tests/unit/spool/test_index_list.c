@@ -3,20 +3,20 @@
 
 static void note(struct fixture *f, uint64_t at_ms, const char *node, const char *instance, const char *sent)
 {
-    struct record_relayed r = {.at_ms = at_ms,
-                               .bytes = 77,
-                               .node = view_of(node),
-                               .route = view_of("CT"),
-                               .calling = view_of("CT1"),
-                               .called = view_of("HILUM"),
-                               .remote = view_of("10.0.0.9"),
-                               .sop_class = view_of("1.2.840.10008.5.1.4.1.1.2"),
-                               .sop_instance = view_of(instance),
-                               .sent_instance = view_of(sent),
-                               .study = view_of("1.1"),
-                               .comment = view_of("coerced"),
-                               .status = 0xB000};
-    assert_int_equal(index_take_relayed(f->i, &r), OK);
+    struct spool_relayed r = {.at_ms = at_ms,
+                              .bytes = 77,
+                              .node = node,
+                              .route = "CT",
+                              .calling = "CT1",
+                              .called = "HILUM",
+                              .remote = "10.0.0.9",
+                              .sop_class = view_of("1.2.840.10008.5.1.4.1.1.2"),
+                              .sop_instance = view_of(instance),
+                              .sent_instance = view_of(sent),
+                              .study = view_of("1.1"),
+                              .comment = "coerced",
+                              .status = 0xB000};
+    take_relayed(f, &r, 1);
 }
 
 /* Nodes pacs and ai, studies 1.1 and 1.2, all states; ids 2, 4, .. 16. */
@@ -70,15 +70,15 @@ static void a_list_can_be_narrowed_by_everything(void **state)
     assert_string_equal(list(f, &(struct index_filter){0}, &s), "2:queued 8:waiting");
 }
 
-static void pages_of_any_length_add_up_to_the_list(void **state)
+static void pages_add_up(struct fixture *f)
 {
-    struct fixture *f = *state;
     static const struct index_filter filters[] = {{0},
                                                   {.node = "pacs"},
                                                   {.study = "1.2"},
                                                   {.states = 1 << SPOOL_QUEUED},
+                                                  {.states = 1 << SPOOL_RELAYED},
+                                                  {.instance = "5.1"},
                                                   {.study = "1.1", .node = "pacs"}};
-    fill(f);
     for (size_t n = 0; n < sizeof(filters) / sizeof(filters[0]); n++) {
         struct shown whole = {0};
         list(f, &filters[n], &whole);
@@ -94,6 +94,12 @@ static void pages_of_any_length_add_up_to_the_list(void **state)
             assert_string_equal(all, whole.text);
         }
     }
+}
+
+static void pages_of_any_length_add_up_to_the_list(void **state)
+{
+    fill(*state);
+    pages_add_up(*state);
 }
 
 static bool on_row(void *owner, const struct index_row *row)
@@ -222,21 +228,100 @@ static void an_instance_is_found_by_what_came_and_by_what_went_out(void **state)
                         "6:queued 100002:queued");
 }
 
-static void relayed_deliveries_are_noted_once(void **state)
+/* Three sheets between entries: r1-r4, r5, r6-r8; nodes and studies mixed. */
+static void fill_relayed(struct fixture *f)
 {
-    struct fixture *f = *state;
-    struct shown s = {0};
+    static const struct {
+        const char *node, *instance, *sent, *study;
+        uint64_t at_ms;
+    } of[] = {{"ai", "5.1", "", "1.1", 2000},  {"pacs", "5.1", "6.1", "", 2001},
+              {"ai", "5.2", "", "1.2", 2002},  {"pacs", "5.3", "", "1.2", 2003},
+              {"vna", "5.3", "", "1.1", 3000}, {"pacs", "5.4", "", "1.1", 4000},
+              {"ai", "5.5", "", "", 3999},     {"pacs", "5.1", "5.1", "1.2", 4001}};
+    static const size_t ends[] = {4, 5, 8};
+    struct spool_relayed r[8];
+    for (size_t n = 0; n < 8; n++)
+        r[n] = (struct spool_relayed){.at_ms = of[n].at_ms,
+                                      .node = of[n].node,
+                                      .sop_instance = view_of(of[n].instance),
+                                      .sent_instance = view_of(of[n].sent),
+                                      .study = view_of(of[n].study)};
     begin(f);
-    note(f, 3000, "ai", "1.3", "1.3");
-    note(f, 3000, "ai", "1.3", "1.3");
-    note(f, 3000, "pacs", "1.3", "1.3");
+    take_for(f, 1, "pacs", "1.1");
+    take_relayed(f, r, ends[0]);
+    take_for(f, 3, "ai", "1.2");
+    take_relayed(f, r + ends[0], ends[1] - ends[0]);
     commit(f);
     fixture_reopen(f);
     begin(f);
-    note(f, 3000, "ai", "1.3", "1.3");
-    note(f, 3001, "ai", "1.3", "1.3"); /* the sender has sent it again */
+    take_for(f, 5, "pacs", "1.1");
+    take_relayed(f, r + ends[1], ends[2] - ends[1]);
+    take_for(f, 7, "pacs", "1.3");
     commit(f);
-    assert_string_equal(list(f, &(struct index_filter){0}, &s), "r1:relayed r2:relayed r3:relayed");
+}
+
+/* A sheet stands where a study would that began when it came. */
+static void relayed_deliveries_stand_among_the_entries(void **state)
+{
+    struct fixture *f = *state;
+    struct shown s = {0};
+#define FIRST "r1:relayed r2:relayed r3:relayed r4:relayed"
+#define THIRD "r6:relayed r7:relayed r8:relayed"
+    static const struct {
+        struct index_filter f;
+        const char *shows;
+    } cases[] = {
+        {{0}, "2:queued 6:queued " FIRST " 4:queued r5:relayed " THIRD " 8:queued"},
+        {{.states = 1 << SPOOL_RELAYED}, FIRST " r5:relayed " THIRD},
+        {{.states = 1 << SPOOL_QUEUED}, "2:queued 6:queued 4:queued 8:queued"},
+        {{.node = "ai"}, "r1:relayed r3:relayed 4:queued r7:relayed"},
+        {{.node = "vna"}, "r5:relayed"},
+        {{.node = "pacs", .states = 1 << SPOOL_RELAYED}, "r2:relayed r4:relayed r6:relayed r8:relayed"},
+        {{.study = "1.1"}, "2:queued 6:queued r1:relayed r5:relayed r6:relayed"},
+        {{.study = "1.2", .node = "pacs"}, "r4:relayed r8:relayed"},
+        {{.study = "1.2", .states = 1 << SPOOL_QUEUED}, "4:queued"},
+        {{.instance = "5.1"}, "r1:relayed r2:relayed r8:relayed"},
+        {{.instance = "6.1"}, "r2:relayed"},
+        {{.instance = "5.3", .node = "vna"}, "r5:relayed"},
+        {{.instance = "1.1"}, ""}, /* a study's */
+        {{.instance = "5.1", .after = ID(0, 2)}, "r8:relayed"},
+        {{.instance = "5.1", .after = ID(1, 2)}, ""},
+        {{.before_ms = 3000, .states = 1 << SPOOL_RELAYED}, FIRST},
+        {{.before_ms = 4000, .node = "ai"}, "r1:relayed r3:relayed 4:queued r7:relayed"},
+        {{.after = ID(0, 4), .max = 2}, "4:queued r5:relayed"},
+        {{.after = ID(1, 6), .max = 2}, "r1:relayed r2:relayed"},
+        {{.after = ID(0, 8)}, "8:queued"},
+        {{.after = ID(0, 9)}, ""}, /* it is not there */
+    };
+    fill_relayed(f);
+    for (size_t n = 0; n < sizeof(cases) / sizeof(cases[0]); n++)
+        assert_string_equal(list(f, &cases[n].f, &s), cases[n].shows);
+    s.stop_after = 4;
+    assert_string_equal(list(f, &(struct index_filter){0}, &s), "2:queued 6:queued r1:relayed r2:relayed");
+}
+
+static void pages_of_any_length_add_up_with_what_was_relayed(void **state)
+{
+    fill_relayed(*state);
+    pages_add_up(*state);
+}
+
+static void what_is_no_sheet_is_refused_whole(void **state)
+{
+    struct fixture *f = *state;
+    struct shown s = {0};
+    struct sheet sheet = {.rows = 0};
+    struct spool_relayed r = {.node = "pacs", .sop_instance = view_of("1.2")};
+    sheet_add(&sheet, &r);
+    sheet_add(&sheet, &r);
+    begin(f);
+    for (size_t len = 0; len < sheet.bytes.len; len++) {
+        enum result result = index_take_sheet(f->i, (struct view){sheet.bytes.data, len});
+        assert_true(result == ERR_PROTO || (result == OK && len > sheet.bytes.len / 2)); /* whole rows */
+    }
+    index_abandon(f->i);
+    assert_string_equal(list(f, &(struct index_filter){0}, &s), "");
+    sheet_free(&sheet);
 }
 
 struct summaries {
@@ -286,7 +371,9 @@ int main(void)
         TEST(what_was_not_tried_has_no_status),
         TEST(a_list_by_age_finds_what_is_old_in_every_study),
         TEST(an_instance_is_found_by_what_came_and_by_what_went_out),
-        TEST(relayed_deliveries_are_noted_once),
+        TEST(relayed_deliveries_stand_among_the_entries),
+        TEST(pages_of_any_length_add_up_with_what_was_relayed),
+        TEST(what_is_no_sheet_is_refused_whole),
         TEST(a_summary_counts_what_is_live),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -131,29 +131,19 @@ static const char *shown(struct fixture *f, spool_id id)
     return s.text;
 }
 
-static void take_relayed(struct fixture *f, const char *instance)
-{
-    struct record_relayed r = {.at_ms = 3000,
-                               .node = view_of("a"),
-                               .route = view_of("CT"),
-                               .calling = view_of("CT1"),
-                               .called = view_of("HILUM"),
-                               .remote = view_of("10.0.0.1"),
-                               .sop_instance = view_of(instance)};
-    assert_int_equal(index_take_relayed(f->i, &r), OK);
-}
-
 static void a_row_is_found_by_its_id_whatever_else_has_its_instance(void **state)
 {
     struct fixture *f = *state;
     struct spool_new_entry both[] = {{.node = "a", .route = "CT", .edition = SPOOL_AS_RECEIVED},
                                      {.node = "b", .route = "CT", .edition = SPOOL_AS_RECEIVED}};
+    const struct spool_relayed relayed[] = {{.node = "a", .sop_instance = view_of("1.2")},
+                                            {.node = "a", .sop_instance = view_of("1.3")}};
     begin(f);
     take(f, &(struct message){.number = 1, .instance = "1.2", .entries = both, .count = 2});
     take(f, &(struct message){.number = 4, .instance = "1.2", .entries = both, .count = 1});
     take(f, &(struct message){.number = 6, .instance = "", .entries = both, .count = 1});
-    take_relayed(f, "1.2");
-    take_relayed(f, "1.3");
+    take_relayed(f, relayed, 2);
+    take_relayed(f, relayed, 1);
     outcome(f, 3, SPOOL_DELIVERED, 0, NULL);
     commit(f);
     assert_string_equal(shown(f, ID(1, 2)), "2:queued");
@@ -162,6 +152,8 @@ static void a_row_is_found_by_its_id_whatever_else_has_its_instance(void **state
     assert_string_equal(shown(f, ID(1, 7)), "7:queued");
     assert_string_equal(shown(f, ID(0, 1)), "r1:relayed");
     assert_string_equal(shown(f, ID(0, 2)), "r2:relayed");
+    assert_string_equal(shown(f, ID(0, 3)), "r3:relayed");
+    assert_string_equal(shown(f, ID(0, 4)), "");
     assert_string_equal(shown(f, ID(1, 4)), ""); /* a message's, not an entry's */
     assert_string_equal(shown(f, ID(2, 2)), "");
     assert_string_equal(shown(f, 0), "");
@@ -176,7 +168,13 @@ static void a_state_is_found_by_id(void **state)
     begin(f);
     take_for(f, 1, "a", "1.1");
     outcome(f, 2, SPOOL_FAILED_FOR_GOOD, 0xC001, "no");
+    take_relayed(f, &(struct spool_relayed){.node = "a", .sop_instance = view_of("1.2")}, 1);
     commit(f);
+    assert_int_equal(look_state(f->i, ID(0, 1), &is_found, &is), OK);
+    assert_true(is_found);
+    assert_int_equal(is, SPOOL_RELAYED);
+    assert_int_equal(look_state(f->i, ID(0, 2), &is_found, &is), OK);
+    assert_false(is_found);
     assert_int_equal(look_state(f->i, ID(1, 2), &is_found, &is), OK);
     assert_true(is_found);
     assert_int_equal(is, SPOOL_FAILED_FOR_GOOD);

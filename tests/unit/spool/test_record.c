@@ -436,46 +436,6 @@ static void outcomes_stand_one_after_another(void **state)
     octets_free(&o);
 }
 
-static void relayed_deliveries_stand_one_after_another(void **state)
-{
-    (void)state;
-    struct octets o = {0};
-    struct record_relayed back;
-    struct spool_relayed r = {.at_ms = 5,
-                              .node = "pacs",
-                              .route = "all",
-                              .calling = "CT1",
-                              .called = "HILUM",
-                              .remote = "10.0.0.1",
-                              .sop_class = view_of("1.2"),
-                              .sop_instance = view_of("1.3"),
-                              .sent_instance = view_of("1.4"),
-                              .study = view_of("1.5"),
-                              .bytes = 1 << 20,
-                              .status = 0xb000};
-    record_relayed_write(&o, &r);
-    size_t first = o.len;
-    r.comment = "coerced";
-    record_relayed_write(&o, &r);
-    struct view rest = {o.data, o.len};
-    assert_int_equal(record_relayed_read(&rest, &back), OK);
-    assert_int_equal(back.comment.len, 0);
-    assert_int_equal(record_relayed_read(&rest, &back), OK);
-    assert_text(back.node, "pacs");
-    assert_text(back.remote, "10.0.0.1");
-    assert_text(back.sent_instance, "1.4");
-    assert_text(back.comment, "coerced");
-    assert_int_equal(back.bytes, 1 << 20);
-    assert_int_equal(back.status, 0xb000);
-    assert_int_equal(rest.len, 0);
-    for (size_t len = 0; len < first; len++) {
-        rest = (struct view){o.data, len};
-        assert_int_equal(record_relayed_read(&rest, &back), ERR_PROTO);
-        assert_ptr_equal(rest.at, o.data); /* nothing is taken of what cannot be read */
-    }
-    octets_free(&o);
-}
-
 static void orders_are_read_as_written(void **state)
 {
     (void)state;
@@ -584,7 +544,6 @@ int main(void)
         cmocka_unit_test(commit_whose_parts_contradict_is_refused),
         cmocka_unit_test(message_may_be_empty),
         cmocka_unit_test(outcomes_stand_one_after_another),
-        cmocka_unit_test(relayed_deliveries_stand_one_after_another),
         cmocka_unit_test(orders_are_read_as_written),
         cmocka_unit_test(ids_are_read_as_they_are_shown),
     };
