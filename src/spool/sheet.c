@@ -58,7 +58,7 @@ static void remember(struct sheet_last *last, size_t shared, struct view rest)
     last->len = 0;
     if (shared + rest.len > SHEET_SHARED_MAX)
         return;
-    if (rest.len > 0)
+    if (rest.at)
         memcpy(last->of + shared, rest.at, rest.len);
     last->len = (uint8_t)(shared + rest.len);
 }
