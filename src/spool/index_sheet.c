@@ -17,14 +17,24 @@
 struct taken {
     struct sheet_reader reader;
     struct octets prints;
+    uint32_t study; /* the last row's */
     int64_t count;
     uint64_t newest_ms;
 };
 
-static void add_print(struct octets *prints, struct view uid)
+static void add_print(struct taken *t, struct view uid)
 {
     if (uid.len > 0)
-        octets_le32(prints, index_hash(uid));
+        octets_le32(&t->prints, index_hash(uid));
+}
+
+/* Many in a row are of one. */
+static void add_study(struct taken *t, struct view uid)
+{
+    uint32_t hash = uid.len > 0 ? index_hash(uid) : 0;
+    if (uid.len > 0 && hash != t->study)
+        octets_le32(&t->prints, hash);
+    t->study = hash;
 }
 
 static enum result look_through(struct taken *t)
@@ -34,11 +44,10 @@ static enum result look_through(struct taken *t)
     while ((result = sheet_next(&t->reader, &r)) == OK) {
         t->count++;
         t->newest_ms = r.at_ms > t->newest_ms ? r.at_ms : t->newest_ms;
-        add_print(&t->prints, r.sop_instance);
+        add_print(t, r.sop_instance);
         if (r.sent_instance.at != r.sop_instance.at)
-            add_print(&t->prints, r.sent_instance);
-        if (r.study.len > 0)
-            add_print(&t->prints, r.study);
+            add_print(t, r.sent_instance);
+        add_study(t, r.study);
     }
     if (result == NEED_MORE && t->prints.failed)
         return ERR_MEMORY;
@@ -75,6 +84,7 @@ enum result index_take_sheet(struct index *i, struct view sheet)
     if (!t)
         return ERR_MEMORY;
     t->prints = (struct octets){0};
+    t->study = 0;
     t->count = 0;
     t->newest_ms = 0;
     enum result r = sheet_read(&t->reader, sheet) ? look_through(t) : ERR_PROTO;

@@ -2,7 +2,8 @@
 
 #include "base/assert.h"
 
-enum { HEAD_BYTES = 16, MORE_SENT = 1, MORE_STUDY = 2 };
+enum { HEAD_BYTES = 16 };
+enum { HAS_BYTES = 1, HAS_REMOTE = 2, HAS_SENT = 4, HAS_STUDY = 8, HAS_ANY = 15 };
 
 static const uint8_t mark[8] = {'H', 'L', 'S', 'H', 'E', 'E', 'T', '1'};
 
@@ -87,20 +88,51 @@ static struct view take_text(struct cursor *c, struct sheet_last *last)
     return shared > 0 ? (struct view){last->of, last->len} : rest;
 }
 
-/* --- writing -------------------------------------------------------------------------------------------------------- */
-
-static bool is_way(const struct sheet *s, const struct sheet_way *w, uint16_t status,
-                   const struct view common[SHEET_COMMONS])
+static struct view last_of(const struct sheet_way *w, enum sheet_text n)
 {
-    bool is = w->status == status;
-    for (unsigned n = 0; is && n < SHEET_COMMONS; n++)
-        is = is_same((struct view){s->bytes.data + w->common[n].at, w->common[n].len}, common[n]);
-    return is;
+    return (struct view){w->last[n].of, w->last[n].len};
 }
 
-static struct sheet_way *new_way(struct sheet *s, uint16_t status, const struct view common[SHEET_COMMONS])
+static void forget_last(struct sheet_way *w)
 {
-    struct sheet_way *w = &s->ways[s->way_count++];
+    w->bytes = 0;
+    for (unsigned n = 0; n < SHEET_TEXTS; n++)
+        w->last[n].len = 0;
+}
+
+/* --- writing -------------------------------------------------------------------------------------------------------- */
+
+static bool has_common(const struct sheet *s, const struct sheet_way *w, uint16_t status,
+                       const struct view common[SHEET_COMMONS])
+{
+    bool has = w->status == status;
+    for (unsigned n = 0; has && n < SHEET_COMMONS; n++)
+        has = is_same((struct view){s->bytes.data + w->common[n].at, w->common[n].len}, common[n]);
+    return has;
+}
+
+/* The first way of its kind; way_count: there is none. */
+static unsigned find_first(const struct sheet *s, const struct spool_relayed *r,
+                           const struct view common[SHEET_COMMONS])
+{
+    unsigned n = 0;
+    while (n < s->way_count && (s->ways[n].first != n || !has_common(s, &s->ways[n], r->status, common)))
+        n++;
+    return n;
+}
+
+/* Of that kind, the way that had the remote last; way_count: none had it, and one more may be made. */
+static unsigned find_way(const struct sheet *s, unsigned first, struct view remote)
+{
+    for (unsigned n = first; n < s->way_count; n++)
+        if (s->ways[n].first == first && is_same(last_of(&s->ways[n], SHEET_REMOTE), remote))
+            return n;
+    return s->way_count < SHEET_WAYS_SPLIT ? s->way_count : first;
+}
+
+static void put_common(struct sheet *s, struct sheet_way *w, uint16_t status,
+                       const struct view common[SHEET_COMMONS])
+{
     w->status = status;
     octets_le16(&s->bytes, status);
     for (unsigned n = 0; n < SHEET_COMMONS; n++) {
@@ -108,9 +140,6 @@ static struct sheet_way *new_way(struct sheet *s, uint16_t status, const struct 
         w->common[n].at = (uint32_t)(s->bytes.len - common[n].len);
         w->common[n].len = (uint32_t)common[n].len;
     }
-    for (unsigned n = 0; n < SHEET_TEXTS; n++)
-        w->last[n].len = 0;
-    return w;
 }
 
 static struct sheet_way *put_way(struct sheet *s, const struct spool_relayed *r)
@@ -120,20 +149,56 @@ static struct sheet_way *put_way(struct sheet *s, const struct spool_relayed *r)
         [SHEET_CALLING] = text_of(r->calling), [SHEET_CALLED] = text_of(r->called),
         [SHEET_CLASS] = r->sop_class,          [SHEET_COMMENT] = text_of(r->comment),
     };
-    for (unsigned n = s->way_count; n > 0; n--) {
-        if (is_way(s, &s->ways[n - 1], r->status, common)) {
-            octets_u8(&s->bytes, (uint8_t)(n - 1));
-            return &s->ways[n - 1];
-        }
-    }
-    octets_u8(&s->bytes, (uint8_t)s->way_count);
-    return new_way(s, r->status, common);
+    unsigned first = find_first(s, r, common), number = first;
+    if (first < s->way_count)
+        number = find_way(s, first, text_of(r->remote));
+    struct sheet_way *w = &s->ways[number];
+    octets_u8(&s->bytes, (uint8_t)number);
+    if (number < s->way_count)
+        return w;
+    s->way_count++;
+    w->first = (uint8_t)first;
+    forget_last(w);
+    octets_u8(&s->bytes, (uint8_t)first);
+    if (first == number)
+        put_common(s, w, r->status, common);
+    return w;
+}
+
+static unsigned what_of(const struct sheet_way *w, const struct spool_relayed *r, struct view remote)
+{
+    unsigned what = r->bytes == w->bytes ? 0 : HAS_BYTES;
+    if (!is_same(remote, last_of(w, SHEET_REMOTE)))
+        what |= HAS_REMOTE;
+    if (r->sent_instance.len > 0 && !is_same(r->sent_instance, r->sop_instance))
+        what |= HAS_SENT;
+    if (!is_same(r->study, last_of(w, SHEET_STUDY)))
+        what |= HAS_STUDY;
+    return what;
+}
+
+static void put_row(struct sheet *s, struct sheet_way *w, const struct spool_relayed *r)
+{
+    struct octets *o = &s->bytes;
+    struct view remote = text_of(r->remote);
+    unsigned what = what_of(w, r, remote);
+    octets_u8(o, (uint8_t)what);
+    put_number(o, zigzag(r->at_ms - s->at_ms));
+    if (what & HAS_BYTES)
+        put_number(o, r->bytes);
+    if (what & HAS_REMOTE)
+        put_text(o, &w->last[SHEET_REMOTE], remote);
+    put_text(o, &w->last[SHEET_RECEIVED], r->sop_instance);
+    if (what & HAS_SENT)
+        put_text(o, &w->last[SHEET_SENT], r->sent_instance);
+    if (what & HAS_STUDY)
+        put_text(o, &w->last[SHEET_STUDY], r->study);
+    w->bytes = r->bytes;
 }
 
 void sheet_add(struct sheet *s, const struct spool_relayed *r)
 {
     struct octets *o = &s->bytes;
-    bool is_another = r->sent_instance.len > 0 && !is_same(r->sent_instance, r->sop_instance);
     hilum_assert(!sheet_is_full(s));
     if (o->failed)
         return;
@@ -142,16 +207,7 @@ void sheet_add(struct sheet *s, const struct spool_relayed *r)
         octets_le64(o, r->at_ms);
         s->at_ms = r->at_ms;
     }
-    struct sheet_way *w = put_way(s, r);
-    put_number(o, zigzag(r->at_ms - s->at_ms));
-    put_number(o, r->bytes);
-    put_text(o, &w->last[SHEET_REMOTE], text_of(r->remote));
-    put_text(o, &w->last[SHEET_RECEIVED], r->sop_instance);
-    octets_u8(o, (uint8_t)((is_another ? MORE_SENT : 0) | (r->study.len > 0 ? MORE_STUDY : 0)));
-    if (is_another)
-        put_text(o, &w->last[SHEET_SENT], r->sent_instance);
-    if (r->study.len > 0)
-        put_text(o, &w->last[SHEET_STUDY], r->study);
+    put_row(s, put_way(s, r), r);
     s->at_ms = r->at_ms;
     s->rows++;
 }
@@ -186,17 +242,28 @@ bool sheet_read(struct sheet_reader *r, struct view sheet)
     return true;
 }
 
-static void take_new_way(struct sheet_reader *r)
+static void take_common(struct sheet_reader *r, struct sheet_way *w)
 {
-    struct sheet_way *w = &r->ways[r->way_count++];
     w->status = cursor_u16(&r->rest);
     for (unsigned n = 0; n < SHEET_COMMONS; n++) {
         struct view text = cursor_text(&r->rest);
         w->common[n].at = text.at ? (uint32_t)(text.at - r->sheet.at) : 0;
         w->common[n].len = (uint32_t)text.len;
     }
-    for (unsigned n = 0; n < SHEET_TEXTS; n++)
-        w->last[n].len = 0;
+}
+
+static void take_new_way(struct sheet_reader *r)
+{
+    unsigned number = r->way_count++, first = cursor_u8(&r->rest);
+    struct sheet_way *w = &r->ways[number];
+    if (first > number || (first < number && r->ways[first].first != first)) {
+        r->rest.failed = true;
+        return;
+    }
+    w->first = (uint8_t)first;
+    forget_last(w);
+    if (first == number)
+        take_common(r, w);
 }
 
 /* NULL: there is none of this number. */
@@ -217,35 +284,42 @@ static struct view common_of(const struct sheet_reader *r, const struct sheet_wa
 
 struct view sheet_node(const struct sheet_reader *r, unsigned way)
 {
-    return common_of(r, &r->ways[way], SHEET_NODE);
+    return common_of(r, &r->ways[r->ways[way].first], SHEET_NODE);
+}
+
+static void take_row(struct sheet_reader *r, struct sheet_way *w, struct record_relayed *out)
+{
+    struct cursor *c = &r->rest;
+    uint8_t what = cursor_u8(c);
+    c->failed = c->failed || what > HAS_ANY;
+    out->at_ms = r->at_ms += unzigzag(take_number(c));
+    if (what & HAS_BYTES)
+        w->bytes = take_number(c);
+    out->bytes = w->bytes;
+    out->remote = what & HAS_REMOTE ? take_text(c, &w->last[SHEET_REMOTE]) : last_of(w, SHEET_REMOTE);
+    out->sop_instance = out->sent_instance = take_text(c, &w->last[SHEET_RECEIVED]);
+    if (what & HAS_SENT)
+        out->sent_instance = take_text(c, &w->last[SHEET_SENT]);
+    out->study = what & HAS_STUDY ? take_text(c, &w->last[SHEET_STUDY]) : last_of(w, SHEET_STUDY);
 }
 
 enum result sheet_next(struct sheet_reader *r, struct record_relayed *out)
 {
-    struct cursor *c = &r->rest;
-    if (c->rest.len == 0)
+    if (r->rest.rest.len == 0)
         return NEED_MORE;
     struct sheet_way *w = take_way(r);
     if (!w)
         return ERR_PROTO;
+    const struct sheet_way *first = &r->ways[w->first];
     *out = (struct record_relayed){
-        .status = w->status,
-        .node = common_of(r, w, SHEET_NODE),
-        .route = common_of(r, w, SHEET_ROUTE),
-        .calling = common_of(r, w, SHEET_CALLING),
-        .called = common_of(r, w, SHEET_CALLED),
-        .sop_class = common_of(r, w, SHEET_CLASS),
-        .comment = common_of(r, w, SHEET_COMMENT),
+        .status = first->status,
+        .node = common_of(r, first, SHEET_NODE),
+        .route = common_of(r, first, SHEET_ROUTE),
+        .calling = common_of(r, first, SHEET_CALLING),
+        .called = common_of(r, first, SHEET_CALLED),
+        .sop_class = common_of(r, first, SHEET_CLASS),
+        .comment = common_of(r, first, SHEET_COMMENT),
     };
-    r->at_ms += unzigzag(take_number(c));
-    out->at_ms = r->at_ms;
-    out->bytes = take_number(c);
-    out->remote = take_text(c, &w->last[SHEET_REMOTE]);
-    out->sop_instance = out->sent_instance = take_text(c, &w->last[SHEET_RECEIVED]);
-    uint8_t more = cursor_u8(c);
-    if (more & MORE_SENT)
-        out->sent_instance = take_text(c, &w->last[SHEET_SENT]);
-    if (more & MORE_STUDY)
-        out->study = take_text(c, &w->last[SHEET_STUDY]);
-    return c->failed || more > (MORE_SENT | MORE_STUDY) ? ERR_PROTO : OK;
+    take_row(r, w, out);
+    return r->rest.failed ? ERR_PROTO : OK;
 }

@@ -5,17 +5,22 @@
  *    8  u64  at_ms  the first row's time
  *   16  rows, one behind another:
  *
- *   u8      way     what rows have in common, by number; the first row of a new one is followed by it: u16 status, and with a u32 of length each
- *                   node, route, calling, called, class, comment
+ *   u8      way     of one association, mostly; the first row of a new one is followed by what its rows have in common: u8 number of an older way that has
+ *                   the same in common, or of itself, and then u16 status, and with a u32 of length each node, route, calling, called, class,
+ *                   comment
+ *   u8      what    of the texts and numbers in brackets is here: 1, 2, 4, 8
  *   number  time    ms since the row before; zigzag (0, -1, 1, -2, ...), for clocks are put back
- *   number  bytes   of the data set
- *   text    remote, then text  the received instance UID
- *   u8      more    1: text, a sent instance UID that is another; 2: text, the study's UID; 3: both
+ *   [number bytes]  of the data set;   else as many as in the row of the way that said so last
+ *   [text   remote]                    else that of the row of the way that had one last
+ *   text    received instance UID
+ *   [text   sent instance UID]         else the received one
+ *   [text   study's UID]               else as remote
  *
  *   number  seven bits a byte, the lowest first; the eighth says that more follow
  *   text    number: so many bytes at its front are those of this text in the row of the way that had one last; number: of bytes that follow; they
  *
- * Instances of a series differ in the last digits of their UIDs, so that most rows take some 20 bytes.
+ * A text of more than SHEET_SHARED_MAX bytes counts as empty for those behind. Instances of a series differ in the last digits of their UIDs, so that most
+ * rows take less than 10 bytes.
  *
  * Pure.
  */
@@ -28,7 +33,8 @@
 enum {
     SHEET_ROWS_MAX = 2048,
     SHEET_BYTES_MAX = 32 << 10, /* it is full then, too */
-    SHEET_WAYS_MAX = 64,
+    SHEET_WAYS_MAX = 96,
+    SHEET_WAYS_SPLIT = 64,  /* no more of them for another remote alone */
     SHEET_SHARED_MAX = 128, /* longer texts stand whole */
 };
 
@@ -44,10 +50,12 @@ enum sheet_common {
 };
 
 struct sheet_way {
+    uint8_t first; /* the first with the same in common, which alone says what that is: */
     uint16_t status;
     struct {
         uint32_t at, len; /* in the sheet */
     } common[SHEET_COMMONS];
+    uint64_t bytes; /* of its last row; and what that had as texts */
     struct sheet_last {
         uint8_t len, of[SHEET_SHARED_MAX];
     } last[SHEET_TEXTS];

@@ -47,15 +47,21 @@ static void a_sheet_stands_as_its_picture_says(void **state)
 {
     struct fixture *f = *state;
     static const uint8_t golden[] = {
-        'H', 'L',  'S',  'H', 'E', 'E', 'T', '1', 10,  0,   0, 0,   0, 0, 0, 0, /* mark, at_ms */
-        0,   0,    0xb0,                                                        /* way 0 is new: its status */
-        1,   0,    0,    0,   'N', 1,   0,   0,   0,   'R',                     /* node, route */
-        1,   0,    0,    0,   'A', 1,   0,   0,   0,   'B',                     /* calling, called */
-        3,   0,    0,    0,   '1', '.', '2', 0,   0,   0,   0,                  /* class, comment */
-        0,   0xac, 0x02,                                                        /* 0 ms later, 300 bytes */
-        0,   1,    'x',  0,   4,   '1', '.', '2', '3', 0,           /* remote, received; no more */
-        0,   3,    0,                                               /* way 0: 2 ms before, 0 bytes */
-        1,   0,    3,    1,   '4', 3,   0,   1,   '9', 0,   1, '7', /* sent and study as well */
+        'H', 'L', 'S',  'H',  'E', 'E', 'T', '1', 10, 0,   0, 0, 0, 0, 0, 0, /* mark, at_ms */
+        0,   0,   0,    0xb0, /* way 0 is new, and the first of its kind: its status */
+        1,   0,   0,    0,    'N', 1,   0,   0,   0,  'R',    /* node, route */
+        1,   0,   0,    0,    'A', 1,   0,   0,   0,  'B',    /* calling, called */
+        3,   0,   0,    0,    '1', '.', '2', 0,   0,  0,   0, /* class, comment */
+        3,   0,   0xac, 0x02,                /* bytes and remote are here; 0 ms later, 300 bytes */
+        0,   1,   'x',                       /*   remote */
+        0,   4,   '1',  '.',  '2', '3',      /*   received */
+        0,   12,  3,                         /* way 0; sent and study are here; 2 ms before */
+        3,   1,   '4',  0,    1,   '9',      /*   received, sent */
+        0,   1,   '7',                       /*   study */
+        0,   4,   0,    4,    0,   0,   2,   /* way 0; sent is here; received as before, and sent */
+        '.', '1',                            /*   which is another */
+        1,   0,   2,    0,    0,   1,   'y', /* way 1 is new, of the kind of way 0; remote is here, and */
+        0,   1,   '5',                       /*   received */
     };
     struct spool_relayed r = {.at_ms = 10,
                               .node = "N",
@@ -70,10 +76,16 @@ static void a_sheet_stands_as_its_picture_says(void **state)
                               .status = 0xb000};
     sheet_add(&f->sheet, &r);
     r.at_ms = 8;
-    r.bytes = 0;
     r.sop_instance = view_of("1.24");
     r.sent_instance = view_of("9");
     r.study = view_of("7");
+    sheet_add(&f->sheet, &r);
+    r.sent_instance = view_of(".1");
+    sheet_add(&f->sheet, &r);
+    r.remote = "y";
+    r.bytes = 0;
+    r.sop_instance = r.sent_instance = view_of("5");
+    r.study = view_of("");
     sheet_add(&f->sheet, &r);
     assert_int_equal(f->sheet.bytes.len, sizeof(golden));
     assert_memory_equal(f->sheet.bytes.data, golden, sizeof(golden));
@@ -98,6 +110,7 @@ static void what_is_written_is_read(void **state)
         {UINT64_MAX, 5, 0, "a", "10.0.0.2", long_text, "", "3.1", "", "a UID that is far too long"},
         {1, 5, 0, "a", "10.0.0.2", "1.2", long_text, long_text, "", "more of them"},
         {1, 5, 0, "a", "10.0.0.2", "1.2", "9", "3.1", "", "and back"},
+        {2, 5, 0, "a", "", "", "9", "", "", "and nothing any more"},
     };
     enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
     memset(long_text, '7', sizeof(long_text) - 1);
@@ -111,7 +124,7 @@ static void what_is_written_is_read(void **state)
                                                      .sent_instance = view_of(rows[n].sent),
                                                      .study = view_of(rows[n].study),
                                                      .comment = rows[n].comment});
-    assert_int_equal(f->sheet.way_count, 3);
+    assert_int_equal(f->sheet.way_count, 6);
     assert_true(sheet_read(&f->reader, (struct view){f->sheet.bytes.data, f->sheet.bytes.len}));
     for (size_t n = 0; n < ROWS; n++) {
         struct record_relayed r;
@@ -128,7 +141,7 @@ static void what_is_written_is_read(void **state)
         assert_text(r.comment, rows[n].comment ? rows[n].comment : "");
     }
     assert_int_equal(sheet_next(&f->reader, &(struct record_relayed){.bytes = 0}), NEED_MORE);
-    assert_int_equal(f->reader.way_count, 3);
+    assert_int_equal(f->reader.way_count, 6);
     assert_text(sheet_node(&f->reader, 1), "b");
 }
 
@@ -144,11 +157,34 @@ static void instances_of_a_series_take_a_few_bytes_each(void **state)
         r.at_ms += 7;
         sheet_add(&f->sheet, &r);
     }
-    assert_true(f->sheet.bytes.len / count <= 16);
-    assert_in_range(count, 1500, SHEET_ROWS_MAX);
+    assert_true(f->sheet.bytes.len / count <= 10);
+    assert_int_equal(count, SHEET_ROWS_MAX);
     sheet_clear(&f->sheet);
     assert_int_equal(f->sheet.bytes.len, 0);
     assert_false(sheet_is_full(&f->sheet));
+}
+
+static void an_association_for_each_instance_fills_no_sheet_early(void **state)
+{
+    struct fixture *f = *state;
+    struct spool_relayed r = example;
+    struct record_relayed back;
+    char remote[30];
+    unsigned count = 0;
+    for (; !sheet_is_full(&f->sheet); count++) {
+        snprintf(remote, sizeof(remote), "10.0.0.1:%u", 1024 + count);
+        r.remote = remote;
+        sheet_add(&f->sheet, &r);
+    }
+    assert_int_equal(count, SHEET_ROWS_MAX);
+    assert_int_equal(f->sheet.way_count, SHEET_WAYS_SPLIT);
+    assert_true(sheet_read(&f->reader, (struct view){f->sheet.bytes.data, f->sheet.bytes.len}));
+    for (unsigned n = 0; n < count; n++) {
+        snprintf(remote, sizeof(remote), "10.0.0.1:%u", 1024 + n);
+        assert_int_equal(sheet_next(&f->reader, &back), OK);
+        assert_text(back.remote, remote);
+        assert_text(back.calling, "CT1");
+    }
 }
 
 static void a_sheet_is_full_of_different_ways_too(void **state)
@@ -214,6 +250,7 @@ int main(void)
         TEST(a_sheet_stands_as_its_picture_says),
         TEST(what_is_written_is_read),
         TEST(instances_of_a_series_take_a_few_bytes_each),
+        TEST(an_association_for_each_instance_fills_no_sheet_early),
         TEST(a_sheet_is_full_of_different_ways_too),
         TEST(what_is_changed_or_cut_is_read_to_its_end_or_refused),
     };
