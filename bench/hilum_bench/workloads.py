@@ -71,6 +71,7 @@ class Row:
     routers: tuple = PROXIES
     only: tuple = ()             # congestion controls; empty: all
     rounds: int = 0              # at most; 0: as asked for
+    times: int = 1               # so many rounds for each that is asked for: short samples, where differences are small
     cost: float = 0.8            # seconds that a sample of a fast router is expected to take
     slow_cost: float = 0.0
     elsewhere: dict = field(default_factory=dict)  # {router: another destination than `to`}
@@ -84,7 +85,7 @@ class Row:
         return self.elsewhere.get(router, self.to) if copies == 1 else f"copies-{copies}"
 
     def rounds_of(self, wanted):
-        return min(wanted, self.rounds or wanted)
+        return min(wanted, self.rounds or wanted) * self.times
 
     def instances(self, router):
         if router == "dcmtk-study":
@@ -107,6 +108,8 @@ class Row:
             text.append("1 round" if self.rounds == 1 else f"at most {self.rounds} rounds")
         apart = "load and sinks on one processor, the router on another"
         free = "load and sinks on one processor, the router on both"
+        if self.times > 1:
+            text.append(f"{self.times} times as many rounds")
         layout = "everything on one processor" if self.one_cpu else free if self.kind in FREE else apart
         return ", ".join(text) + "; " + layout
 
@@ -161,9 +164,9 @@ FULL = (
         size=512 * KIB, count=3000, routers=RULES, only=("cubic",)),
     # The queue. Relayed with "fail" (hilum-copy) and with "queue".
     Row("queue-8k", "the queue", 'instances of 8 KiB relayed on 16 associations, on_failure "fail" and "queue"',
-        size=8 * KIB, count=24000, associations=16, routers=QUEUES, only=("cubic",)),
+        size=8 * KIB, count=24000, associations=16, routers=QUEUES, only=("cubic",), times=3),
     Row("queue-512k", "the queue", 'instances of 512 KiB relayed, on_failure "fail" and "queue"', size=512 * KIB,
-        count=3000, routers=QUEUES, only=("cubic",)),
+        count=1000, routers=QUEUES, only=("cubic",), times=4, cost=0.5),
     Row("queue-32m", "the queue", "instances of 32 MiB relayed: past replay_max they go to the journal, if there is one",
         routers=QUEUES + ("hilum-unjournalled",), only=("cubic",), cost=2),
     # Copies, held against a plain writer.
@@ -205,8 +208,8 @@ SHORT = {
     "refragmented": {"routers": ("haproxy", "hilum-copy", "hilum-splice"), "count": 32},
     "copies": {"routers": ("hilum-copy", "hilum-splice"), "copies": (1, 4), "count": 16},
     "rules": {"routers": RULES[:3], "count": 2000},
-    "queue-8k": {"count": 12000},
-    "queue-512k": {"count": 1200},
+    "queue-8k": {"count": 12000, "times": 1},
+    "queue-512k": {"count": 800, "times": 2},
     "queue-32m": {"count": 16, "rounds": 2},
     "enqueue-8k": {"count": 12000, "rounds": 3, "routers": ENQUEUE[:1]},
     "enqueue-512k": {"count": 600, "rounds": 3, "routers": ENQUEUE[:1]},
