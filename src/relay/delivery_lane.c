@@ -244,8 +244,15 @@ static bool is_sink_full(const struct lane *l)
 static void read_piece(struct lane *l)
 {
     l->buffer = l->buffer ? l->buffer : buf_new(l->source.relay->pool);
-    if (l->buffer)
+    if (l->buffer) {
         spool_reader_next(&l->reader, l->buffer->data, l->buffer->size);
+        return;
+    }
+    const char *why;
+    if (l->gathered)
+        gathered_relieve(l->gathered); /* it may be that which has all of them */
+    if (l->gathered && gathered_state(l->gathered, &why) != OK)
+        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, why);
     else
         io_wait_buffers(io_of(l), &l->waiter);
 }
@@ -333,6 +340,8 @@ static void on_attributes(struct lane *l)
     begin_sink(l);
     l->facts.attributes = l->edition.facts.attributes = NULL;
     hold_free(&l->hold);
+    if (l->has_ended)
+        return;
     if (!gathered_each(l->gathered, give_held, l))
         fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "the queue cannot be read");
     gathered_free(&l->gathered);

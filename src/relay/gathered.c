@@ -9,25 +9,27 @@
 
 enum {
     SMALL_BYTES = 1024,
-    WRITE_BYTES = 256 << 10, /* less is not written, unless it is wanted */
-    GIVE_BYTES = 1 << 20,    /* pieces of a file */
-    ROOM_BYTES = 16 << 20,   /* taken at a time */
-    PAGE_BYTES = 64 << 10    /* the largest page of any machine */
+    GIVE_BYTES = 1 << 20,  /* pieces of a file */
+    ROOM_BYTES = 16 << 20, /* taken at a time */
+    PAGE_BYTES = 64 << 10  /* the largest page of any machine */
 };
 
 struct gathered {
     struct gathered_options options;
-    struct slices bytes; /* behind what is in the file */
+    struct slices bytes;  /* behind what is in the file */
+    struct slices pinned; /* what is in the file as well */
+    size_t to_pin;
     struct buf *small;
-    bool is_closed, is_dropped;
+    bool is_relieved, is_closed, is_dropped;
     enum result state;
     const char *why;
 
     uint64_t memory_max, max;
     int fd; /* -1: there is no file */
     uint64_t in_file, wanted;
-    uint64_t taken;   /* room of the spool */
-    uint64_t room_at; /* where the next piece of our own goes, behind all that may come */
+    uint64_t taken;        /* room of the spool, for what comes */
+    uint64_t pieces_taken; /* and for pieces of our own */
+    uint64_t room_at;      /* where the next of them goes, behind all that may come */
     uint64_t since_ms;
     struct io_op op;
     char folder[SPOOL_PATH_MAX];
@@ -57,6 +59,7 @@ static void clear(struct gathered *g)
 {
     buf_unref(&g->small);
     slices_clear(&g->bytes);
+    slices_clear(&g->pinned);
     buf_unref(&g->map);
     g->map_len = 0;
 }
@@ -70,8 +73,8 @@ void gathered_free(struct gathered **gp)
     hilum_assert(!g->op.is_pending);
     clear(g);
     io_close(g->fd);
-    if (g->taken > 0)
-        spool_give_room(g->options.spool, g->taken);
+    if (g->taken + g->pieces_taken > 0)
+        spool_give_room(g->options.spool, g->taken + g->pieces_taken);
     free(g);
 }
 
@@ -88,14 +91,22 @@ static bool may_spill(const struct gathered *g)
 
 /* --- the file -------------------------------------------------------------------------------------------------- */
 
-static bool take_room(struct gathered *g, uint64_t bytes)
+/* For all that is here, and some more where there is some. */
+static bool take_room(struct gathered *g)
 {
-    if (!spool_take_room(g->options.spool, bytes)) {
-        fail(g, ERR_LIMIT, "queue: full");
-        return false;
+    uint64_t all = g->in_file + g->bytes.bytes, need = all > g->taken ? all - g->taken : 0;
+    if (need == 0)
+        return true;
+    if (spool_take_room(g->options.spool, need + ROOM_BYTES)) {
+        g->taken += need + ROOM_BYTES;
+        return true;
     }
-    g->taken += bytes;
-    return true;
+    if (spool_take_room(g->options.spool, need)) {
+        g->taken += need;
+        return true;
+    }
+    fail(g, ERR_LIMIT, "queue: full");
+    return false;
 }
 
 static void open_file(struct gathered *g)
@@ -113,9 +124,10 @@ static bool has_more_to_write(const struct gathered *g)
     if (g->is_dropped || g->state != OK || g->bytes.bytes == 0)
         return false;
     if (g->fd >= 0 && g->in_file < (g->wanted < all ? g->wanted : all))
-        return true;
-    bool is_too_much = g->fd >= 0 || g->bytes.bytes > g->memory_max;
-    return !g->is_closed && is_too_much && g->bytes.bytes >= WRITE_BYTES && all <= g->max;
+        return true; /* of what has come meanwhile no more goes with it than a write takes */
+    bool is_too_much = g->fd >= 0 || g->is_relieved || g->bytes.bytes > g->memory_max;
+    bool is_enough = g->is_relieved || g->bytes.bytes >= GATHERED_WRITE_BYTES;
+    return !g->is_closed && is_too_much && is_enough && all <= g->max;
 }
 
 void gathered_proceed(struct gathered *g)
@@ -125,7 +137,7 @@ void gathered_proceed(struct gathered *g)
     g->since_ms = io_now(g->options.io);
     if (g->fd < 0)
         open_file(g);
-    else if (g->in_file + g->bytes.bytes <= g->taken || take_room(g, g->bytes.bytes + ROOM_BYTES))
+    else if (take_room(g))
         io_write(g->options.io, &g->op, g->fd, &g->bytes, g->in_file);
 }
 
@@ -137,6 +149,17 @@ static void refused(struct gathered *g, enum io_error error)
          error == IO_NO_SPACE ? "queue: full" : "queue: cannot be written");
 }
 
+/* What is to stay in memory does, as far as there is memory for the list of it. */
+static void written(struct gathered *g, size_t n)
+{
+    size_t pin = g->to_pin < n ? g->to_pin : n;
+    g->in_file += n;
+    g->to_pin -= pin;
+    if (!slices_move(&g->pinned, &g->bytes, pin))
+        slices_consume(&g->bytes, pin);
+    slices_consume(&g->bytes, n - pin);
+}
+
 static void on_op(struct io_op *op, enum io_error error, int64_t n)
 {
     struct gathered *g = op->owner;
@@ -146,8 +169,7 @@ static void on_op(struct io_op *op, enum io_error error, int64_t n)
     } else if (was_open) {
         g->fd = (int)n;
     } else {
-        g->in_file += (uint64_t)n;
-        slices_consume(&g->bytes, (size_t)n);
+        written(g, (size_t)n);
     }
     if (g->is_dropped || g->state != OK)
         clear(g);
@@ -185,7 +207,7 @@ enum result gathered_push(struct gathered *g, struct buf *b, uint8_t *at, uint32
 
 void gathered_relieve(struct gathered *g)
 {
-    g->memory_max = 0;
+    g->is_relieved = true;
     gathered_proceed(g);
 }
 
@@ -193,6 +215,11 @@ void gathered_want(struct gathered *g, uint64_t len)
 {
     g->wanted = len;
     gathered_proceed(g);
+}
+
+void gathered_pin(struct gathered *g, size_t bytes)
+{
+    g->to_pin = bytes;
 }
 
 void gathered_close(struct gathered *g)
@@ -216,7 +243,7 @@ uint64_t gathered_bytes(const struct gathered *g)
 
 size_t gathered_in_memory(const struct gathered *g)
 {
-    return g->bytes.bytes;
+    return g->bytes.bytes + g->pinned.bytes;
 }
 
 bool gathered_is_in_memory(const struct gathered *g)
@@ -283,7 +310,7 @@ void gathered_copy_out(const struct gathered *g, void *to, size_t len)
 bool gathered_each(struct gathered *g, void (*give)(void *owner, struct buf *b, uint8_t *at, uint32_t len),
                    void *owner)
 {
-    if (!look_at_file(g))
+    if (g->state != OK || !look_at_file(g))
         return false;
     struct buf *map = g->map ? buf_ref(g->map) : NULL; /* whoever is given it may let go of the rest */
     uint64_t map_len = g->map_len, left;
@@ -309,7 +336,7 @@ static uint64_t whole_pages(uint64_t bytes)
 enum result gathered_room(struct gathered *g, struct pool *pool, size_t len, struct gathered_piece *out)
 {
     *out = (struct gathered_piece){.len = len};
-    if (g->fd < 0 || len < WRITE_BYTES) {
+    if (g->fd < 0 || len < GATHERED_WRITE_BYTES) {
         out->buf = buf_scratch(pool, len > 0 ? len : 1);
         if (!out->buf)
             return ERR_MEMORY;
@@ -319,9 +346,9 @@ enum result gathered_room(struct gathered *g, struct pool *pool, size_t len, str
     }
     if (!spool_take_room(g->options.spool, len))
         return ERR_LIMIT;
-    g->taken += len;
+    g->pieces_taken += len;
     if (g->room_at == 0)
-        g->room_at = whole_pages(g->max) + (1ULL << 40); /* nothing that comes reaches it */
+        g->room_at = whole_pages(2 * g->max + ROOM_BYTES); /* nothing that comes reaches it */
     out->buf = buf_map_room(pool, g->fd, g->room_at, len, &out->at);
     g->room_at += whole_pages(len);
     return out->buf ? OK : ERR_LIMIT;

@@ -28,6 +28,9 @@ struct gathered_options {
 
 struct gathered;
 
+/* What is written at a time; so much may stand in memory beyond header_max, twice while a write is on its way. */
+enum { GATHERED_WRITE_BYTES = 256 << 10 };
+
 /* NULL without memory. */
 struct gathered *gathered_new(const struct gathered_options *options);
 /* gathered_is_idle must hold. Nulls the pointer. */
@@ -41,6 +44,8 @@ void gathered_proceed(struct gathered *g);
 void gathered_relieve(struct gathered *g);
 /* The first `len` bytes are to be had in one piece: where a file has begun, what of them is still in memory follows. */
 void gathered_want(struct gathered *g, uint64_t len);
+/* So many of the bytes that are in memory now stay there, written or not: they count for what was made of them. */
+void gathered_pin(struct gathered *g, size_t bytes);
 /* Nothing is added any more. */
 void gathered_close(struct gathered *g);
 /* Nor is it wanted. */
@@ -48,7 +53,7 @@ void gathered_drop(struct gathered *g);
 
 /* All bytes that came. */
 uint64_t gathered_bytes(const struct gathered *g);
-/* Of these, the ones that are in memory and count there. */
+/* The ones that are in memory and count there. */
 size_t gathered_in_memory(const struct gathered *g);
 /* Nothing is in a file, or on its way there. */
 bool gathered_is_in_memory(const struct gathered *g);

@@ -329,6 +329,10 @@ enum result hold_ask(struct hold *h, const struct config *config, const struct r
                      const struct route_decision *d, enum result decided)
 {
     bool function, morphs = decided == OK && route_morphs(d), is_lacking = false;
+    const char *why;
+    enum result gathered = gathered_state(h->bytes, &why);
+    if (gathered != OK)
+        return gathered; /* what is known already would go out with a hole in it */
     if (decided == OK && route_names_folders(d)) {
         memset(h->still, 0, config->attribute_count * sizeof(*h->still));
         is_lacking = route_folder_wants(config, d, h->still) && lacks(h);

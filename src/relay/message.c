@@ -113,14 +113,14 @@ void message_queue_moved(struct message *m)
 static void set_limit(struct message *m)
 {
     const struct config *c = m->session->config;
-    uint64_t bytes = c->window,
-             gathered = m->hold ? 4 * c->header_max : 0; /* every buffer is a quarter full at least */
+    uint64_t bytes = c->window, all = 4 * (c->header_max + 2 * GATHERED_WRITE_BYTES),
+             gathered = m->hold ? all : 0; /* every buffer is a quarter full at least */
     for (unsigned i = 0; i < m->sink_count; i++) {
         const struct sink *s = m->sinks[i];
         if (!s || s->is_done)
             continue;
-        if (!m->is_complete && 4 * stage_holds(m->stages[i]) > gathered)
-            gathered = 4 * stage_holds(m->stages[i]);
+        if (!m->is_complete && stage_holds(m->stages[i]) > 0)
+            gathered = all;
         if (s->retains)
             bytes = c->window + c->replay_max;
     }
@@ -378,7 +378,8 @@ static void on_gathered_moved(void *owner)
                 stage_gather_moved(m->stages[i]);
     }
     message_leave_gathered(m);
-    set_limit(m);
+    if (!m->is_answered)
+        set_limit(m);
     settle(m);
 }
 
@@ -453,8 +454,10 @@ void message_let_go(struct message *m)
     }
     if (m->keep)
         keep_relieve(m->keep);
-    if (m->gathered)
+    if (m->gathered && !m->is_answered) {
         gathered_relieve(m->gathered);
+        proceed_gathered(m);
+    }
     for (unsigned i = 0; i < m->sink_count; i++) {
         struct sink *s = m->sinks[i];
         if (s && !s->is_done && s->ops->relieve)

@@ -96,7 +96,7 @@ static bool add_stages(struct message *m, struct sink *s, const struct route_des
     const struct edition *e = m->sink_editions[s->index];
     struct stage **chain = &m->stages[s->index];
     bool is_gathered = !d->stream || follows_another(m, s); /* so that it holds nobody up */
-    uint64_t held_max = m->session->config->header_max;
+    uint64_t held_max = m->session->config->header_max + 1; /* never 0, which says that it holds nothing */
     if (e && e->is_changed && !edition_put_stages(e, chain, s, m->session->relay->pool, stage_failed))
         return false;
     return !is_gathered ||

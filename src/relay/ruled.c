@@ -105,6 +105,7 @@ static bool take_memory(struct ruled *r, struct edition *e)
     if (!h->pool || gathered_piece_is_mapped(&e->header))
         return true;
     r->counted += len < spare ? len : spare;
+    gathered_pin(h->bytes, r->counted);
     return len <= spare + EDITION_FREE || buf_take(e->header.buf, len - spare - EDITION_FREE);
 }
 

@@ -52,7 +52,7 @@ bool stage_put_first(struct stage **first, struct stage *st,
 void stage_free(struct stage **first);
 
 /* Holds the data set until all of it is here: nothing leaves before. It is `from` that holds it, which gets each piece before the chain does. Longer
- * than that may be: A700. Longer than held_max: on_full (NULL: not asked) may let it go, as long as all of it is in memory. The first of its
+ * than that may be: A700. From held_max on on_full (NULL: not asked) may let it go, as long as all of it is in memory. The first of its
  * chain. NULL without memory. */
 struct stage *stage_gather_new(struct sink *sink, struct gathered *from, uint64_t held_max,
                                void (*on_full)(struct stage *st));

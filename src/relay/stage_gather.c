@@ -8,7 +8,8 @@
 struct gather {
     struct stage stage; /* first */
     struct gathered *from;
-    bool is_open;     /* it has been let go */
+    uint64_t seen; /* bytes: what was gathered before the decision comes by when all of it is there already */
+    bool is_open;  /* it has been let go */
     bool is_finished; /* all is here */
     void (*on_full)(struct stage *st);
 };
@@ -47,11 +48,14 @@ static void data(struct stage *st, struct buf *b, uint8_t *at, uint32_t len)
         stage_pass_data(st, b, at, len);
         return;
     }
-    if (g->on_full && gathered_bytes(g->from) > st->held_max && gathered_is_in_memory(g->from))
+    g->seen += len;
+    if (g->seen < gathered_bytes(g->from))
+        return;
+    if (g->on_full && gathered_bytes(g->from) >= st->held_max && gathered_is_in_memory(g->from))
         g->on_full(st);
     if (!g->is_open && gathered_bytes(g->from) > gathered_max(g->from))
-        fail(st, gathered_max(g->from) > st->held_max ? "larger than header_spool_max, cannot be held whole"
-                                                      : "larger than header_max, cannot be held whole");
+        fail(st, gathered_max(g->from) >= st->held_max ? "larger than header_spool_max, cannot be held whole"
+                                                       : "larger than header_max, cannot be held whole");
 }
 
 static void flow(struct stage *st)

@@ -13,6 +13,8 @@ static void take_workers(const struct item *item, void *member)
     }
 }
 
+static const uint64_t HEADER_SPOOL_MOST = UINT64_C(1) << 40; /* where in a file it stands is reckoned with */
+
 static void take_memory(const struct item *item, void *member)
 {
     field_size(item, 1 << 20, member);
@@ -151,6 +153,10 @@ void check_gateway(struct check *c, const struct declaration *d)
         struct place window = {d, &at, "window", 0};
         check_error(c, &window,
                     "window is larger than memory; one association cannot hold more than all together");
+    }
+    if (c->config->header_spool_max > HEADER_SPOOL_MOST) {
+        struct place most = {d, &at, "header_spool_max", 0};
+        check_error(c, &most, "header_spool_max is more than 1TiB");
     }
     check_gateway_queue(c, d, &at);
 }

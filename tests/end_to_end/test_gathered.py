@@ -3,6 +3,8 @@
 import io
 import os
 import random
+import resource
+import signal
 import sys
 import threading
 import unittest
@@ -11,7 +13,7 @@ import pydicom
 
 import dicom
 from dicom import BIG_ENDIAN, CT, DEFLATED, EXPLICIT, IMPLICIT, instance_of
-from harness import SANITIZED, Case, Lua, files_under, folder, free_port, lua, node, route, wait_until
+from harness import SANITIZED, Case, Gateway, Lua, files_under, folder, free_port, lua, node, route, wait_until
 from test_queue import QUICK, copy_to
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "crash"))
@@ -55,7 +57,7 @@ def nameless(gateway):
             path = os.readlink(f"{at}/{fd}")
         except OSError:
             continue
-        if path.startswith(gateway.folder) and path.endswith("(deleted)"):
+        if "/spool/" in path and path.endswith("(deleted)"):
             found.append(path)
     return found
 
@@ -241,6 +243,95 @@ class Whole(Gathered):
         self.assert_no_file_is_left(gateway)
 
 
+    def stored_twice(self, **settings):
+        """A node with a limit gets it morphed and as it came, where the header is past header_max when it is decided."""
+        sink = self.sink()
+        gateway = self.start(node("a", sink, max_associations=2), route("m", to="a", morph=SET_ID), route("p", to="a"), **settings)
+        one = large(150_000, pixels=MIB)
+        self.assert_stored(self.sender(gateway).store(one))
+        self.assertEqual([len(m.data) for m in sink.messages], [len(one.data)] * 2)
+        self.assertTrue(sorted(m.data for m in sink.messages) == sorted([one.data, one.data.replace(b"OLD ", b"NEW ")]))
+
+    def test_what_is_let_go_while_it_is_released_goes_out_once(self):
+        self.stored_twice(header_max="64KiB")
+        self.stored_twice(header_max="160000", spool=False)
+
+    def test_with_no_memory_for_headers_at_all(self):
+        sink = self.sink()
+        gateway = self.start(node("a", sink), route("w", to="a", stream=False), route("m", to="a", morph=SET_ID), header_max=0)
+        for size in 1000, 100_000, 3 * MIB:
+            one = large(size, pixels=size)
+            self.assert_stored(self.sender(gateway).store(one))
+            self.assertTrue(sorted(m.data for m in sink.messages[-2:]) == sorted([one.data, one.data.replace(b"OLD ", b"NEW ")]), size)
+
+    def test_a_window_that_is_less_than_what_is_written_at_a_time(self):
+        for keys in {"stream": False}, {"morph": SET_ID}:
+            sink = self.sink()
+            gateway = self.start(node("a", sink), route("r", to="a", **keys), window="64KiB", header_max="1KiB")
+            one = large(2 * MIB)
+            sender = self.sender(gateway)
+            context = sender.begin(one)
+            for at in range(0, len(one.data), 17000):  # buffers that are not full
+                sender.data(context, one.data[at:at + 17000], last=at + 17000 >= len(one.data))
+            self.assert_stored(sender.response())
+            self.assertEqual(len(sink.messages[0].data), len(one.data))
+
+    def many(self, **keys):
+        """More senders than memory has room for, each in mid-instance, and none of them past header_max."""
+        sink = self.sink(keep=False)
+        gateway = self.start(node("a", sink), route("r", to="a", **keys), memory="4MiB", workers=1, header_max="16MiB")
+        senders, ones = [self.sender(gateway) for _ in range(40)], [large(2 * MIB, seed=n) for n in range(40)]
+        contexts = [sender.begin(one) for sender, one in zip(senders, ones)]
+
+        def send(sender, context, one):
+            for at in range(0, len(one.data), 100_000):
+                sender.data(context, one.data[at:at + 100_000], last=at + 100_000 >= len(one.data))
+        threads = [threading.Thread(target=send, args=arguments) for arguments in zip(senders, contexts, ones)]
+        for thread in threads:
+            thread.start()
+        answers = [sender.response().status for sender in senders]
+        for thread in threads:
+            thread.join()
+        self.assertEqual(answers, [0] * 40)
+        self.assert_no_file_is_left(gateway)
+
+    def test_many_that_share_little_memory_go_through_the_spool(self):
+        self.many(stream=False)
+        self.many(morph=SET_ID)
+
+    @unittest.skipIf(SANITIZED, "a sanitizer's memory is not the gateway's")
+    def test_what_a_morph_made_counts_while_the_rest_goes_to_the_file(self):
+        sink = self.sink(keep=False)
+        gateway = self.start(node("a", sink), route("w", to="a", stream=False, morph=SET_ID), memory="24MiB", workers=1, header_max="5MiB")
+        for number in range(24):
+            one = large(4 * MIB, seed=number, pixels=12 * MIB)
+            sender = self.sender(gateway)
+            sender.wire.socket.settimeout(0.5)
+            try:
+                sender.data(sender.begin(one), one.data[:14 * MIB])
+            except TimeoutError:
+                pass  # it may well be made to wait
+        self.assertLess(gateway.memory("RssAnon"), 64 * MIB)
+
+
+class Delivered(Gathered):
+    def test_a_folders_name_behind_more_than_memory_has(self):
+        sink = self.sink()
+        gateway = self.start(node("a", sink), folder("f", "$FOLDER/out/{PatientID}/{SOPInstanceUID}.dcm"),
+                             copy_to("a", "a", when=lua({"calling": "PLAIN"})), copy_to("c", "f", when=lua({"calling": "COPY"})),
+                             memory="4MiB", workers=1, header_max="16MiB")
+        sender, ones = self.sender(gateway, calling="COPY"), [large(100_000, before=6 * MIB, seed=n) for n in range(2)]
+        for one in ones:
+            self.assert_stored(sender.store(one))
+        self.assert_stored(self.sender(gateway, calling="PLAIN").store(dicom.make_instance(MIB)))
+        wait_until(lambda: sink.messages, "another node's copy arrives", 20)
+        for one in ones:
+            path = f"{gateway.folder}/out/OLD/{one.uid}.dcm"
+            wait_until(lambda: os.path.exists(path), "it is filed", 20)
+            with open(path, "rb") as file:
+                self.assertTrue(file.read().endswith(one.data))
+
+
 class Room(Gathered):
     def test_a_full_spool_refuses_what_memory_does_not_hold_and_recovers(self):
         sink = self.sink()
@@ -268,6 +359,57 @@ class Room(Gathered):
             self.assertEqual((answer.status, answer.comment), (0xA700, "queue: full"))
             self.assert_stored(sender.store(large(3 * MIB)))
         self.assertEqual(len(sink.messages), 2)
+
+
+    def filled_up(self, left, **rule):
+        """What decides it finds room on the disk, what comes with it none; all of that comes in one go. The answer, and what arrived of it."""
+        with Tmpfs("128m") as disk:
+            sink = self.sink()
+            gateway = Gateway(node("a", sink), route("r", to="a", **rule), spool={"path": disk.path + "/spool", "reserve": 0},
+                              header_max="1MiB", workers=1)
+            try:
+                sender, one = self.sender(gateway), large(1000, before=4 * MIB, pixels=4 * MIB)
+                context = sender.begin(one)
+                sender.data(context, one.data[:2 * MIB])
+                wait_until(lambda: nameless(gateway), "it is gathered in a file")
+                with open(disk.path + "/filler", "wb") as file:
+                    free = os.statvfs(disk.path)
+                    os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - 2 * MIB - left)
+                gateway.signal(signal.SIGSTOP)
+                rest = threading.Thread(target=lambda: sender.data(context, one.data[2 * MIB:], last=True))
+                rest.start()
+                rest.join(0.3)
+                gateway.signal(signal.SIGCONT)
+                rest.join()
+                answer = sender.response()
+            finally:
+                self.assertEqual(gateway.stop(), [])
+                gateway.remove()
+        return answer, [m.data == one.data for m in sink.messages]
+
+    def test_a_disk_that_fills_up_in_the_middle_leaves_no_hole(self):
+        for rule in {"when": {"PatientID": "OLD"}}, {"when": Lua('function (ds) return ds.PatientID == "OLD" end')}:
+            for left in 0, 150 << 10, 300 << 10, 600 << 10, 900 << 10:
+                try:
+                    answer, arrived = self.filled_up(left, **rule)
+                except Unable as why:
+                    self.skipTest(str(why))
+                if answer.status:
+                    self.assertEqual((answer.status, answer.comment, arrived), (0xA700, "queue: full", []))
+                else:
+                    self.assertEqual(arrived, [True])
+
+    def test_a_limit_on_the_size_of_files_is_no_end(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4 * MIB, hard))
+        try:
+            gateway = self.start(node("a", self.sink()), route("w", to="a", morph=SET_ID), log={"level": "error", "format": "json"})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        sender = self.sender(gateway)
+        self.assert_stored(sender.store(large(3 * MIB)), 0xA700)
+        self.assert_stored(sender.store(large(6 * MIB)), 0xA700)
+        self.assert_stored(sender.store(large(1000)))
 
 
 class Ends(Gathered):

@@ -193,7 +193,7 @@ static void when_memory_is_short_little_goes_to_the_file_too(void **state)
     struct gathering s;
     fixture_open(f);
     begin(f, &s, true);
-    feed(f, &s, 300000, BUF_BYTES);
+    feed(f, &s, 100000, BUF_BYTES);
     assert_true(gathered_is_in_memory(s.g));
     gathered_relieve(s.g);
     wait_settled(f, &s);
@@ -201,6 +201,56 @@ static void when_memory_is_short_little_goes_to_the_file_too(void **state)
     assert_int_equal(gathered_in_memory(s.g), 0);
     check_all(&s);
     end(&s);
+}
+
+/* It counts for what was made of it, though it is in the file. */
+static void what_is_pinned_stays_in_memory(void **state)
+{
+    struct fixture *f = *state;
+    struct gathering s;
+    fixture_open(f);
+    begin(f, &s, true);
+    feed(f, &s, 400000, BUF_BYTES);
+    gathered_pin(s.g, 300000);
+    feed(f, &s, 2000000, BUF_BYTES);
+    gathered_relieve(s.g);
+    LOOP_UNTIL(&f->loop, gathered_is_idle(s.g));
+    assert_int_equal(gathered_in_memory(s.g), 300000);
+    check_all(&s);
+    gathered_drop(s.g);
+    assert_int_equal(gathered_in_memory(s.g), 0);
+    end(&s);
+}
+
+static uint64_t room_of(struct fixture *f)
+{
+    uint64_t bytes = 0;
+    while (spool_take_room(f->spool, 64 << 10))
+        bytes += 64 << 10;
+    spool_give_room(f->spool, bytes);
+    return bytes;
+}
+
+static void all_of_it_counts_against_the_spool_and_comes_back(void **state)
+{
+    struct fixture *f = *state;
+    struct gathering s;
+    struct gathered_piece piece;
+    f->options.max_bytes = 64 << 20;
+    fixture_open(f);
+    uint64_t before = room_of(f);
+    begin(f, &s, true);
+    feed(f, &s, 1000000, BUF_BYTES);
+    wait_settled(f, &s);
+    assert_int_equal(gathered_room(s.g, &f->loop.pool, 24 << 20, &piece), OK);
+    for (unsigned i = 0; i < 30; i++) {
+        feed(f, &s, 100000, BUF_BYTES);
+        wait_settled(f, &s);
+    }
+    assert_true(before - room_of(f) >= (24 << 20) + gathered_bytes(s.g) - gathered_in_memory(s.g));
+    gathered_piece_free(&piece);
+    end(&s);
+    assert_int_equal(room_of(f), before);
 }
 
 static void without_a_spool_header_max_is_the_end(void **state)
@@ -296,6 +346,9 @@ int main(void)
                                         fixture_tear_down),
         cmocka_unit_test_setup_teardown(slices_of_the_file_outlive_it, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(when_memory_is_short_little_goes_to_the_file_too, fixture_set_up,
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(what_is_pinned_stays_in_memory, fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(all_of_it_counts_against_the_spool_and_comes_back, fixture_set_up,
                                         fixture_tear_down),
         cmocka_unit_test_setup_teardown(without_a_spool_header_max_is_the_end, fixture_set_up,
                                         fixture_tear_down),
