@@ -18,11 +18,15 @@ struct keep_writing {
     struct spool_part parts[SPOOL_PARTS_MAX];
 };
 
+static void on_soon(struct io_task *t);
+
 struct keep *keep_new(const struct keep_options *options)
 {
     struct keep *k = calloc(1, sizeof(*k));
-    if (k)
-        k->options = *options;
+    if (!k)
+        return NULL;
+    k->options = *options;
+    k->soon = (struct io_task){.run = on_soon, .owner = k};
     return k;
 }
 
@@ -33,6 +37,7 @@ void keep_free(struct keep **kp)
     if (!k)
         return;
     hilum_assert(keep_is_idle(k));
+    io_defer_cancel(k->options.io, &k->soon);
     spool_draft_free(&k->draft);
     slices_clear(&k->bytes);
     keep_look_free(&k->look);
@@ -192,6 +197,23 @@ static void journal(struct keep *k)
         write_next(k);
 }
 
+/* What came in one turn goes in one write, with the commit if that was the end of it: a write more is two threads woken more. */
+static void journal_soon(struct keep *k)
+{
+    if (keep_is_idle(k))
+        io_defer(k->options.io, &k->soon);
+}
+
+static void on_soon(struct io_task *t)
+{
+    struct keep *k = t->owner;
+    k->is_soon = !k->is_soon;
+    if (k->is_soon)
+        io_defer(k->options.io, t);
+    else if (keep_is_whole(k) && keep_is_idle(k))
+        journal(k);
+}
+
 void keep_data(struct keep *k, struct buf *b, uint8_t *at, uint32_t len)
 {
     if (!keep_is_whole(k))
@@ -203,10 +225,12 @@ void keep_data(struct keep *k, struct buf *b, uint8_t *at, uint32_t len)
         return;
     }
     uint64_t most = k->is_needed && k->options.held_max > JOURNAL_PIECE ? JOURNAL_PIECE : k->options.held_max;
-    if (k->draft)
-        write_next(k);
-    else if (k->bytes.bytes > most)
-        keep_relieve(k);
+    if (k->draft ? k->bytes.bytes >= JOURNAL_PIECE : k->bytes.bytes > most) {
+        if (k->is_needed || k->options.journals)
+            journal_soon(k);
+        else
+            keep_give_up(k);
+    }
 }
 
 void keep_need(struct keep *k)
@@ -229,6 +253,7 @@ void keep_relieve(struct keep *k)
 void keep_commit(struct keep *k, struct spool_commit *commit, const struct keep_header *headers)
 {
     hilum_assert(keep_is_whole(k) && !k->commit);
+    io_defer_cancel(k->options.io, &k->soon);
     k->is_needed = true;
     k->commit = commit;
     k->headers = headers;

@@ -51,6 +51,8 @@ struct keep {
     const struct keep_header *headers;
     size_t header_count, header_next, header_at;
     struct keep_look *look; /* for the UIDs that the queue sorts by */
+    struct io_task soon;    /* it is time to write, when this turn has brought what it brings */
+    bool is_soon;           /*   in the next: a message that is complete by then says so before */
 };
 
 /* NULL without memory. */

@@ -63,8 +63,8 @@ static void feed(struct fixture *f, struct keeping *g, uint64_t bytes)
         keep_data(g->keep, b, b->data, len);
         buf_unref(&b);
         at += len;
-        if (!keep_is_idle(g->keep) && pool_available(&f->loop.pool) < 4)
-            LOOP_UNTIL(&f->loop, keep_is_idle(g->keep));
+        if (pool_available(&f->loop.pool) < 4)
+            LOOP_UNTIL(&f->loop, keep_is_idle(g->keep) && pool_available(&f->loop.pool) >= 4);
     }
 }
 
@@ -161,6 +161,45 @@ static void what_is_past_its_bound_is_journalled_and_lets_go_of_memory(void **st
     check_entry(f, 9 << 20, true);
 }
 
+/* More than a piece, in one turn, and that was all of it. */
+static void what_came_at_once_is_committed_in_one_write_too(void **state)
+{
+    struct fixture *f = *state;
+    struct keeping g;
+    fixture_open(f);
+    begin(f, &g, true);
+    keep_need(g.keep);
+    feed(f, &g, 900000);
+    assert_true(keep_is_idle(g.keep));
+    loop_turn(&f->loop); /* what else the turn brought is done in this one */
+    assert_true(keep_is_idle(g.keep));
+    commit(f, &g, true);
+    assert_int_equal(g.error, SPOOL_DONE);
+    assert_int_equal(g.writes, 2); /* the edition's header, and the rest */
+    keep_free(&g.keep);
+    check_entry(f, 900000, true);
+}
+
+static void what_is_more_is_written_while_it_comes(void **state)
+{
+    struct fixture *f = *state;
+    struct keeping g;
+    fixture_open(f);
+    begin(f, &g, true);
+    keep_need(g.keep);
+    feed(f, &g, 300000);
+    LOOP_UNTIL(&f->loop, g.writes == 1);
+    assert_int_equal(g.keep->bytes.bytes, 0);
+    keep_give_up(g.keep);
+    keep_free(&g.keep);
+    begin(f, &g, true); /* and it goes while it is on its way to that */
+    keep_need(g.keep);
+    feed(f, &g, 300000);
+    keep_give_up(g.keep);
+    keep_free(&g.keep);
+    loop_turn(&f->loop);
+}
+
 static void without_a_journal_it_is_given_up(void **state)
 {
     struct fixture *f = *state;
@@ -243,7 +282,7 @@ static void what_is_given_up_while_it_is_written_lets_go_afterwards(void **state
     fixture_open(f);
     begin(f, &g, true);
     feed(f, &g, HELD_MAX + 1);
-    assert_false(keep_is_idle(g.keep));
+    LOOP_UNTIL(&f->loop, !keep_is_idle(g.keep));
     keep_give_up(g.keep);
     assert_true(g.keep->bytes.bytes > 0); /* they are being written from */
     LOOP_UNTIL(&f->loop, keep_is_idle(g.keep));
@@ -258,6 +297,10 @@ int main(void)
                                         fixture_tear_down),
         cmocka_unit_test_setup_teardown(what_is_past_its_bound_is_journalled_and_lets_go_of_memory,
                                         fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(what_came_at_once_is_committed_in_one_write_too, fixture_set_up,
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(what_is_more_is_written_while_it_comes, fixture_set_up,
+                                        fixture_tear_down),
         cmocka_unit_test_setup_teardown(without_a_journal_it_is_given_up, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(what_is_needed_is_written_with_or_without_a_journal, fixture_set_up,
                                         fixture_tear_down),
