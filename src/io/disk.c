@@ -193,6 +193,11 @@ enum io_error disk_truncate(int fd, uint64_t bytes)
     return CALL(DISK_CALL_TRUNCATE, ftruncate(fd, (off_t)bytes));
 }
 
+enum io_error disk_allocate(int fd, uint64_t offset, uint64_t bytes)
+{
+    return CALL(DISK_CALL_ALLOCATE, fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes));
+}
+
 enum io_error disk_punch(int fd, uint64_t offset, uint64_t bytes)
 {
     return CALL(DISK_CALL_PUNCH,

@@ -5,7 +5,7 @@
  *
  * HILUM_IO_FAULTS makes calls of this file fail, for tests: a list of CALL:NUMBER:WHAT, comma between.
  *
- *   CALL    open write read fdatasync fsync truncate punch lock unlink mkdir list free
+ *   CALL    open write read fdatasync fsync truncate allocate punch lock unlink mkdir list free
  *   NUMBER  which of them, counted over the process from 1: "3"; "3+" that and all later ones
  *   WHAT    EIO ENOSPC EROFS EINTR ENOENT EACCES EEXIST ENOTSUP ENOMEM: it fails so, and does nothing;
  *           short (write): half of its bytes are written; torn (write): half of them, then EIO;
@@ -50,6 +50,9 @@ MUST_USE enum io_error disk_sync_folder(const char *path);
 
 /* Shorter or longer. */
 MUST_USE enum io_error disk_truncate(int fd, uint64_t bytes);
+/* Takes space for these bytes, which the file does not reach yet: writing there later is cheaper. The file keeps its size. disk_truncate gives back what is
+ * past its end. IO_UNSUPPORTED where it cannot. */
+MUST_USE enum io_error disk_allocate(int fd, uint64_t offset, uint64_t bytes);
 /* Gives these bytes back to the file system: they read as zeros, the file keeps its size. IO_UNSUPPORTED where it cannot. */
 MUST_USE enum io_error disk_punch(int fd, uint64_t offset, uint64_t bytes);
 /* What the file system of path has left for us. */

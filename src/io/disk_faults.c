@@ -32,8 +32,9 @@ atomic_bool disk_has_faults;
 static const char *const call_names[DISK_CALLS] = {
     [DISK_CALL_OPEN] = "open",           [DISK_CALL_WRITE] = "write", [DISK_CALL_READ] = "read",
     [DISK_CALL_FDATASYNC] = "fdatasync", [DISK_CALL_FSYNC] = "fsync", [DISK_CALL_TRUNCATE] = "truncate",
-    [DISK_CALL_PUNCH] = "punch",         [DISK_CALL_LOCK] = "lock",   [DISK_CALL_UNLINK] = "unlink",
-    [DISK_CALL_MKDIR] = "mkdir",         [DISK_CALL_LIST] = "list",   [DISK_CALL_FREE] = "free",
+    [DISK_CALL_ALLOCATE] = "allocate",   [DISK_CALL_PUNCH] = "punch", [DISK_CALL_LOCK] = "lock",
+    [DISK_CALL_UNLINK] = "unlink",       [DISK_CALL_MKDIR] = "mkdir", [DISK_CALL_LIST] = "list",
+    [DISK_CALL_FREE] = "free",
 };
 
 static const struct {

@@ -18,6 +18,9 @@ struct log_segment {
     int fd; /* -1: none is open */
     uint32_t number;
     uint64_t end, synced;  /* of whole records; of what is durable */
+    uint64_t full;         /* where it shall end, about */
+    uint64_t ahead;        /* so much space may be taken before there is anything to write there */
+    uint64_t allocated;    /* it was taken up to here; UINT64_MAX: the file system refused */
     bool is_listed;        /* the folder was synced with it */
     uint32_t previous;     /* the last one before that counts, */
     uint64_t previous_end; /*   and how much of it */
@@ -36,7 +39,7 @@ MUST_USE bool log_segment_sync(struct log_segment *s);
 MUST_USE bool log_segment_cut_back(struct log_segment *s);
 /* Ends it where it was last synced. */
 void log_segment_give_up(struct log_segment *s);
-/* All of it is synced, another follows. */
+/* All of it is synced, another follows or none does. */
 void log_segment_seal(struct log_segment *s);
 
 /* --- drafts (log_draft.c) ----------------------------------------------------------------------------------------- */

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <xxhash.h>
 
+enum { AHEAD_FROM = 64 << 10 /* smaller writes gain nothing by it */ };
+
 bool log_folder_path(const char *spool_path, uint32_t generation, char out[SPOOL_PATH_MAX])
 {
     return snprintf(out, SPOOL_PATH_MAX, "%s/%08u", spool_path, generation) < SPOOL_PATH_MAX;
@@ -64,7 +66,7 @@ bool log_segment_open(struct log_segment *s)
         hilum_assert(log_segment_path(s->folder, s->number, path));
         error = disk_open(path, DISK_CREATE_NEW, &s->fd);
     } while (error == IO_EXISTS);
-    s->end = s->synced = 0;
+    s->end = s->synced = s->allocated = 0;
     s->is_listed = false;
     if (!refused(s, error, "open")) {
         s->fd = -1;
@@ -78,9 +80,19 @@ bool log_segment_open(struct log_segment *s)
     return true;
 }
 
+/* One call for many writes: each of them, and its sync, then has less to find and to note down. Whether there is space shows when it is written. */
+static void allocate_ahead(struct log_segment *s, uint64_t bytes)
+{
+    uint64_t from = s->allocated > s->end ? s->allocated : s->end, need = s->end + bytes;
+    uint64_t to = need + s->ahead < s->full ? need + s->ahead : s->full;
+    if (bytes >= AHEAD_FROM && need > s->allocated && to > need)
+        s->allocated = disk_allocate(s->fd, from, to - from) == IO_NONE ? to : UINT64_MAX;
+}
+
 bool log_segment_write(struct log_segment *s, struct iovec *parts, size_t count, uint64_t bytes)
 {
     uint64_t done;
+    allocate_ahead(s, bytes);
     if (!refused(s, disk_write(s->fd, parts, count, s->end, &done), "write"))
         return false;
     hilum_assert(done == bytes);
@@ -105,6 +117,7 @@ bool log_segment_cut_back(struct log_segment *s)
 {
     enum io_error cause = s->error;
     bool is_cut = refused(s, disk_truncate(s->fd, s->end), "ftruncate");
+    s->allocated = UINT64_MAX;
     s->error = cause;
     return is_cut;
 }
@@ -148,5 +161,7 @@ void log_segment_give_up(struct log_segment *s)
 void log_segment_seal(struct log_segment *s)
 {
     hilum_assert(s->synced == s->end);
+    if (s->allocated > s->end && s->allocated < UINT64_MAX)
+        (void)refused(s, disk_truncate(s->fd, s->end), "ftruncate of what it took and did not need");
     close_segment(s, false);
 }

@@ -11,6 +11,8 @@
 enum {
     GROUP_BYTES = 8 << 20, /* no more than this waits for one sync */
     SEGMENTS_MIN = 16,     /* that max_bytes is divided into at least */
+    AHEAD_BYTES = 8 << 20, /* that the segment may take before it needs them, */
+    AHEAD_ROOM = 64,       /*   if there is so many times as much */
     PROBE_MS = 1000,
     PROBE_ROOM = 4 * SPOOL_PIECE_MAX,
 };
@@ -94,6 +96,7 @@ static bool have_segment(struct log_writer *w)
         else
             give_up(w);
     }
+    s->full = segment_bytes(w);
     if (!log_segment_open(s))
         return false;
     atomic_fetch_add(&w->used, s->end);
@@ -178,6 +181,7 @@ static void write_group(struct log_writer *w, struct log_group *g)
     w->segment.is_quiet = !atomic_load(&w->is_well);
     g->refused = SPOOL_DONE;
     g->room = g->writes ? room_left(w) : 0;
+    w->segment.ahead = g->room / AHEAD_ROOM >= AHEAD_BYTES ? AHEAD_BYTES : 0;
     bool is_written = try_group(w, g);
     if (!is_written && (g->appends || has_writes(g)))
         is_written = try_group(w, g);
@@ -324,7 +328,9 @@ static void *run(void *owner)
             publish(w, g);
         }
     }
-    if (w->segment.fd >= 0 && !log_segment_sync(&w->segment))
+    if (w->segment.fd >= 0 && log_segment_sync(&w->segment))
+        log_segment_seal(&w->segment);
+    else if (w->segment.fd >= 0)
         give_up(w);
     LOG(LOG_INFO, "the spool's log is closed", LOG_STR("folder", w->folder),
         LOG_INT("groups", w->counts.groups), LOG_INT("syncs", w->counts.syncs),

@@ -201,6 +201,29 @@ static void a_hole_gives_space_back_and_keeps_the_size(void **state)
     disk_close(fd);
 }
 
+static void space_is_taken_ahead_and_given_back(void **state)
+{
+    struct place *p = *state;
+    int fd = make_file(p);
+    uint64_t done, size;
+    struct stat s;
+    assert_int_equal(write_text(fd, "0123456789", 0, &done), IO_NONE);
+    enum io_error error = disk_allocate(fd, 10, 1 << 20);
+    if (error == IO_UNSUPPORTED)
+        skip();
+    assert_int_equal(error, IO_NONE);
+    assert_int_equal(disk_size(fd, &size), IO_NONE);
+    assert_int_equal(size, 10);
+    assert_int_equal(fstat(fd, &s), 0);
+    assert_true(s.st_blocks * 512 >= 1 << 20);
+    assert_int_equal(disk_truncate(fd, 10), IO_NONE);
+    assert_int_equal(fstat(fd, &s), 0);
+    assert_true(s.st_blocks * 512 < 1 << 20);
+    assert_true(disk_set_faults("allocate:1:ENOSPC"));
+    assert_int_equal(disk_allocate(fd, 10, 1 << 20), IO_NO_SPACE);
+    disk_close(fd);
+}
+
 struct names {
     unsigned count, max;
     bool has_file, has_folder;
@@ -250,6 +273,7 @@ int main(void)
         cmocka_unit_test(faults_that_cannot_be_read_are_refused),
         cmocka_unit_test_setup_teardown(a_lock_is_one_opener_s_until_it_closes, open_place, close_place),
         cmocka_unit_test_setup_teardown(a_hole_gives_space_back_and_keeps_the_size, open_place, close_place),
+        cmocka_unit_test_setup_teardown(space_is_taken_ahead_and_given_back, open_place, close_place),
         cmocka_unit_test_setup_teardown(names_come_and_go, open_place, close_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -166,6 +167,56 @@ static void a_segment_stays_while_a_draft_or_an_unread_commit_refers_to_it(void 
     kit_recover(k, &found);
     assert_true(found.segments == 2 && found.commits == 1 && found.damaged[7] == 0);
     free(bytes);
+}
+
+static uint64_t blocks_of(const struct kit *k, uint32_t segment, uint64_t *size_out)
+{
+    char path[SPOOL_PATH_MAX];
+    struct stat s;
+    assert_true(log_segment_path(k->folder, segment, path));
+    assert_int_equal(stat(path, &s), 0);
+    *size_out = (uint64_t)s.st_size;
+    return (uint64_t)s.st_blocks * 512;
+}
+
+/* Where the file system gives any; what is not needed goes back with the segment. */
+static void a_segment_takes_space_ahead_and_keeps_none_of_it(void **state)
+{
+    struct kit *k = *state;
+    struct sender s;
+    struct found found;
+    uint64_t size, ahead;
+    kit_open(k, 0, 0);
+    sender_open(&s, k);
+    assert_int_equal(sender_store(&s, 1, 300000, 300000), SPOOL_DONE);
+    ahead = blocks_of(k, 1, &size);
+    assert_true(size < 400000);
+    assert_true(ahead < 400000 || ahead > 8 << 20);
+    assert_int_equal(sender_store(&s, 2, 300000, 300000), SPOOL_DONE);
+    assert_true(ahead < 400000 || blocks_of(k, 1, &size) == ahead);
+    sender_close(&s);
+    kit_close(k);
+    assert_true(blocks_of(k, 1, &size) < 800000);
+    kit_recover(k, &found);
+    assert_int_equal(found.commits, 2);
+}
+
+static void a_file_system_that_gives_no_space_ahead_is_as_good(void **state)
+{
+    struct kit *k = *state;
+    struct sender s;
+    struct found found;
+    uint64_t size;
+    kit_open(k, 0, 0);
+    sender_open(&s, k);
+    assert_true(disk_set_faults("allocate:1:ENOTSUP")); /* and is asked once */
+    for (unsigned n = 0; n < 3; n++)
+        assert_int_equal(sender_store(&s, n, 300000, 300000), SPOOL_DONE);
+    assert_true(blocks_of(k, 1, &size) < 1200000);
+    sender_close(&s);
+    kit_close(k);
+    kit_recover(k, &found);
+    assert_int_equal(found.commits, 3);
 }
 
 /* --- limits ------------------------------------------------------------------------------------------------------------ */
@@ -454,6 +505,8 @@ int main(void)
         TEST(records_besides_drafts_are_kept_too),
         TEST(many_senders_fill_segment_after_segment),
         TEST(a_segment_stays_while_a_draft_or_an_unread_commit_refers_to_it),
+        TEST(a_segment_takes_space_ahead_and_keeps_none_of_it),
+        TEST(a_file_system_that_gives_no_space_ahead_is_as_good),
         TEST(a_full_spool_refuses_until_space_is_given_back),
         cmocka_unit_test_teardown(a_fault_loses_nothing_and_invents_nothing, kit_teardown),
         TEST(many_senders_know_what_became_of_their_messages),
