@@ -291,6 +291,16 @@ void outbound_forget_user(struct outbound_pool *p, uint64_t user)
     }
 }
 
+void outbound_leave_resting(struct outbound_pool *p, uint64_t user)
+{
+    struct outbound *o, *next;
+    for (o = TAILQ_FIRST(&p->of_user[user % OUTBOUND_USERS]); o; o = next) {
+        next = TAILQ_NEXT(o, user_link);
+        if (o->user == user && is_idle(o))
+            leave(o);
+    }
+}
+
 void outbound_gone(struct outbound *o)
 {
     struct outbound_pool *p = o->pool;

@@ -40,7 +40,9 @@ struct outbound_want {
     const char *abstract_syntax,
         *transfer_syntax; /* needed; NULL: just open a fresh association (negotiation) */
     bool fresh_only;      /* not one that carried messages before */
-    uint64_t wait_ms;     /* for a permit, or a busy node */
+    bool
+        is_alone; /* the user has one at a time: where another is opened, those of its own that rest are released before */
+    uint64_t wait_ms; /* for a permit, or a busy node */
     /* Fills contexts, roles and so on of a new request (everything but titles, max length and our own identity). */
     bool (*build)(struct outbound_want *w, struct pdu_associate *request);
     /* Attached to the association when it is ready, so that its end is told to the exchange. NULL for a negotiation. */
@@ -53,6 +55,9 @@ struct outbound_want {
     void (*on_answer)(struct outbound_want *w, const struct pdu_associate *request,
                       const struct pdu_associate *answer);
     void (*on_failed)(struct outbound_want *w, enum outbound_failure kind, const char *why);
+    /* In on_failed: the node is there, and turned this request away by itself: it was rejected for good; or aborted, or the node hung up. Another calling
+     * title, or other classes, it may take. */
+    bool was_turned_away, was_rejected;
 
     /* private */
     struct outbound_pool *pool;
@@ -139,5 +144,7 @@ void outbound_abandon(struct outbound_exchange *x, const char *why);
 
 /* The sender's association is gone: what was private to it is released. */
 void outbound_forget_user(struct outbound_pool *p, uint64_t user);
+/* Those that rest are released, private or not: a node may have room for one alone. */
+void outbound_leave_resting(struct outbound_pool *p, uint64_t user);
 
 #endif

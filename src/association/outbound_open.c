@@ -194,6 +194,8 @@ static void opening_failed(struct outbound *o, enum association_end how, const c
     bool no_answer = how == ASSOCIATION_NO_CONNECTION || how == ASSOCIATION_LOST || how == ASSOCIATION_FAULT;
     o->opener = NULL;
     w->opening = NULL;
+    w->was_rejected = how == ASSOCIATION_REJECTED && !is_transient;
+    w->was_turned_away = w->was_rejected || how == ASSOCIATION_ABORTED || how == ASSOCIATION_LOST;
     if (o->pool->is_closing) {
         fail(w, OUTBOUND_UNREACHABLE, why);
         return;
@@ -336,6 +338,8 @@ static void pursue(struct outbound_want *w)
     }
     if (outbound_serve_from_pool(w->pool, w))
         return;
+    if (w->is_alone)
+        outbound_leave_resting(w->pool, w->user);
     if (!obtain_permit(w)) {
         if (w->permit_wait)
             wait_in_line(w, UINT64_MAX);
@@ -360,6 +364,7 @@ void outbound_acquire(struct outbound_pool *p, struct outbound_want *w)
     w->has_permit = w->is_waiting = w->is_done = w->no_window = false;
     w->opening = NULL;
     w->backoff_ms = 0;
+    w->was_turned_away = w->was_rejected = false;
     w->why[0] = '\0';
     w->deadline_ms = io_now(p->options.io) + w->wait_ms;
     w->timer = (struct io_timer){.on_fire = on_timer, .owner = w};

@@ -5,6 +5,19 @@
 #include "relay/delivery.h"
 #include "relay/delivery_lane.h"
 
+/*
+ * What a node turned away while it takes others: a calling title, or what hangs it up. Such entries wait without being tried, so that they do not
+ * take the turn of all behind them. (delivery_shun.c)
+ */
+enum { DELIVERY_SHUNS_MAX = 64 };
+struct delivery_shun {
+    char calling[17];
+    char abstract_syntax[65]; /* "": any */
+    uint64_t until_ms;        /* wall clock; 0: the place is free */
+    unsigned times;
+    char comment[65];
+};
+
 /* Of one node. */
 struct delivery_queue {
     struct delivery *delivery;
@@ -20,7 +33,12 @@ struct delivery_queue {
     bool has_more, has_behind; /* there may be some to be asked for; behind those that are ready */
     bool is_closing, is_closed;
     unsigned troubles;
-    uint64_t backoff_ms; /* of the node; 0: it is well */
+    uint64_t backoff_ms;     /* of the node; 0: it is well */
+    struct lane_pairs pairs; /* that it takes */
+    uint64_t delivered_ms;   /* the last success; */
+    uint64_t
+        alone_until_ms; /* it has room for one association at a time, as it seems: until then (by io_now) */
+    struct delivery_shun shuns[DELIVERY_SHUNS_MAX];
     struct io_timer pause;
     TAILQ_ENTRY(delivery_queue) link;
 };
@@ -50,7 +68,24 @@ void delivery_queue_close(struct delivery_queue *q);
 /* Nothing may be on its way, nor open. */
 void delivery_queue_free(struct delivery_queue *q);
 
+/* --- delivery_shun.c --- */
+
+/* It was turned away: others like it are not tried for so long. The wait is doubled by each, from `retry.first` up to `retry.most`. *is_new_out: nothing
+ * stood against it before. */
+uint64_t delivery_shun(struct delivery_queue *q, const struct spool_entry *e, bool by_title,
+                       const char *comment, bool *is_new_out);
+/* The one that stands against the entry now; NULL: it may be tried. */
+const struct delivery_shun *delivery_is_shunned(const struct delivery_queue *q, const struct spool_entry *e);
+/* One like it was taken. */
+void delivery_forget_shun(struct delivery_queue *q, const struct spool_entry *e);
+void delivery_forget_shuns(struct delivery_queue *q);
+
 /* --- delivery_outcome.c --- */
+
+/* first, doubled `times` times, at most `most`; give or take an eighth, so that what failed together does not come back together. */
+uint64_t delivery_wait_ms(struct delivery *d, uint64_t first, unsigned times, uint64_t most);
+/* Puts the entry off, if nobody like it is taken now. False: it may be tried. */
+bool delivery_put_off(struct delivery_queue *q, const struct spool_entry *e);
 
 /* Records what has become of a try, and lets the node wait (`pause`) if it is at fault. */
 void delivery_take_end(struct delivery_queue *q, const struct lane *l, enum lane_end how, uint16_t status,

@@ -90,13 +90,19 @@ static enum lane_end judge(const struct sink *s, uint16_t status)
         return LANE_DELIVERED;
     if (!dimse_status_may_pass(status))
         return LANE_REFUSED;
-    return s->has_begun ? LANE_TROUBLE : LANE_AWAY;
+    if (s->has_begun)
+        return LANE_TROUBLE;
+    return s->fault == SINK_FAULT_NODE   ? LANE_AWAY
+           : s->fault == SINK_FAULT_OURS ? LANE_OURS
+                                         : LANE_TURNED_AWAY;
 }
 
 static void on_sink_done(struct sink *s, uint16_t status, const char *comment)
 {
+    struct lane *l = s->owner;
     s->is_done = true;
-    end(s->owner, judge(s, status), status, comment);
+    l->fault = s->fault;
+    end(l, judge(s, status), status, comment);
 }
 
 static void on_sink_gone(struct sink *s)
@@ -143,7 +149,7 @@ static void begin_sink(struct lane *l)
     struct sink *s = l->node->is_folder ? sink_folder_new(r->folders, l->node, &l->facts)
                                         : sink_node_new(&l->source, l->node, &l->facts);
     if (!s) {
-        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
+        fail(l, LANE_OURS, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
         return;
     }
     l->sink = s;
@@ -154,7 +160,7 @@ static void begin_sink(struct lane *l)
     s->on_gone = on_sink_gone;
     s->progress_ms = io_now(r->io);
     if (l->entry->has_edition && !edition_put_stages(&l->edition, &l->chain, s, r->pool, on_stage_failed)) {
-        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
+        fail(l, LANE_OURS, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
         return;
     }
     s->is_started = true;
@@ -252,7 +258,7 @@ static void read_piece(struct lane *l)
     if (l->gathered)
         gathered_relieve(l->gathered); /* it may be that which has all of them */
     if (l->gathered && gathered_state(l->gathered, &why) != OK)
-        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, why);
+        fail(l, LANE_OURS, DIMSE_STATUS_OUT_OF_RESOURCES, why);
     else
         io_wait_buffers(io_of(l), &l->waiter);
 }
@@ -304,7 +310,7 @@ static void on_read_failed(struct spool_reader *r, bool is_damaged, const char *
             LOG_STR("file", r->path), LOG_STR("cause", why));
         fail(l, LANE_DAMAGED, DIMSE_STATUS_OUT_OF_RESOURCES, why);
     } else {
-        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, why);
+        fail(l, LANE_OURS, DIMSE_STATUS_OUT_OF_RESOURCES, why);
     }
 }
 
@@ -333,7 +339,7 @@ static void give_held(void *owner, struct buf *b, uint8_t *at, uint32_t len)
 static void on_attributes(struct lane *l)
 {
     if (hold_take_attributes(l->hold, l->source.relay->charsets) != OK) {
-        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
+        fail(l, LANE_OURS, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
         return;
     }
     l->facts.attributes = l->edition.facts.attributes = &l->hold->attributes;
@@ -343,7 +349,7 @@ static void on_attributes(struct lane *l)
     if (l->has_ended)
         return;
     if (!gathered_each(l->gathered, give_held, l))
-        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "the queue cannot be read");
+        fail(l, LANE_OURS, DIMSE_STATUS_OUT_OF_RESOURCES, "the queue cannot be read");
     gathered_free(&l->gathered);
 }
 
@@ -355,7 +361,7 @@ static void pursue_attributes(struct lane *l)
         return; /* on_gathered_moved */
     enum result r = hold_state(l->hold);
     if (gathered_state(l->gathered, &why) != OK)
-        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, why);
+        fail(l, LANE_OURS, DIMSE_STATUS_OUT_OF_RESOURCES, why);
     else if (r == OK)
         on_attributes(l);
     else if (r != NEED_MORE)
@@ -381,7 +387,7 @@ static void pass_on(struct lane *l, struct buf *b, uint8_t *at, uint32_t len, bo
     if (!l->hold)
         give(l, b, at, len, is_header);
     else if (hold_data(l->hold, b, at, len) != OK)
-        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
+        fail(l, LANE_OURS, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
     else
         pursue_attributes(l);
 }
@@ -423,6 +429,16 @@ void lane_leave_group(struct lane *l)
     l->source.is_private = false;
 }
 
+void lane_rest(struct lane *l)
+{
+    outbound_leave_resting(l->source.relay->outbound, l->source.user);
+}
+
+bool lane_is_waiting(const struct lane *l)
+{
+    return l->entry && l->sink && l->sink->is_started && !l->sink->has_begun && !l->sink->is_done;
+}
+
 /* A group goes by an association that nothing else uses, so that its node sees where it begins and where it ends. */
 static void join_group(struct lane *l)
 {
@@ -443,6 +459,7 @@ void lane_start_take(struct lane *l, struct config *config, const struct config_
     *entry = NULL;
     l->node = node;
     l->has_ended = l->has_all = false;
+    l->started_ms = io_now(io_of(l));
     l->facts = (struct sink_message){0};
     l->edition = (struct edition){0};
     l->source.config = config_ref(config);
@@ -451,7 +468,7 @@ void lane_start_take(struct lane *l, struct config *config, const struct config_
     if (l->entry->has_edition)
         begin_edition(l);
     if (node->is_folder && node->folder_attribute_count > 0 && !begin_hold(l)) {
-        fail(l, LANE_AWAY, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
+        fail(l, LANE_OURS, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
         return;
     }
     spool_reader_begin(&l->reader, l->entry->has_edition ? &l->entry->header : &l->entry->data);
@@ -481,6 +498,10 @@ static bool source_propose(const struct source *s, struct pdu_associate *request
             return false;
         at = transfer + strlen(transfer) + 1;
     }
+    /* And what went there lately. A group's association is for the group alone. */
+    for (unsigned i = 0; i < l->pairs->count && l->group == 0; i++)
+        if (!proposal_add_pair(request, l->pairs->of[i].abstract_syntax, l->pairs->of[i].transfer_syntax))
+            return false;
     return true;
 }
 
@@ -488,6 +509,7 @@ bool lane_init(struct lane *l, struct relay *r)
 {
     l->source = (struct source){.relay = r,
                                 .user = l->user = ++r->next_user,
+                                .is_alone = true,
                                 .asks_anew = true,
                                 .is_full = source_is_full,
                                 .propose = source_propose};

@@ -11,11 +11,22 @@
 /* How a try ended. */
 enum lane_end {
     LANE_DELIVERED,
-    LANE_REFUSED,   /* for good: it makes no sense to send it again, as it is */
-    LANE_AWAY,      /* the node's fault, before anything of the entry was sent */
-    LANE_TROUBLE,   /* on the way: A7xx, a broken connection, no answer */
-    LANE_DAMAGED,   /* what the log holds is not what was written */
-    LANE_ABANDONED, /* by us: nothing is known */
+    LANE_REFUSED,     /* for good: it makes no sense to send it again, as it is */
+    LANE_AWAY,        /* the node's fault, before anything of the entry was sent */
+    LANE_TURNED_AWAY, /* likewise, but it is there: it would not have this association (sink.h, fault) */
+    LANE_OURS,        /* our own: memory, the disk, a limit. Nothing was sent */
+    LANE_TROUBLE,     /* on the way: A7xx, a broken connection, no answer */
+    LANE_DAMAGED,     /* what the log holds is not what was written */
+    LANE_ABANDONED,   /* by us: nothing is known */
+};
+
+/* Pairs of syntaxes, the newest first: an association for one instance is good for what comes with it, or after it. */
+enum { LANE_PAIRS_MAX = 32 };
+struct lane_pairs {
+    struct lane_pair {
+        char abstract_syntax[65], transfer_syntax[65];
+    } of[LANE_PAIRS_MAX];
+    unsigned count;
 };
 
 struct lane {
@@ -32,8 +43,11 @@ struct lane {
     const struct config_node *node;
     struct spool_entry *entry; /* NULL: the lane is free */
     bool has_ended;
+    enum sink_fault fault; /* of LANE_TURNED_AWAY */
+    uint64_t started_ms;
     char id[SPOOL_ID_TEXT];
     struct sink_message facts;
+    const struct lane_pairs *pairs; /* that its node is known to take: its owner's */
     struct dimse_command command;
     struct edition edition;    /* if the entry has one */
     struct hold *hold;         /* of a folder that is named by attributes, until they are known */
@@ -56,6 +70,10 @@ void lane_start_take(struct lane *l, struct config *config, const struct config_
                      struct spool_entry **entry);
 /* Nothing more comes of its group: what is open for it is released. The lane is free. */
 void lane_leave_group(struct lane *l);
+/* What it has open and does not use is released: another lane waits for an answer, and the node may have room for one alone. */
+void lane_rest(struct lane *l);
+/* It has not sent anything of its entry yet. */
+bool lane_is_waiting(const struct lane *l);
 /* Gives it up: on_end with LANE_ABANDONED, unless it has ended. */
 void lane_stop(struct lane *l);
 void lane_free(struct lane *l);

@@ -1,5 +1,6 @@
 /* What is made of how a try ended: what becomes of the entry, and whether its node is left alone for a while. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -9,6 +10,7 @@
 enum {
     TROUBLES_MAX = 3,      /* entries in a row that failed on the way: the node's fault */
     AWAY_MOST_MS = 60000,  /* a node that is away is tried that often at least */
+    ALONE_MS = 600000,     /* a node that did not answer one lane while it served another is left to one */
     REACH_MARGIN_MS = 1000 /* a node counts as away a little longer than it takes us to try again */
 };
 
@@ -19,7 +21,7 @@ static struct io *io_of(const struct delivery_queue *q)
 
 /* --- waiting --------------------------------------------------------------------------------------------------- */
 
-/* Give or take an eighth, so that what failed together does not come back together. */
+/* Give or take an eighth. */
 static uint64_t jitter(struct delivery *d, uint64_t ms)
 {
     d->random = d->random * 1664525U + 1013904223U;
@@ -34,6 +36,11 @@ static uint64_t doubled(uint64_t first, unsigned times, uint64_t most)
     while (times-- > 0 && ms < most)
         ms *= 2;
     return ms < most ? ms : most;
+}
+
+uint64_t delivery_wait_ms(struct delivery *d, uint64_t first, unsigned times, uint64_t most)
+{
+    return jitter(d, doubled(first, times, most));
 }
 
 /* The node is at fault: nothing is tried for a while. */
@@ -56,14 +63,37 @@ void delivery_forget_trouble(struct delivery_queue *q)
 {
     q->backoff_ms = 0;
     q->troubles = 0;
+    delivery_forget_shuns(q);
     io_timer_stop(io_of(q), &q->pause);
 }
 
-static void node_is_well(struct delivery_queue *q)
+static void node_is_well(struct delivery_queue *q, const struct spool_entry *e)
 {
     if (q->backoff_ms > 0)
         LOG(LOG_INFO, "delivery to a node goes on", LOG_STR("node", q->name));
-    delivery_forget_trouble(q);
+    q->backoff_ms = 0;
+    q->troubles = 0;
+    q->delivered_ms = io_now(io_of(q));
+    delivery_forget_shun(q, e);
+    io_timer_stop(io_of(q), &q->pause);
+}
+
+/* What it takes is proposed with what comes after it. */
+static void remember_pair(struct delivery_queue *q, const struct lane *l)
+{
+    struct lane_pairs *p = &q->pairs;
+    struct lane_pair pair = {0};
+    unsigned at = 0;
+    snprintf(pair.abstract_syntax, sizeof(pair.abstract_syntax), "%s", l->facts.abstract_syntax);
+    snprintf(pair.transfer_syntax, sizeof(pair.transfer_syntax), "%s", l->facts.transfer_syntax);
+    while (at < p->count && memcmp(&p->of[at], &pair, sizeof(pair)) != 0)
+        at++;
+    if (at == p->count && p->count < LANE_PAIRS_MAX)
+        p->count++;
+    else if (at == p->count)
+        at--; /* the oldest goes */
+    memmove(&p->of[1], &p->of[0], at * sizeof(pair));
+    p->of[0] = pair;
 }
 
 /* --- outcomes -------------------------------------------------------------------------------------------------- */
@@ -91,16 +121,36 @@ bool delivery_expire(struct delivery_queue *q, const struct spool_entry *e)
     return true;
 }
 
-static void wait_again(struct delivery_queue *q, const struct spool_entry *e, uint16_t status,
-                       const char *comment)
+static void wait_for(struct delivery_queue *q, const struct spool_entry *e, uint64_t ms, uint16_t status,
+                     const char *comment)
 {
-    uint64_t ms = jitter(q->delivery, doubled(q->node->retry_first_ms, e->attempts, q->node->retry_most_ms));
     put_outcome(q, e,
                 (struct spool_outcome){.state = SPOOL_WAITING,
                                        .was_tried = true,
                                        .due_ms = clock_wall_ms() + ms,
                                        .status = status,
                                        .comment = comment});
+}
+
+static void wait_again(struct delivery_queue *q, const struct spool_entry *e, uint16_t status,
+                       const char *comment)
+{
+    wait_for(q, e,
+             delivery_wait_ms(q->delivery, q->node->retry_first_ms, e->attempts, q->node->retry_most_ms),
+             status, comment);
+}
+
+bool delivery_put_off(struct delivery_queue *q, const struct spool_entry *e)
+{
+    const struct delivery_shun *s = delivery_is_shunned(q, e);
+    if (!s)
+        return false;
+    put_outcome(q, e,
+                (struct spool_outcome){.state = SPOOL_WAITING,
+                                       .due_ms = s->until_ms,
+                                       .status = DIMSE_STATUS_OUT_OF_RESOURCES,
+                                       .comment = s->comment});
+    return true;
 }
 
 static void give_up(struct delivery_queue *q, const struct spool_entry *e, uint16_t status,
@@ -121,7 +171,10 @@ void delivery_put_back(struct delivery_queue *q, const struct spool_entry *e)
 static void log_end(const struct delivery_queue *q, const struct lane *l, enum lane_end how, uint16_t status,
                     const char *comment)
 {
-    static const char *const names[] = {"delivered", "refused", "node away", "trouble", "damaged", "stopped"};
+    static const char *const names[] = {
+        [LANE_DELIVERED] = "delivered",     [LANE_REFUSED] = "refused",  [LANE_AWAY] = "node away",
+        [LANE_TURNED_AWAY] = "turned away", [LANE_OURS] = "not begun",   [LANE_TROUBLE] = "trouble",
+        [LANE_DAMAGED] = "damaged",         [LANE_ABANDONED] = "stopped"};
     char hex[8];
     snprintf(hex, sizeof(hex), "%04X", status);
     LOG(how == LANE_DELIVERED ? LOG_INFO : LOG_WARN, "delivery from the queue", LOG_STR("entry", l->id),
@@ -134,6 +187,45 @@ static bool was_refused(const struct spool_entry *e)
     return e->attempts > 0 && dimse_store_severity(e->status) > 2;
 }
 
+/* It has taken others while it did not answer this one: a node that serves one association after another, as many do. */
+static void is_for_one(struct delivery_queue *q)
+{
+    LOG(LOG_INFO, "a node takes one association at a time, as it seems", LOG_STR("node", q->name));
+    q->alone_until_ms = io_now(io_of(q)) + ALONE_MS;
+}
+
+/* A title that all have is the node's fault. */
+static bool is_of_the_entry(const struct delivery_queue *q, const struct lane *l)
+{
+    return l->fault == SINK_FAULT_REQUEST || q->node->calling == CONFIG_CALLING_PASS;
+}
+
+/* It is put back as it was, but for what is said of it. */
+static void put_back(struct delivery_queue *q, const struct spool_entry *e, uint16_t status,
+                     const char *comment)
+{
+    if (!delivery_expire(q, e))
+        put_outcome(q, e,
+                    (struct spool_outcome){.state = SPOOL_QUEUED, .status = status, .comment = comment});
+}
+
+/* The entry waits, with all that are like it. The node is at fault if it has nothing but that for several. */
+static void turned_away(struct delivery_queue *q, const struct lane *l, uint16_t status, const char *comment)
+{
+    const struct spool_entry *e = l->entry;
+    bool is_new;
+    if (!is_of_the_entry(q, l)) {
+        put_back(q, e, status, comment);
+        pause_node(q, comment);
+        return;
+    }
+    uint64_t ms = delivery_shun(q, e, l->fault == SINK_FAULT_TITLE, comment, &is_new);
+    if (!delivery_expire(q, e))
+        wait_for(q, e, ms, status, comment);
+    if (is_new && ++q->troubles >= TROUBLES_MAX)
+        pause_node(q, comment);
+}
+
 void delivery_take_end(struct delivery_queue *q, const struct lane *l, enum lane_end how, uint16_t status,
                        const char *comment)
 {
@@ -141,15 +233,25 @@ void delivery_take_end(struct delivery_queue *q, const struct lane *l, enum lane
     log_end(q, l, how, status, comment);
     switch (how) {
     case LANE_DELIVERED:
-        node_is_well(q);
+        node_is_well(q, e);
+        remember_pair(q, l);
         put_outcome(q, e,
                     (struct spool_outcome){
                         .state = SPOOL_DELIVERED, .was_tried = true, .status = status, .comment = comment});
         return;
+    case LANE_TURNED_AWAY:
+        turned_away(q, l, status, comment);
+        return;
     case LANE_AWAY:
+        put_back(q, e, status, comment);
+        if (q->delivered_ms > l->started_ms)
+            is_for_one(q);
+        else
+            pause_node(q, comment);
+        return;
+    case LANE_OURS:
         if (!delivery_expire(q, e))
-            delivery_put_back(q, e);
-        pause_node(q, comment);
+            wait_again(q, e, status, comment);
         return;
     case LANE_TROUBLE:
         if (!delivery_expire(q, e))
@@ -158,7 +260,7 @@ void delivery_take_end(struct delivery_queue *q, const struct lane *l, enum lane
             pause_node(q, comment);
         return;
     case LANE_REFUSED:
-        node_is_well(q);    /* it has answered */
+        node_is_well(q, e); /* it has answered */
         if (was_refused(e)) /* one more try was given */
             give_up(q, e, status, comment);
         else

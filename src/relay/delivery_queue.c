@@ -26,7 +26,9 @@ void delivery_queue_drop_ready(struct delivery_queue *q)
 
 static unsigned lanes_wanted(const struct delivery_queue *q)
 {
-    unsigned most = q->backoff_ms > 0 ? 1 : q->node->deliveries; /* one finds out whether it is there again */
+    bool is_alone = q->backoff_ms > 0 || /* one finds out whether it is there again */
+                    io_now(q->delivery->relay->io) < q->alone_until_ms;
+    unsigned most = is_alone ? 1 : q->node->deliveries;
     return most < q->lane_count ? most : q->lane_count;
 }
 
@@ -58,7 +60,7 @@ static void begin(struct delivery_queue *q, struct lane *l, struct spool_entry *
     struct spool_entry *e = *at;
     *at = e->next;
     e->next = NULL;
-    if (delivery_expire(q, e)) {
+    if (delivery_expire(q, e) || delivery_put_off(q, e)) {
         spool_entry_free(&e);
         return;
     }
@@ -125,6 +127,17 @@ static void leave_groups(struct delivery_queue *q)
     }
 }
 
+/* One lane waits to be let in, others have nothing to do: they make room. */
+static void make_room(struct delivery_queue *q)
+{
+    bool is_waiting = false;
+    for (unsigned i = 0; i < q->lane_count; i++)
+        is_waiting = is_waiting || lane_is_waiting(&q->lanes[i]);
+    for (unsigned i = 0; is_waiting && i < q->lane_count; i++)
+        if (!q->lanes[i].entry && q->lanes[i].group == 0)
+            lane_rest(&q->lanes[i]);
+}
+
 static void pump(struct delivery_queue *q)
 {
     struct spool_entry **at = &q->ready;
@@ -139,6 +152,8 @@ static void pump(struct delivery_queue *q)
         }
     }
     ask(q);
+    if (!q->ready)
+        make_room(q);
 }
 
 static void on_pause_over(struct io_timer *t)
@@ -246,7 +261,7 @@ static bool make_lanes(struct delivery_queue *q)
     q->lanes = calloc(count, sizeof(*q->lanes));
     while (q->lanes && q->lane_count < count) {
         struct lane *l = &q->lanes[q->lane_count];
-        *l = (struct lane){.owner = q, .on_end = on_lane_end, .on_gone = on_lane_gone};
+        *l = (struct lane){.owner = q, .on_end = on_lane_end, .on_gone = on_lane_gone, .pairs = &q->pairs};
         if (!lane_init(l, q->delivery->relay))
             return false;
         q->lane_count++;

@@ -59,6 +59,14 @@ struct sink_ops {
     void (*flow)(struct sink *s);
 };
 
+/* Why nothing of a message could be sent. */
+enum sink_fault {
+    SINK_FAULT_NODE,    /* it is away, or has no room; or nothing is known */
+    SINK_FAULT_TITLE,   /* it is there, and rejects whoever calls by this title */
+    SINK_FAULT_REQUEST, /* it is there, and hung up when this association was asked for */
+    SINK_FAULT_OURS,    /* memory, or our own limit of associations with it */
+};
+
 struct sink {
     const struct sink_ops *ops;
     const struct config_node *node;
@@ -66,8 +74,9 @@ struct sink {
     uint64_t progress_ms; /* when its backlog last shrank */
     bool
         may_queue; /* the queue may take over what fails here: nobody has to wait for a node that is known to be away */
-    bool has_begun; /* something of the message has been sent */
-    bool retains;   /* it keeps what it has sent, for a second try: that is held on top of `window` */
+    bool has_begun;        /* something of the message has been sent */
+    enum sink_fault fault; /* if it has not, and it failed */
+    bool retains;          /* it keeps what it has sent, for a second try: that is held on top of `window` */
 
     /* set by the message */
     void *owner;

@@ -228,10 +228,20 @@ static void on_ready(struct outbound_want *w, const struct association_context *
     pump(n);
 }
 
+static enum sink_fault fault_of(const struct outbound_want *w, enum outbound_failure kind)
+{
+    if (kind == OUTBOUND_OUT_OF_MEMORY || kind == OUTBOUND_NO_PERMIT)
+        return SINK_FAULT_OURS;
+    if (!w->was_turned_away)
+        return SINK_FAULT_NODE;
+    return w->was_rejected ? SINK_FAULT_TITLE : SINK_FAULT_REQUEST;
+}
+
 static void on_failed(struct outbound_want *w, enum outbound_failure kind, const char *why)
 {
     struct sink_node *n = w->owner;
-    if (kind == OUTBOUND_UNREACHABLE || kind == OUTBOUND_REJECTED)
+    n->sink.fault = fault_of(w, kind);
+    if (kind == OUTBOUND_UNREACHABLE || (kind == OUTBOUND_REJECTED && !w->was_turned_away))
         reach_set_away(n->source->relay->reach, n->sink.node,
                        io_now(io_of(n)) + n->sink.node->retry_first_ms);
     fail(n,
@@ -261,6 +271,7 @@ static void acquire(struct sink_node *n, bool fresh_only)
                                      .abstract_syntax = m->abstract_syntax,
                                      .transfer_syntax = m->transfer_syntax,
                                      .fresh_only = fresh_only,
+                                     .is_alone = s->is_alone,
                                      .wait_ms = s->config->timeouts.response,
                                      .build = build,
                                      .exchange = &n->exchange,

@@ -14,6 +14,7 @@ struct source {
     uint64_t user;       /* as the outbound pool knows it: one association serves one of them at a time */
     uint64_t profile;    /* hash of roles and extended negotiation */
     bool is_private;     /* it carries a user identity */
+    bool is_alone;       /* it uses one association with a node at a time */
     bool asks_anew;      /* what a node is known to have refused is proposed all the same */
     /* What is kept for a second try would make it wait. */
     bool (*is_full)(const struct source *s);

@@ -237,6 +237,10 @@ enum result index_take_outcome(struct index *i, const struct spool_outcome *o)
         return OK;
     if (o->was_tried)
         return take_attempt(i, &d, o);
+    if (o->status != 0 && o->comment) /* why it waits */
+        RETURN_UNLESS_OK(index_do(i, INDEX_DELIVERY_WHY,
+                                  "UPDATE delivery SET status = ?, comment = nullif(?, '') WHERE id = ?",
+                                  "ivi", (int64_t)o->status, view_of(o->comment), (int64_t)o->id));
     uint64_t due = o->state == SPOOL_WAITING ? o->due_ms : 0;
     return index_delivery_move(i, &d, d.node, o->state, due, o->at_ms);
 }

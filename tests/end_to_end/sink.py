@@ -98,6 +98,12 @@ class SinkAssociation:
             return False
         s.stopping.wait(s.accept_delay)
         rejection = s.reject(self.number) if callable(s.reject) else s.reject
+        if s.turn_away:
+            rejection = s.turn_away(self.request) or rejection
+        if rejection == "close":
+            s.rejections += 1
+            self.end("dropped")
+            return False
         if s.max_associations and len(s.open()) > s.max_associations:
             rejection = (2, 3, 2)
         if rejection:
@@ -283,6 +289,7 @@ class Sink:
         self.rejected_transfer = dicom.IMPLICIT  # in rejected contexts; None: no transfer syntax item
         self.context_order = list  # e.g. reversed
         self.reject = None  # (result, source, reason), or a function of the association's number (from 0)
+        self.turn_away = None  # a function of the request: as reject, or "close"
         self.max_associations = None  # more at once are rejected, transient, local limit
         self.accept_delay = 0
         self.window = None  # the answer to item 53

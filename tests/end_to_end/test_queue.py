@@ -3,11 +3,12 @@
 import json
 import os
 import signal
+import time
 
 import dicom
-from dicom import CT, EXPLICIT, IMPLICIT, make_instance
+from dicom import CT, EXPLICIT, IMPLICIT, MR, make_instance
 from harness import (SANITIZED, SLOW, Case, Lua, files_under, folder, free_port, hilum, node, route, same_data,
-                     wait_until)
+                     storescp, wait_until)
 from test_bench_tools import Running
 
 QUICK = {"first": "100ms", "most": "400ms"}
@@ -254,6 +255,60 @@ class Delivery(Queued):
         wait_until(lambda: set(uids(sink)) >= {i.uid for i in good}, "the good ones")
         sink.at_answer = None
         wait_until(lambda: uids(sink).count(bad.uid) >= 2, "and that one")
+
+    def turned_away(self, turn_away, bad, good, **keys):
+        """What its node turns away, the oldest of all, holds up nobody, and goes when the node has thought better of it."""
+        sink = self.sink(turn_away=turn_away)
+        gateway = self.start(node("a", sink, calling="pass"), f'route "all" {{ {keys.get("how", "copy")} = {{ "a" }} }}')
+        for calling, instances in bad, good:
+            sender = self.sender(gateway, ((CT, [EXPLICIT]), (MR, [EXPLICIT])), calling=calling)
+            for one in instances:
+                self.assert_stored(sender.store(one))
+        wait_until(lambda: set(uids(sink)) == {i.uid for i in good[1]}, "the good ones")
+        self.assertLess(len(gateway.events("delivery to a node waits")), 2)
+        for entry in json.loads(hilum("queue", gateway.config, "list", "--json", cwd=gateway.folder).stdout)["entries"]:
+            self.assertEqual(entry["status"], "A700")
+            self.assertIn("a: ", entry["comment"])
+        sink.turn_away = None
+        self.arrived(sink, bad[1] + good[1])
+
+    def test_a_title_that_its_node_rejects_holds_up_no_other(self):
+        for how in "copy", "to":
+            self.turned_away(lambda request: (1, 1, 3) if dicom.text(request.calling).strip() == "BAD" else None,
+                             ("BAD", [make_instance(1000) for _ in range(6)]), ("GOOD", [make_instance(1000) for _ in range(6)]), how=how)
+
+    def test_a_class_that_its_node_hangs_up_on_holds_up_no_other(self):
+        self.turned_away(lambda request: "close" if any(c.abstract == MR for c in request.contexts) else None,
+                         ("ONE", [make_instance(1000, sop_class=MR) for _ in range(6)]), ("ONE", [make_instance(1000) for _ in range(6)]))
+
+    def test_a_node_for_one_association_at_a_time_gets_what_is_mixed(self):
+        """DCMTK's storescp, as it is started by most: a second caller waits until the first has gone."""
+        scp = self.peer(storescp)
+        gateway = self.start(node("a", scp.port, ae_title="STORESCP"), copy_to("all", "a"))
+        sender = self.sender(gateway, ((CT, [EXPLICIT]), (MR, [EXPLICIT])))
+        started = time.monotonic()
+        for number in range(40):
+            self.assert_stored(sender.store(make_instance(20000, sop_class=MR if number % 2 else CT)))
+        wait_until(lambda: len(os.listdir(scp.received)) == 40, "all of them", 8)  # linger is 10 s
+        self.assertLess(time.monotonic() - started, 9 * SLOW)
+
+    def test_a_piece_of_the_spool_that_cannot_be_read_holds_up_no_other(self):
+        port = free_port()
+        gateway = self.start(node("a", port), copy_to("all", "a"), spool={"path": "$FOLDER/spool", "max_bytes": "32MiB"})
+        sent = [make_instance(500_000) for _ in range(12)]  # over several segments
+        sender = self.sender(gateway)
+        for one in sent:
+            self.assert_stored(sender.store(one))
+        segments = sorted(path for path in files_under(gateway.folder + "/spool") if path.endswith(".log"))
+        self.assertGreater(len(segments), 2)
+        os.rename(segments[0], segments[0] + ".away")
+        os.mkdir(segments[0])  # reading it fails, as a broken disk would
+        sink = self.sink(port=port)
+        wait_until(lambda: len(set(uids(sink))) >= 6, "what stands elsewhere")
+        self.assert_stored(sender.store(sent[0]))
+        os.rmdir(segments[0])
+        os.rename(segments[0] + ".away", segments[0])
+        self.arrived(sink, sent)
 
     def test_a_full_archive_gets_it_later(self):
         sink = self.sink(answer=0xA700)
