@@ -315,6 +315,6 @@ class Ports(Case):
             with open(folder + "/c.lua", "w") as f:
                 f.write(f'listen "127.0.0.1:{taken.getsockname()[1]}"\nnode "d" {{ folder = "{folder}/o/{{SOPInstanceUID}}" }}\n'
                         'route "r" { to = { "d" } }\n')
-            done = hilum("run", folder + "/c.lua")
+            done = hilum("run", folder + "/c.lua", cwd=folder)  # where its spool goes
         self.assertEqual(done.returncode, 1)
         self.assertIn("in use", done.stderr.lower())

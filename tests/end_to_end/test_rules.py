@@ -172,7 +172,7 @@ class Memory(Case):
     def test_what_morphs_add_to_headers_is_capped(self):
         sink = self.sink(keep=False, at_answer="never")
         gateway = self.gateway(node("a", sink), route("r", to="a", morph=function('ds["0040,A160"] = ("x"):rep(900000)')),
-                               memory="16MiB", workers=1, timeouts={"drain": "100ms"})
+                               memory="16MiB", workers=1, spool=False, timeouts={"drain": "100ms"})
         answers = self.refused(gateway, 160, encoded(ELEMENTS))
         self.assertEqual(answers, {("A700", "no memory to hold what routes ask for")})
         self.assertLess(gateway.memory(), (16 + 64) * MIB)  # Lua's own, and what malloc keeps
