@@ -188,9 +188,8 @@ class Trace:
         return {name: synced[name] for name in size if stays(name)}, {name for name in folders if stays(name)}
 
     def lay_out(self, to, with_index):
-        """What a power cut leaves, as a spool in the folder `to`. with_index: SQLite's files as they are, or none of them."""
+        """What a power cut leaves, as a spool in the folder `to`, which is not there if its name was lost. with_index: SQLite's files as they are, or none of them."""
         files, folders = self.durable()
-        os.makedirs(to, exist_ok=True)
         for folder in sorted(folders):
             os.makedirs(to + folder.removeprefix(self.path), exist_ok=True)
         for name, length in files.items():
@@ -201,7 +200,7 @@ class Trace:
                 while left > 0 and (piece := source.read(min(left, 1 << 20))):
                     target.write(piece)
                     left -= len(piece)
-        for name in os.listdir(self.path) if with_index else ():
+        for name in os.listdir(self.path) if with_index and os.path.isdir(to) else ():
             if name.startswith("index.db"):
                 shutil.copy(os.path.join(self.path, name), to)
 
