@@ -74,6 +74,7 @@ def say(words):
 
 
 out = None
+kept = None  # the folder for logs of what failed; None: that of temporary files
 
 
 # ---- processes
@@ -317,7 +318,7 @@ class World:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def keep_logs(self):
-        with tempfile.NamedTemporaryFile("w", prefix="hilum-crash-log-", delete=False) as f:
+        with tempfile.NamedTemporaryFile("w", prefix="hilum-crash-log-", dir=kept, delete=False) as f:
             f.write("".join(gateway.logs() for gateway in self.gateways))
         say(f"the gateways' logs: {f.name}")
 
