@@ -94,15 +94,22 @@ MUST_USE enum result queue_pages_next(struct queue_pages *p);
 void queue_pages_end(struct queue_pages *p);
 
 /* Entries that are to be acted on: those named by id that may be, and those that the filters find. What may not be is told, and counts
- * as failed in q. */
+ * as failed in q. Of retry without --to those whose node is gone are left, by node; named by id they are told, too. */
 struct queue_pick {
     spool_id id;
     uint64_t bytes;
+};
+struct queue_gone {
+    char *node;
+    uint64_t left;
 };
 struct queue_picks {
     struct queue_pick *of;
     size_t count, cap;
     uint64_t bytes;
+    struct queue_gone *gone;
+    size_t gone_count;
+    uint64_t left; /* of all of them */
 };
 MUST_USE enum result queue_pick(struct queue *q, struct queue_picks *out);
 void queue_picks_free(struct queue_picks *p);

@@ -124,20 +124,54 @@ static bool note_done(struct act *a, spool_id id)
     return !a->done || json_array_append_new(a->done, queue_id_json(id)) == 0;
 }
 
-/* An order for an entry that was delivered just before it is nothing. */
-static enum result look_what_became(struct act *a, spool_id id)
+/* Of an entry that is there. */
+static enum result node_of(struct act *a, spool_id id, struct queue_rows *rows)
+{
+    bool is_found;
+    enum result r = look_row(a->q->index, id, &is_found, queue_rows_take, rows);
+    return r == OK && rows->failed ? ERR_MEMORY : r;
+}
+
+/* It is at another node than --to says. (For the same node, or without --to, it may have been queued again and delivered since.) */
+static enum result was_delivered_elsewhere(struct act *a, spool_id id, char *why, size_t why_cap)
+{
+    struct queue_rows rows = {0};
+    enum result r = node_of(a, id, &rows);
+    if (r == OK && rows.count > 0 && strcmp(rows.of[0].node, a->q->o.to) != 0)
+        snprintf(why, why_cap, "was delivered to %s meanwhile", rows.of[0].node);
+    queue_rows_free(&rows);
+    return r;
+}
+
+/* An order for an entry that ended just before it is nothing: why[0] is not 0 then. */
+static enum result what_became(struct act *a, spool_id id, char *why, size_t why_cap)
 {
     enum spool_state state = SPOOL_QUEUED;
     bool is_found;
-    char text[SPOOL_ID_TEXT];
     enum result r = look_state(a->q->index, id, &is_found, &state);
+    why[0] = '\0';
     if (r != OK)
         return r;
-    if (a->q->o.verb == QUEUE_RETRY || (is_found && state == SPOOL_DROPPED))
+    if (a->q->o.verb == QUEUE_DROP && !(is_found && state == SPOOL_DROPPED))
+        snprintf(why, why_cap, "%s",
+                 !is_found || state == SPOOL_DELIVERED ? "was delivered meanwhile" : "was not dropped");
+    else if (a->q->o.verb == QUEUE_RETRY && is_found && state == SPOOL_DROPPED)
+        snprintf(why, why_cap, "was dropped meanwhile");
+    else if (a->q->o.verb == QUEUE_RETRY && a->q->o.to && is_found && state == SPOOL_DELIVERED)
+        r = was_delivered_elsewhere(a, id, why, why_cap);
+    return r;
+}
+
+static enum result look_what_became(struct act *a, spool_id id)
+{
+    char why[320], text[SPOOL_ID_TEXT];
+    enum result r = what_became(a, id, why, sizeof(why));
+    if (r != OK)
+        return r;
+    if (why[0] == '\0')
         return note_done(a, id) ? OK : ERR_MEMORY;
     spool_id_text(id, text);
-    queue_fail(a->q, text,
-               !is_found || state == SPOOL_DELIVERED ? "was delivered meanwhile" : "was not dropped");
+    queue_fail(a->q, text, why);
     return OK;
 }
 
@@ -176,8 +210,11 @@ static enum result print(struct act *a)
     const struct queue_options *o = &a->q->o;
     bool is_drop = o->verb == QUEUE_DROP;
     if (!a->done) {
-        printf("%" PRIu64 " %s %s%s%s\n", a->count, plural(a->count), is_drop ? "dropped" : "queued again",
+        printf("%" PRIu64 " %s %s%s%s", a->count, plural(a->count), is_drop ? "dropped" : "queued again",
                o->to ? " for " : "", o->to ? o->to : "");
+        if (a->picks.left > 0)
+            printf(", %" PRIu64 " left", a->picks.left);
+        putchar('\n');
         return OK;
     }
     char *text = command_json_line(json_pack(
@@ -189,12 +226,21 @@ static enum result print(struct act *a)
     return text ? OK : ERR_MEMORY;
 }
 
-/* Retried, they would go on waiting for it. */
-static void warn_of_gone_nodes(struct queue *q)
+/* Of what was asked for by what it has in common: nothing would happen to those. */
+static void tell_of_gone_nodes(struct queue *q, const struct queue_picks *picks)
 {
-    if (q->o.verb == QUEUE_RETRY && q->o.node && !q->o.to && !config_node_named(q->config, q->o.node))
-        queue_say(q->o.node,
-                  "is not in the configuration: entries for it wait until --to names another node");
+    char why[160];
+    for (size_t n = 0; q->o.id_count == 0 && n < picks->gone_count; n++) {
+        uint64_t left = picks->gone[n].left;
+        snprintf(why, sizeof(why),
+                 "is not in the configuration: %" PRIu64 " %s left as %s, --to NODE names another node", left,
+                 left == 1 ? "entry was" : "entries were", left == 1 ? "it is" : "they are");
+        queue_fail(q, picks->gone[n].node, why);
+    }
+    if (picks->gone_count == 0 && q->o.verb == QUEUE_RETRY && q->o.node && !q->o.to &&
+        !config_node_named(q->config, q->o.node))
+        queue_fail(q, q->o.node,
+                   "is not in the configuration: entries for it wait until --to names another node");
 }
 
 enum result queue_act(struct queue *q)
@@ -206,7 +252,8 @@ enum result queue_act(struct queue *q)
     progress_init(&a->progress, false);
     a->done = q->o.json ? json_array() : NULL;
     enum result r = q->o.json && !a->done ? ERR_MEMORY : queue_pick(q, &a->picks);
-    warn_of_gone_nodes(q);
+    if (r == OK)
+        tell_of_gone_nodes(q, &a->picks);
     if (r == OK && confirm(q, &a->picks)) {
         r = order_all(a);
         if (r == OK || (r == ERR_IO && a->count > 0)) {

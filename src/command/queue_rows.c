@@ -1,4 +1,5 @@
 /* Rows of the index, kept; pages of them; and those that are chosen. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,6 +160,45 @@ static const char *why_not(const struct queue *q, const struct index_row *row)
                                          : "has expired";
 }
 
+/* Queued again it would go on waiting. */
+static bool is_for_nobody(const struct queue *q, const struct index_row *row)
+{
+    return q->o.verb == QUEUE_RETRY && !q->o.to && !config_node_named(q->config, row->node);
+}
+
+static bool leave(struct queue_picks *p, const struct index_row *row)
+{
+    p->left++;
+    for (size_t n = 0; n < p->gone_count; n++) {
+        if (strcmp(p->gone[n].node, row->node) == 0) {
+            p->gone[n].left++;
+            return true;
+        }
+    }
+    struct queue_gone *gone = realloc(p->gone, (p->gone_count + 1) * sizeof(*gone));
+    if (!gone)
+        return false;
+    p->gone = gone;
+    gone[p->gone_count] = (struct queue_gone){strdup(row->node), 1};
+    return gone[p->gone_count].node && ++p->gone_count > 0;
+}
+
+static enum result pick_row(struct queue *q, const struct index_row *row, struct queue_picks *out)
+{
+    bool is_kept = is_for_nobody(q, row) ? leave(out, row) : add_pick(out, row);
+    return is_kept ? OK : ERR_MEMORY;
+}
+
+/* Of one that was asked for by its id. */
+static void tell_if_left(struct queue *q, const char *id, const struct index_row *row)
+{
+    char why[384];
+    snprintf(why, sizeof(why), "was left: its node %s is not in the configuration, --to NODE names another",
+             row->node);
+    if (is_for_nobody(q, row))
+        queue_fail(q, id, why);
+}
+
 static enum result pick_id(struct queue *q, spool_id id, struct queue_picks *out)
 {
     struct queue_rows rows = {0};
@@ -171,8 +211,10 @@ static enum result pick_id(struct queue *q, spool_id id, struct queue_picks *out
     const char *why = r == OK && rows.count > 0 ? why_not(q, &rows.of[0]) : "there is no such entry";
     if (r == OK && why)
         queue_fail(q, text, why);
-    else if (r == OK && !add_pick(out, &rows.of[0]))
-        r = ERR_MEMORY;
+    else if (r == OK) {
+        tell_if_left(q, text, &rows.of[0]);
+        r = pick_row(q, &rows.of[0], out);
+    }
     queue_rows_free(&rows);
     return r;
 }
@@ -185,8 +227,8 @@ static enum result pick_pages(struct queue *q, struct queue_picks *out)
     while ((r = queue_pages_next(&pages)) == OK) {
         for (size_t n = 0; r == OK && n < pages.rows.count; n++) {
             const struct index_row *row = &pages.rows.of[n];
-            if (!why_not(q, row) && !add_pick(out, row))
-                r = ERR_MEMORY;
+            if (!why_not(q, row))
+                r = pick_row(q, row, out);
         }
         if (r != OK)
             break;
@@ -208,6 +250,9 @@ enum result queue_pick(struct queue *q, struct queue_picks *out)
 
 void queue_picks_free(struct queue_picks *p)
 {
+    while (p->gone_count > 0)
+        free(p->gone[--p->gone_count].node);
+    free(p->gone);
     free(p->of);
     *p = (struct queue_picks){.count = 0};
 }

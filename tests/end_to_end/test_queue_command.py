@@ -4,7 +4,9 @@ import json
 import os
 import pty
 import signal
+import sqlite3
 import subprocess
+import threading
 
 import dicom
 from dicom import BIG_ENDIAN, CT, DEFLATED, EXPLICIT, IMPLICIT, instance_of, make_instance, new_uid
@@ -218,6 +220,63 @@ class Acting(Queue):
         self.assertIn("is not in the configuration", self.queue(gateway).stdout)
         self.queue(gateway, "retry", "--node", "a", "--to", "b")
         wait_until(lambda: {m.uid for m in b.messages} == {one.uid for one in sent}, "they arrive at b")
+
+    def test_what_waits_for_a_node_that_has_gone_is_left_by_retry_which_says_so(self):
+        gateway, port, sent = self.away()
+        rows = self.until_queued(gateway, 3)
+        gateway.stop()
+        gateway.write(node("b", port), copy_to("all", "b"))
+        gateway.start()
+        more = make_instance(1000)
+        self.send(gateway, more)
+        self.until_queued(gateway, 4)
+        gone, other = [row["id"] for row in rows], self.of(gateway, more)[0]["id"]
+        for is_running in (True, False):
+            with self.subTest(is_running=is_running):
+                if not is_running:
+                    self.assertEqual(gateway.stop(), [])
+                done = self.queue(gateway, "retry", gone[0], status=1)
+                self.assertEqual(done.stdout, "0 entries queued again, 1 left\n")
+                self.assertIn(f"{gone[0]}: was left: its node a is not in the configuration, --to NODE", done.stderr)
+                done = self.queue(gateway, "retry", *gone[:2], other, status=1)
+                self.assertEqual(done.stdout, "1 entry queued again, 2 left\n")
+                done = self.queue(gateway, "retry", "--all", status=1)
+                self.assertEqual(done.stdout, "1 entry queued again, 3 left\n")
+                self.assertIn("a: is not in the configuration: 3 entries were left as they are, --to NODE", done.stderr)
+                answer = self.json(gateway, "retry", "--all", status=1)
+                self.assertEqual((answer["entries"], [f["what"] for f in answer["failures"]]), ([other], ["a"]))
+                self.assertIn("--to", self.queue(gateway, "retry", "--node", "a", status=1).stderr)
+        self.assertEqual(self.queue(gateway, "retry", *gone, "--to", "b").stdout, "3 entries queued again for b\n")
+        b = self.sink(port=port)
+        gateway.start()
+        wait_until(lambda: {m.uid for m in b.messages} == {one.uid for one in (*sent, more)}, "they arrive at b")
+
+    def test_what_is_delivered_before_it_could_go_to_another_node_is_told(self):
+        """The order waits for the answer that is on its way."""
+        answers = threading.Event()
+        self.addCleanup(answers.set)
+        a, b = self.sink(at_answer=lambda m: answers.wait(30)), self.sink()
+        gateway = self.start(node("a", a), node("b", b), copy_to("all", "a"))
+        one = make_instance(1000)
+        self.send(gateway, one)
+        wait_until(lambda: a.messages, "it is on its way")
+        row, = self.of(gateway, one)
+        retry = subprocess.Popen([HILUM, "queue", gateway.config, "retry", row["id"], "--to", "b"], stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        wait_until(lambda: self.orders(gateway) or retry.poll() is not None, "it is ordered")
+        answers.set()
+        said, words = retry.communicate(timeout=30)
+        self.assertEqual((retry.returncode, said), (1, "0 entries queued again for b\n"), words)
+        self.assertIn(f"{row['id']}: was delivered to a meanwhile", words)
+        self.assertEqual(b.messages, [])
+
+    def orders(self, gateway):
+        """How many are left."""
+        index = sqlite3.connect(f"file:{gateway.folder}/spool/index.db?mode=ro", uri=True)
+        try:
+            return index.execute("SELECT count(*) FROM orders").fetchone()[0]
+        finally:
+            index.close()
 
     def test_what_is_dropped_is_not_delivered(self):
         for is_running in (True, False):
