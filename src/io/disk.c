@@ -167,6 +167,22 @@ enum io_error disk_size(int fd, uint64_t *bytes_out)
     return IO_NONE;
 }
 
+/* File systems of larger blocks than these zero what they cannot give back, and network ones tell of what they like to read at once. */
+enum { BLOCK_LEAST = 4096, BLOCK_MOST = 65536 };
+
+enum io_error disk_space(int fd, struct disk_space *out)
+{
+    struct stat s;
+    *out = (struct disk_space){.block = BLOCK_LEAST};
+    if (fstat(fd, &s) < 0)
+        return failed();
+    out->size = (uint64_t)s.st_size;
+    out->allocated = (uint64_t)s.st_blocks * 512;
+    while (out->block < (uint64_t)s.st_blksize && out->block < BLOCK_MOST)
+        out->block *= 2;
+    return IO_NONE;
+}
+
 /* --- durability --------------------------------------------------------------------------------------------------- */
 
 enum io_error disk_datasync(int fd)
@@ -202,6 +218,12 @@ enum io_error disk_punch(int fd, uint64_t offset, uint64_t bytes)
 {
     return CALL(DISK_CALL_PUNCH,
                 fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes));
+}
+
+bool disk_is_hole(int fd, uint64_t offset, uint64_t bytes)
+{
+    off_t data = lseek(fd, (off_t)offset, SEEK_DATA);
+    return data < 0 ? errno == ENXIO : (uint64_t)data >= offset + bytes;
 }
 
 enum io_error disk_free_bytes(const char *path, uint64_t *bytes_out)

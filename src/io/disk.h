@@ -43,6 +43,11 @@ MUST_USE enum io_error disk_write(int fd, struct iovec *parts, size_t count, uin
 /* *n_out is less than len only at the end of the file. */
 MUST_USE enum io_error disk_read(int fd, void *to, size_t len, uint64_t offset, size_t *n_out);
 MUST_USE enum io_error disk_size(int fd, uint64_t *bytes_out);
+/* What a file takes of its file system, and the size of the blocks that it gives back (a power of two, 4096 at least). */
+struct disk_space {
+    uint64_t size, allocated, block;
+};
+MUST_USE enum io_error disk_space(int fd, struct disk_space *out);
 
 MUST_USE enum io_error disk_datasync(int fd);
 /* What was made, renamed or deleted in a folder stays so. */
@@ -55,6 +60,8 @@ MUST_USE enum io_error disk_truncate(int fd, uint64_t bytes);
 MUST_USE enum io_error disk_allocate(int fd, uint64_t offset, uint64_t bytes);
 /* Gives these bytes back to the file system: they read as zeros, the file keeps its size. IO_UNSUPPORTED where it cannot. */
 MUST_USE enum io_error disk_punch(int fd, uint64_t offset, uint64_t bytes);
+/* All of these bytes, one at least, have been given back. Where holes are not told of: false. */
+bool disk_is_hole(int fd, uint64_t offset, uint64_t bytes);
 /* What the file system of path has left for us. */
 MUST_USE enum io_error disk_free_bytes(const char *path, uint64_t *bytes_out);
 

@@ -6,7 +6,8 @@
  *   counter   numbers that are given out: of studies, of relayed deliveries
  *   name      text -> number: node, route, titles, addresses, syntaxes, classes (they repeat)
  *   study     uid -> number, in the order in which studies were first queued. An instance whose study is not known has a number of its own
- *   message   one row a commit: its texts, streams blob, how many of its entries are live (held, queued, waiting, failed) and how many are kept
+ *   message   one row a commit: its texts, streams blob, how many of its entries are live (held, queued, waiting, failed; -1: none, and its bytes
+ *             are given back) and how many are kept
  *   delivery  one row an entry: message, node, route, state, study, due, attempts, status, comment, times, a sent instance UID that differs.
  *             Indices: all by (node, state, study, id), which is the order of delivery and of lists; waiting ones by due; ended ones by when;
  *             all by a hash of the received instance UID, and of the sent one where it differs
@@ -122,6 +123,23 @@ MUST_USE enum result index_take_segment(struct index *i, struct record_place p);
 MUST_USE enum result index_idle_segments(struct index *i, struct record_place *out, size_t max,
                                          size_t *count_out);
 MUST_USE enum result index_forget_segment(struct index *i, struct record_place p);
+/* Own segments that are there, in order, with how much of what is live they hold. */
+MUST_USE enum result index_segments(struct index *i,
+                                    bool (*on_segment)(void *owner, struct record_place p, int64_t live),
+                                    void *owner);
+/* Who needs the bytes of a message. */
+enum index_need {
+    NEED_UNKNOWN,    /* nobody: it is forgotten, or was never to be believed */
+    NEED_LIVE,       /* entries that are live */
+    NEED_ENDED,      /* nobody but who looks at what has ended */
+    NEED_GIVEN_BACK, /* they are gone, or will be */
+};
+MUST_USE enum result index_message_need(struct index *i, spool_id message, enum index_need *out);
+/* The bytes of a message that has ended count as gone from now on: nothing can be made of it any more. One that has not is left as it is. Inside of
+ * begin and commit; it must have reached the disk, as with segments, before they go. */
+MUST_USE enum result index_give_back(struct index *i, spool_id message);
+/* Somebody needs the bytes of the message, or all of them are still there. */
+MUST_USE enum result index_has_bytes(struct index *i, spool_id message, bool *out);
 /* All that was committed has reached the disk (a WAL checkpoint): only then may a segment go. Outside of a transaction. NEED_MORE: not now, somebody
  * reads an older state; ask later. */
 MUST_USE enum result index_checkpoint(struct index *i);

@@ -152,34 +152,14 @@ enum result index_next(struct index *i, const char *node, struct spool_range ran
     return r;
 }
 
-/* Its bytes may have gone: a segment is given back when nothing in it is live. */
-static enum result has_segments(struct index *i, const struct spool_stream *stream, bool *out)
-{
-    for (size_t n = 0; *out && n < stream->count; n++) {
-        int64_t count;
-        enum result r =
-            index_number(i, INDEX_SEGMENT_GET, 0, &count,
-                         "SELECT count(*) FROM segment WHERE generation = ? AND number = ?", "ii",
-                         (int64_t)stream->extents[n].generation, (int64_t)stream->extents[n].segment);
-        if (r != OK)
-            return r;
-        *out = count > 0;
-    }
-    return OK;
-}
-
+/* Its bytes may have gone: they are given back when nobody needs them. */
 enum result index_entry(struct index *i, spool_id id, struct spool_entry **out)
 {
-    enum result r = i->is_begun ? index_add_up(i, &i->segments) : OK;
-    *out = NULL;
-    if (r == OK)
-        r = get_entry(i, id, out);
+    bool is_whole = false;
+    enum result r = get_entry(i, id, out);
     if (r != OK || !*out)
         return r;
-    bool is_whole = true;
-    r = has_segments(i, &(*out)->data, &is_whole);
-    if (r == OK)
-        r = has_segments(i, &(*out)->header, &is_whole);
+    r = index_has_bytes(i, (*out)->message, &is_whole);
     if (r != OK || !is_whole)
         spool_entry_free(out);
     return r;

@@ -1,50 +1,33 @@
 /* Groups that on_study was asked about: they go, and what was added goes with them. */
-#include <stdlib.h>
-
 #include "base/log.h"
 #include "spool/index_inside.h"
 
 /* --- what is added ----------------------------------------------------------------------------------------------- */
 
-static enum result has_segments(struct index *i, struct view streams, bool *out)
+static enum result count_again(struct index *i, int64_t message)
 {
-    struct record_place *places = NULL;
-    size_t count = 0;
-    enum result r = record_streams_places(streams, &places, &count);
-    *out = true;
-    for (size_t n = 0; r == OK && *out && n < count; n++) {
-        int64_t found;
-        r = index_number(i, INDEX_SEGMENT_GET, 0, &found,
-                         "SELECT count(*) FROM segment WHERE generation = ? AND number = ?", "ii",
-                         (int64_t)places[n].generation, (int64_t)places[n].segment);
-        *out = found > 0;
-    }
-    free(places);
-    return r;
-}
-
-/* All else that the message goes to may have ended meanwhile: an operator's order. Then its segments are counted again, if they are still there. */
-static enum result may_live(struct index *i, int64_t message, bool *out)
-{
-    *out = false;
-    sqlite3_stmt *s = index_ask(i, INDEX_ADDED_LIVE,
-                                "SELECT live, segment, streams FROM message WHERE id = ?", "i", message);
+    sqlite3_stmt *s =
+        index_ask(i, INDEX_ADDED_WHERE, "SELECT segment, streams FROM message WHERE id = ?", "i", message);
     if (!s)
         return ERR_IO;
     enum result r = index_step(i, s);
-    if (r == OK && sqlite3_column_int64(s, 0) > 0) {
-        *out = true;
-    } else if (r == OK) {
-        struct view streams = {sqlite3_column_blob(s, 2), (size_t)sqlite3_column_bytes(s, 2)};
-        r = index_add_up(i, &i->segments);
-        if (r == OK)
-            r = has_segments(i, streams, out);
-        if (r == OK && *out)
-            r = index_count_segments(i, streams, index_generation((spool_id)message),
-                                     (uint32_t)sqlite3_column_int64(s, 1), 1);
+    if (r == OK) {
+        struct view streams = {sqlite3_column_blob(s, 1), (size_t)sqlite3_column_bytes(s, 1)};
+        r = index_count_segments(i, streams, index_generation((spool_id)message),
+                                 (uint32_t)sqlite3_column_int64(s, 0), 1);
     }
     index_done(s);
     return r == NEED_MORE ? OK : r;
+}
+
+/* All else that the message goes to may have ended meanwhile: an operator's order. Then its segments are counted again, if its bytes are still
+ * there. */
+static enum result may_live(struct index *i, int64_t message, bool *out)
+{
+    enum index_need need;
+    RETURN_UNLESS_OK(index_has_bytes(i, (spool_id)message, out));
+    RETURN_UNLESS_OK(index_message_need(i, (spool_id)message, &need));
+    return *out && need == NEED_ENDED ? count_again(i, message) : OK;
 }
 
 static enum result insert_added(struct index *i, const struct record_added *a, int64_t node, uint64_t at_ms)

@@ -73,6 +73,7 @@ static void take_back(struct indexer *ix)
     ix->is_behind = true;
     atomic_store(&ix->is_failing, true);
     indexer_node_is_due(ix, NULL, 0);
+    indexer_stop_holes(ix);
 }
 
 /* --- the log --------------------------------------------------------------------------------------------------------- */
@@ -206,6 +207,8 @@ static enum result look_around(struct indexer *ix)
         r = indexer_give_back(ix);
         ix->space_ms = now + SPACE_MS;
     }
+    if (r == OK && !ix->is_behind && now >= ix->holes.next_ms)
+        r = indexer_make_holes(ix);
     if (r == OK && now >= ix->adopt_ms) {
         r = indexer_commit(ix);
         if (r == OK)
@@ -226,6 +229,8 @@ static uint64_t min_of(uint64_t a, uint64_t b)
 static uint64_t next_due(const struct indexer *ix, uint64_t now)
 {
     uint64_t due = min_of(min_of(ix->space_ms, ix->adopt_ms), ix->history_due_ms);
+    if (!ix->is_behind)
+        due = min_of(due, ix->holes.next_ms);
     uint64_t wall = clock_wall_ms();
     if (ix->wake_wall_ms != UINT64_MAX)
         due = min_of(due, now + (ix->wake_wall_ms > wall ? ix->wake_wall_ms - wall : 0));
@@ -393,6 +398,8 @@ void indexer_free(struct indexer **ix)
         return;
     hilum_assert(!it->is_started);
     log_walk_end(&it->walk);
+    holes_free(&it->holes.job);
+    free(it->holes.of);
     index_close(&it->index);
     for (struct spool_studies *st = it->studies; st;
          st = st->next) { /* whose owners had no time to close them */

@@ -2,7 +2,8 @@
  * Generations whose processes have gone: their logs are read to the end, and what is in them is delivered from here.
  *
  * What is found here was written, but perhaps never synced and never acknowledged. So every commit is looked at: one whose data are not what it says is
- * left out, unless the log proves that it was acknowledged. Then somebody counts on it, and it is kept as a failure for people to see.
+ * left out, unless the log proves that it was acknowledged. Then somebody counts on it, and it is kept as a failure for people to see. One whose
+ * bytes were given back has ended: it is left out, too. (It is read again only if the index was lost.)
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,11 +19,11 @@ struct recovery {
     uint32_t generation;
     uint32_t last;   /* its last segment */
     uint64_t synced; /*   and how much of that was durable, as records in it say */
-    uint64_t commits, damaged, left_out;
+    uint64_t commits, damaged, left_out, given_back;
 };
 
 /* A segment that was given back held nothing that was live. */
-static bool was_given_back(struct recovery *v, const struct record_commit *c)
+static bool has_lost_a_segment(struct recovery *v, const struct record_commit *c)
 {
     struct record_place *places = NULL;
     size_t count = 0;
@@ -30,7 +31,7 @@ static bool was_given_back(struct recovery *v, const struct record_commit *c)
     if (record_streams_places(c->streams, &places, &count) != OK)
         return false;
     for (size_t n = 0; n < count && !was; n++)
-        was = spool_folder_segment_bytes(v->ix->path, places[n].generation, places[n].segment) == 0;
+        was = spool_folder_segment_size(v->ix->path, places[n].generation, places[n].segment) == 0;
     free(places);
     return was;
 }
@@ -44,8 +45,10 @@ static bool on_commit(void *owner, const struct record *r, const struct record_c
     if (log_verify(v->ix->path, c->streams))
         return true;
     bool was_acknowledged = r->segment < v->last || r->offset + record_size(r) <= v->synced;
-    if (was_acknowledged && was_given_back(v, c))
+    if (log_was_punched(v->ix->path, c->streams) || (was_acknowledged && has_lost_a_segment(v, c))) {
+        v->given_back++;
         return false;
+    }
     spool_id_text(c->message, id);
     LOG(was_acknowledged ? LOG_ERROR : LOG_WARN,
         was_acknowledged ? "an acknowledged message of the queue is damaged on disk"
@@ -144,7 +147,8 @@ static enum result recover(struct indexer *ix, uint32_t generation)
         index_abandon(ix->index);
     else
         LOG(LOG_INFO, "a generation of the spool is adopted", LOG_INT("generation", generation),
-            LOG_INT("commits", v.commits), LOG_INT("damaged", v.damaged), LOG_INT("left_out", v.left_out));
+            LOG_INT("commits", v.commits), LOG_INT("damaged", v.damaged), LOG_INT("left_out", v.left_out),
+            LOG_INT("given_back", v.given_back));
     return r;
 }
 

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "spool/holes.h"
 #include "spool/indexer.h"
 
 enum { INDEXER_COMMENT = 65, INDEXER_ORDERS = 4096 /* that go into the log at once */ };
@@ -18,6 +19,29 @@ struct indexer_expected {
 struct indexer_expectations {
     struct indexer_expected *of;
     size_t first, count, cap; /* [first, count) */
+};
+
+/* A segment of ours that is there. */
+struct indexer_segment {
+    struct record_place at;
+    int64_t live;      /* what is live in it */
+    int64_t live_was;  /*   when it was looked at last, or first seen */
+    uint64_t since_ms; /* it has been settled, or could not be looked at; monotonic; 0: it is not settled */
+    uint64_t punched;  /* bytes that were given back; of our own generation */
+    bool was_looked_at;
+};
+
+/* What is given back of segments that have to stay (indexer_holes.c). */
+struct indexer_holes {
+    struct indexer_segment *of; /* by place */
+    size_t count, cap;
+    struct holes *job; /* NULL: none is looked at */
+    enum indexer_job { JOB_READ, JOB_MARK, JOB_SETTLE, JOB_PUNCH } step;
+    uint64_t job_us, job_began_ms, job_freed; /* what it has cost and brought */
+    uint64_t next_ms, list_ms; /* when something is to be done; when they are listed again. Monotonic */
+    bool is_short;             /* of room */
+    bool is_given_up;          /* the file system has no holes */
+    bool has_told;             /* that it failed */
 };
 
 struct indexer {
@@ -42,6 +66,8 @@ struct indexer {
     struct spool_feed *feeds; /* others only put at the front */
     struct spool_studies *studies;
     struct indexer_expectations given;
+
+    struct indexer_holes holes;
 
     struct indexer_expectations expected;
     struct spool_ids orphans; /* of feeds that were closed, with an outcome on its way */
@@ -101,6 +127,17 @@ void indexer_released(struct indexer *ix, const struct record_release *r);
 /* Generations whose processes have gone since. */
 void indexer_adopt_late(struct indexer *ix);
 MUST_USE enum result indexer_own(struct indexer *ix);
+
+/* A message is of a group that was asked about: what is answered may need it again. */
+bool indexer_is_asked(struct indexer *ix, spool_id message);
+
+/* --- indexer_holes.c --- */
+/* Gives back what nobody needs of segments that stay: a little, now and then. */
+MUST_USE enum result indexer_make_holes(struct indexer *ix);
+/* What was begun is begun again: the index may not know what it had been told. */
+void indexer_stop_holes(struct indexer *ix);
+/* Bytes of a segment that count; it is about to be deleted. */
+uint64_t indexer_segment_bytes(struct indexer *ix, struct record_place p);
 
 /* --- indexer_space.c --- */
 MUST_USE enum result indexer_give_back(struct indexer *ix);

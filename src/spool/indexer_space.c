@@ -17,7 +17,7 @@ static bool delete_segment(struct indexer *ix, struct record_place p)
     char folder[SPOOL_PATH_MAX], file[SPOOL_PATH_MAX];
     if (!log_folder_path(ix->path, p.generation, folder) || !log_segment_path(folder, p.segment, file))
         return false;
-    uint64_t bytes = spool_folder_segment_bytes(ix->path, p.generation, p.segment);
+    uint64_t bytes = indexer_segment_bytes(ix, p);
     enum io_error error = disk_unlink(file);
     if (error != IO_NONE && error != IO_NOT_FOUND) {
         LOG(LOG_WARN, "a segment of the spool cannot be deleted", LOG_STR("file", file),

@@ -264,6 +264,26 @@ static enum result proceed(struct indexer *ix, struct spool_studies *st, bool is
     return write_answer(ix, st, clock_ms());
 }
 
+static int compare_message(const void *message, const void *entry)
+{
+    spool_id a = *(const spool_id *)message, b = ((const struct spool_asked_entry *)entry)->message;
+    return (a > b) - (a < b);
+}
+
+/* Entries by id are messages by id. */
+bool indexer_is_asked(struct indexer *ix, spool_id message)
+{
+    pthread_mutex_lock(&ix->lock);
+    struct spool_studies *first = ix->studies;
+    pthread_mutex_unlock(&ix->lock);
+    for (struct spool_studies *st = first; st; st = st->next) {
+        const struct spool_asked *a = st->asked;
+        if (a && bsearch(&message, a->entries, a->count, sizeof(*a->entries), compare_message))
+            return true;
+    }
+    return false;
+}
+
 enum result indexer_ask_studies(struct indexer *ix)
 {
     pthread_mutex_lock(&ix->lock);

@@ -70,6 +70,11 @@ struct log_position log_end(struct log_writer *w);
 /* Segments that nobody will ask for any more, for all the log knows: sealed, of no draft that is still open, and with no commit at or behind
  * `indexed` that refers to them. A segment that says that the one before it was given up stays as long as the process. */
 bool log_may_delete(struct log_writer *w, uint32_t segment, struct log_position indexed);
+/* Whether all commits that refer to a segment, now or ever, are before `indexed`; *last_out: the last segment that holds one of them. It is sealed,
+ * then, and of no draft that is still open. */
+bool log_is_settled(struct log_writer *w, uint32_t segment, struct log_position indexed, uint32_t *last_out);
+/* Little room is left, or none: what can be given back should be, at once. Any thread. */
+bool log_is_short(struct log_writer *w);
 /* Bytes of segments (any generation) were given back, or what log_take_room took. */
 void log_released(struct log_writer *w, uint64_t bytes);
 /* Bytes that stand beside the segments, and count as theirs do. False: full. Any thread. */
@@ -114,6 +119,13 @@ MUST_USE enum result log_find_end(const char *folder, struct log_position from, 
 
 /* True if every byte of the streams is as its checksum says. A commit that was never acknowledged may be there without its data. */
 bool log_verify(const char *spool_path, struct view streams);
+
+/* Gives the whole blocks inside of these bytes back to the file system. A piece that has none is let be. */
+MUST_USE enum io_error log_punch(int fd, uint64_t block, uint64_t offset, uint64_t bytes);
+/* How many bytes that would be. */
+uint64_t log_whole_blocks(uint64_t block, uint64_t offset, uint64_t bytes);
+/* True if an extent has been given back so: nobody needs the message any more. */
+bool log_was_punched(const char *spool_path, struct view streams);
 
 /* Reads an extent whole, and checks it: for who is not on a ring. ERR_PROTO: damaged. */
 MUST_USE enum result log_read_extent(const char *spool_path, const struct spool_extent *e, uint8_t *to);

@@ -416,13 +416,35 @@ static bool is_of_a_draft(const struct log_writer *w, uint32_t segment)
     return false;
 }
 
+/* Lock held. */
+static bool is_settled(const struct log_writer *w, uint32_t segment, struct log_position indexed)
+{
+    return segment < w->published.segment && segment < w->kept_count &&
+           !log_position_before(indexed, w->kept[segment].behind) && !is_of_a_draft(w, segment);
+}
+
 bool log_may_delete(struct log_writer *w, uint32_t segment, struct log_position indexed)
 {
     pthread_mutex_lock(&w->lock);
-    bool may = segment < w->published.segment && segment < w->kept_count && !w->kept[segment].is_for_good &&
-               !log_position_before(indexed, w->kept[segment].behind) && !is_of_a_draft(w, segment);
+    bool may = is_settled(w, segment, indexed) && !w->kept[segment].is_for_good;
     pthread_mutex_unlock(&w->lock);
     return may;
+}
+
+bool log_is_settled(struct log_writer *w, uint32_t segment, struct log_position indexed, uint32_t *last_out)
+{
+    pthread_mutex_lock(&w->lock);
+    bool is = is_settled(w, segment, indexed);
+    *last_out = is && w->kept[segment].behind.segment > segment ? w->kept[segment].behind.segment : segment;
+    pthread_mutex_unlock(&w->lock);
+    return is;
+}
+
+/* A quarter of what is allowed; without a limit, some segments. */
+bool log_is_short(struct log_writer *w)
+{
+    uint64_t max = atomic_load(&w->max_bytes);
+    return room_left(w) < (max > 0 ? max / 4 : (uint64_t)SEGMENTS_MIN * LOG_SEGMENT_BYTES);
 }
 
 bool log_take_room(struct log_writer *w, uint64_t bytes)

@@ -114,7 +114,7 @@ static enum result end_of(const char *path, uint32_t generation, struct log_posi
     *out = (struct log_position){.generation = generation};
     if (r == OK && segments.count > 0) {
         out->segment = segments.of[segments.count - 1];
-        out->offset = spool_folder_segment_bytes(path, generation, out->segment);
+        out->offset = spool_folder_segment_size(path, generation, out->segment);
     }
     free(segments.of);
     return r;

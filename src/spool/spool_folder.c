@@ -185,14 +185,27 @@ enum result spool_folder_segments(const char *path, uint32_t generation, struct 
     return log_folder_path(path, generation, folder) ? gather(folder, ".log", out) : ERR_USAGE;
 }
 
-uint64_t spool_folder_segment_bytes(const char *path, uint32_t generation, uint32_t segment)
+/* False: it is not there. */
+static bool look_at_segment(const char *path, uint32_t generation, uint32_t segment, struct stat *out)
 {
     char folder[SPOOL_PATH_MAX], file[SPOOL_PATH_MAX];
+    return log_folder_path(path, generation, folder) && log_segment_path(folder, segment, file) &&
+           stat(file, out) == 0;
+}
+
+uint64_t spool_folder_segment_bytes(const char *path, uint32_t generation, uint32_t segment)
+{
     struct stat is;
-    if (!log_folder_path(path, generation, folder) || !log_segment_path(folder, segment, file) ||
-        stat(file, &is) != 0)
+    if (!look_at_segment(path, generation, segment, &is))
         return 0;
-    return (uint64_t)is.st_size;
+    uint64_t size = (uint64_t)is.st_size, allocated = (uint64_t)is.st_blocks * 512;
+    return allocated < size ? allocated : size;
+}
+
+uint64_t spool_folder_segment_size(const char *path, uint32_t generation, uint32_t segment)
+{
+    struct stat is;
+    return look_at_segment(path, generation, segment, &is) ? (uint64_t)is.st_size : 0;
 }
 
 uint64_t spool_folder_bytes(const char *path, uint32_t but)

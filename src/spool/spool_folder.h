@@ -31,9 +31,11 @@ struct numbers {
 };
 MUST_USE enum result spool_folder_generations(const char *path, struct numbers *out);
 MUST_USE enum result spool_folder_segments(const char *path, uint32_t generation, struct numbers *out);
-/* Of all segments of all generations but one. What cannot be read does not count. */
+/* What all segments of all generations but one take of the file system. What cannot be read does not count. */
 uint64_t spool_folder_bytes(const char *path, uint32_t but);
-/* 0: it is not there. */
+/* What it takes: not its holes. */
 uint64_t spool_folder_segment_bytes(const char *path, uint32_t generation, uint32_t segment);
+/* Where it ends. 0: it is not there. */
+uint64_t spool_folder_segment_size(const char *path, uint32_t generation, uint32_t segment);
 
 #endif

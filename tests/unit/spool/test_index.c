@@ -468,6 +468,42 @@ static void a_segment_is_idle_when_nothing_in_it_is_live(void **state)
     assert_null(e);
 }
 
+static void what_is_given_back_of_a_message_is_not_to_be_had(void **state)
+{
+    struct fixture *f = *state;
+    struct spool_entry *e;
+    enum index_need need;
+    const struct spool_new_entry both[] = {to_pacs, {.node = "ai", .route = "CT", .edition = -1}};
+    begin(f);
+    take(f, &(struct message){.number = 1, .entries = both, .count = 2});
+    outcome(f, 2, SPOOL_DELIVERED, 0, NULL);
+    assert_int_equal(index_give_back(f->i, ID(1, 1)), OK); /* one entry is live */
+    assert_int_equal(index_message_need(f->i, ID(1, 1), &need), OK);
+    assert_int_equal(need, NEED_LIVE);
+    assert_int_equal(index_entry(f->i, ID(1, 2), &e), OK);
+    assert_non_null(e);
+    spool_entry_free(&e);
+    outcome(f, 3, SPOOL_DELIVERED, 0, NULL);
+    assert_int_equal(index_message_need(f->i, ID(1, 1), &need), OK);
+    assert_int_equal(need, NEED_ENDED);
+    assert_int_equal(index_entry(f->i, ID(1, 2), &e), OK);
+    assert_non_null(e);
+    spool_entry_free(&e);
+    assert_int_equal(index_give_back(f->i, ID(1, 1)), OK);
+    commit(f);
+    fixture_reopen(f);
+    begin(f);
+    assert_int_equal(index_message_need(f->i, ID(1, 1), &need), OK);
+    assert_int_equal(need, NEED_GIVEN_BACK);
+    assert_int_equal(index_entry(f->i, ID(1, 2), &e), OK);
+    assert_null(e);
+    assert_int_equal(index_take_order(f->i, &(struct record_order){.id = ID(1, 2), .at_ms = 6000}), OK);
+    assert_string_equal(next(f, "pacs", 10), ""); /* it stays delivered */
+    assert_int_equal(index_message_need(f->i, ID(1, 9), &need), OK);
+    assert_int_equal(need, NEED_UNKNOWN);
+    commit(f);
+}
+
 static void many_segments_are_counted_over_a_long_transaction(void **state)
 {
     struct fixture *f = *state;
@@ -717,6 +753,7 @@ int main(void)
         TEST(more_than_is_woken_at_once_says_so),
         TEST(a_group_goes_when_it_has_been_quiet),
         TEST(a_segment_is_idle_when_nothing_in_it_is_live),
+        TEST(what_is_given_back_of_a_message_is_not_to_be_had),
         TEST(many_segments_are_counted_over_a_long_transaction),
         TEST(a_checkpoint_waits_for_who_reads_an_older_state),
         TEST(rows_that_ended_long_ago_are_forgotten_with_all_that_hangs_on_them),

@@ -273,6 +273,28 @@ static void what_was_ordered_meanwhile_is_respected_and_additions_are_not_lost(v
     commit(f);
 }
 
+static void what_was_given_back_is_not_added_to(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t next_ms;
+    int64_t group;
+    char text[64];
+    const char *nodes[] = {"research"};
+    begin(f);
+    take_held(f, 1, 1000, "1.1", "2.1", NULL);
+    assert_int_equal(due(f, 61000, &group, &next_ms), 1);
+    struct spool_asked *a = asked(f, group);
+    assert_int_equal(
+        index_take_order(f->i, &(struct record_order){.id = ID(1, 2), .drop = true, .at_ms = 62000}), OK);
+    assert_int_equal(index_give_back(f->i, ID(1, 1)), OK);
+    assert_int_equal(release(f, a, nodes, 1, 200, 1), 1);
+    index_asked_free(&a);
+    assert_string_equal(next(f, "research", 10), "");
+    idle(f, text, sizeof(text));
+    assert_string_equal(text, "1"); /* nor counted as live */
+    commit(f);
+}
+
 static void a_group_of_which_nothing_waits_any_more_is_removed(void **state)
 {
     struct fixture *f = *state;
@@ -354,6 +376,7 @@ int main(void)
         TEST(what_comes_after_the_question_is_a_group_of_its_own),
         TEST(the_record_that_adds_stays_as_long_as_what_it_added_to),
         TEST(what_was_ordered_meanwhile_is_respected_and_additions_are_not_lost),
+        TEST(what_was_given_back_is_not_added_to),
         TEST(a_group_of_which_nothing_waits_any_more_is_removed),
         TEST(entries_of_another_process_are_not_asked_about),
         TEST(a_range_shows_what_is_behind_a_study_and_what_is_of_a_group),
