@@ -18,7 +18,7 @@ enum {
     SHORT_PART = 16,    /*   and of what is live a part like this must have gone */
     CHECKPOINT_MS = 100,
     PAUSE = 9, /* times what a slice took, before the next: */
-    SHORT_PAUSE = 3,
+    SHORT_PAUSE = 1,
     WORTH_PART = 64, /* of a segment; for less nothing is written */
 };
 

@@ -62,6 +62,37 @@ def faults(seed, seconds, kill_every=1.5):
         return end(world, "faults of the disk")
 
 
+AWAY = "d"
+WITH_ONE_AWAY = (Route("COPIES", copy=("a", "b")), Route("TAKEN", copy=("c",)), Route("WAITS", copy=(AWAY,)))
+
+
+def holes(seed, seconds, kill_every=3.0):
+    """One destination is away all the time, and the spool is small: room comes from inside of segments that have to stay. The gateway is
+    killed as it comes, and between two holes; some cannot be made."""
+    def punches(dice):
+        return dice.choice((None, f"punch:{1 + int(dice.expovariate(1 / 200))}:{dice.choice(('kill', 'kill', 'EIO'))}"))
+
+    with World(seed, sizes=SIZES[1:6], routes=WITH_ONE_AWAY) as world:
+        world.settings["spool"]["max_bytes"] = "256MiB"
+        there = [name for name in world.destinations if name != AWAY]
+        for name in there:
+            world.destinations[name].start()
+        world.open_gateway()
+        world.start_sources()
+        world.rage(seconds, kill_every, lambda: punches(world.random), there)
+        punched = holes_of(world)
+        assert punched > 16 * MIB, f"only {punched} bytes of holes"
+        world.start_destinations()
+        say(f"one destination away: {punched // MIB} MiB of holes in its segments")
+        return end(world, "one destination away")
+
+
+def holes_of(world):
+    """Bytes that its segments do not take of the file system."""
+    stats = [os.stat(path) for path in files_under(world.spool_path()) if path.endswith(".log")]
+    return sum(max(0, one.st_size - one.st_blocks * 512) for one in stats)
+
+
 # ---- a disk that fills up
 
 

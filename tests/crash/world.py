@@ -418,8 +418,9 @@ class World:
         one.set(at_bytes=(r.choice((100, 70000, 500000, 3 << 20)), what))
         return lambda: one.set(at_bytes=None)
 
-    def rage(self, seconds, kill_every=2.0, faults=None, befalls=True):
-        """Everything goes wrong for so long; the gateway and the destinations are well afterwards. faults: makes HILUM_IO_FAULTS."""
+    def rage(self, seconds, kill_every=2.0, faults=None, befallen=NODES):
+        """Everything goes wrong for so long; the gateway and the destinations that were befallen are well afterwards. faults: makes
+        HILUM_IO_FAULTS."""
         end = time.monotonic() + seconds
         events, number = [], 0
 
@@ -444,7 +445,7 @@ class World:
             plan(self.random.expovariate(1 / 2.0), befall, name)
 
         plan(self.random.expovariate(1 / kill_every), kill)
-        for name in self.destinations if befalls else ():
+        for name in befallen:
             plan(self.random.expovariate(1 / 1.0), befall, name)
         while events and events[0][0] < end:
             at, _, what, arguments = heapq.heappop(events)
