@@ -1,6 +1,8 @@
 /* Held groups as workers see them: who is asked, when, and what becomes of the answer, whatever happens in between. */
 #include "test_spool.h"
 
+#include <sys/stat.h>
+
 struct asker {
     struct spool_studies studies;
     struct spool *spool;
@@ -59,11 +61,13 @@ static void on_stored(struct spool_write *w, enum spool_error error)
     spool_draft_free(&w->draft);
 }
 
-/* 1000 bytes of study 1.2.(number / 10), held for "pacs". */
+/* 20000 bytes of study 1.2.(number / 10), held for "pacs". */
 static void store_held(struct fixture *f, uint64_t number, const char *route, uint64_t hold_ms)
 {
-    static uint8_t bytes[1000];
+    static uint8_t bytes[20000];
     struct storing s = {.number = number};
+    for (uint64_t at = 0; at < sizeof(bytes); at++)
+        bytes[at] = byte_of(number, at);
     snprintf(s.instance, sizeof(s.instance), "1.2.3.%llu", (unsigned long long)number);
     snprintf(s.study, sizeof(s.study), "1.2.%llu", (unsigned long long)(number / 10));
     s.entries[0] = (struct spool_new_entry){.node = "pacs",
@@ -254,6 +258,66 @@ static void what_comes_while_it_is_asked_waits_for_its_own_time(void **state)
     asker_close(f, &a);
 }
 
+/* --- space --------------------------------------------------------------------------------------------------------- */
+
+static bool on_id(void *owner, const struct index_row *row)
+{
+    *(spool_id *)owner = row->id;
+    return true;
+}
+
+static void drop(struct fixture *f, const char *instance)
+{
+    char path[300], why[256] = "";
+    struct index *i;
+    int64_t ticket;
+    spool_id id = 0;
+    snprintf(path, sizeof(path), "%s/index.db", f->folder);
+    assert_int_equal(index_open(path, false, &i, why, sizeof(why)), OK);
+    assert_int_equal(index_list(i, &(struct index_filter){.instance = instance, .max = 1}, on_id, &id), OK);
+    assert_int_equal(index_order(i, &id, 1, true, NULL, &ticket), OK);
+    index_close(&i);
+    LOOP_UNTIL(&f->loop, count_state(f->folder, SPOOL_DROPPED) == 1);
+}
+
+static uint64_t taken(const struct fixture *f)
+{
+    char path[512];
+    struct stat is;
+    snprintf(path, sizeof(path), "%s/00000001/00000001.log", f->folder);
+    return stat(path, &is) == 0 ? (uint64_t)is.st_blocks * 512 : 0;
+}
+
+/* Its segment is given back but for what the answer may need, and one that waits. */
+static void what_is_asked_about_keeps_its_bytes_though_it_was_dropped(void **state)
+{
+    struct fixture *f = *state;
+    static struct asker a;
+    static struct feed pacs, research;
+    f->options.max_bytes = 128 << 20; /* segments of 8 MiB */
+    fixture_open(f);
+    asker_open(f, &a, 0, 1, "research");
+    a.is_silent = true;
+    store_held(f, 10, "CT", 300);
+    assert_int_equal(store(f, 20, 5000, "away", NULL), SPOOL_DONE);
+    for (uint64_t n = 30; n < 70; n++)
+        assert_int_equal(store(f, n, 300000, "pacs", NULL), SPOOL_DONE);
+    settle(f, 41);
+    LOOP_UNTIL(&f->loop, a.asked == 1);
+    drop(f, "1.2.3.10");
+    feed_open(f, &pacs, "pacs");
+    while (feed_ask(f, &pacs, 16) > 0)
+        deliver_list(f, &pacs);
+    feed_close(f, &pacs);
+    LOOP_UNTIL(&f->loop, taken(f) < 1 << 20);
+    answer(&a);
+    feed_open(f, &research, "research");
+    assert_int_equal(feed_await(f, &research, 10), 1);
+    assert_true(is_whole(f->folder, research.list));
+    feed_close(f, &research);
+    asker_close(f, &a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +327,7 @@ int main(void)
         TEST(an_index_that_is_lost_says_the_same_again),
         TEST(an_answer_that_cannot_be_written_is_kept_until_it_can),
         TEST(what_comes_while_it_is_asked_waits_for_its_own_time),
+        TEST(what_is_asked_about_keeps_its_bytes_though_it_was_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
