@@ -7,10 +7,21 @@
 
 enum {
     SLICE_US = 4000,
-    SLICE_CHECK = 16,     /* steps between looks at the clock */
-    REST_LEAST = 1 << 20, /* of nobody's: so much is worth reading on for */
-    REST_PART = 16,       /*   or this part of the segment */
+    SLICE_CHECK = 16,        /* steps between looks at the clock */
+    REST_LEAST = 1 << 20,    /* of nobody's: so much is worth reading on for */
+    REST_PART = 16,          /*   or this part of the segment */
+    AHEAD_LEAST = 256 << 10, /* past its end: more than what the file system needs for itself */
 };
+
+/* A process that was killed left what it had taken ahead of its writing: it would stay as long as the segment does. False: the system refused. */
+static bool open_segment(struct holes *h, const char *folder)
+{
+    if (log_open_segment(folder, h->place.segment, DISK_WRITE, &h->fd) != OK ||
+        disk_space(h->fd, &h->space) != IO_NONE)
+        return false;
+    return h->space.allocated < h->space.size + AHEAD_LEAST ||
+           (disk_truncate(h->fd, h->space.size) == IO_NONE && disk_space(h->fd, &h->space) == IO_NONE);
+}
 
 struct holes *holes_new(const char *spool_path, struct record_place place, struct log_position end,
                         bool reads_all)
@@ -27,8 +38,7 @@ struct holes *holes_new(const char *spool_path, struct record_place place, struc
                     log_segment_path(folder, place.segment, file);
     log_walk_begin(&h->walk, is_named ? folder : "",
                    (struct log_position){.generation = place.generation, .segment = place.segment});
-    h->has_failed = !is_named || log_open_segment(folder, place.segment, DISK_WRITE, &h->fd) != OK ||
-                    disk_space(h->fd, &h->space) != IO_NONE;
+    h->has_failed = !is_named || !open_segment(h, folder);
     return h;
 }
 

@@ -218,11 +218,24 @@ static void what_is_given_back_is_not_to_be_had_any_more(void **state)
     assert_true(has_bytes(f, "1.2.3.59")); /* delivered, in the segment that is written */
 }
 
+/* As a process that is killed leaves it. */
+static void take_ahead(const struct fixture *f, uint32_t segment)
+{
+    char path[512];
+    struct stat is;
+    segment_path(f, 1, segment, path);
+    int fd = open(path, O_RDWR);
+    assert_true(fd >= 0 && fstat(fd, &is) == 0);
+    assert_int_equal(fallocate(fd, FALLOC_FL_KEEP_SIZE, is.st_size, 4 << 20), 0);
+    close(fd);
+}
+
 static void the_next_process_counts_what_is_there_and_goes_on(void **state)
 {
     struct fixture *f = *state;
     fill_and_punch(f);
     spool_close(&f->spool);
+    take_ahead(f, 3);
     uint64_t there = all_taken(f);
     fixture_open(f);
     assert_in_range(used(f), there, there + 4096);
