@@ -6,7 +6,7 @@
  *
  *   - A segment is full at LOG_SEGMENT_BYTES, or a sixteenth of max_bytes: it is synced, then the next one begins. A new file is durable
  *     (its folder synced) before anything in it is acknowledged. Where there is plenty of room it takes some MiB of space ahead, and gives back
- *     what it did not need when it ends; what a crash leaves of that goes with the file.
+ *     what it did not need when it ends; what a crash leaves of that goes with the file, or with its holes.
  *   - After a failed write or sync a segment is never written, synced or acknowledged from again: it ends where it was last synced (cut
  *     there, and the next one's first record says so). Drafts with pieces past that end fail. What else is in the group is still in its callers'
  *     memory: it is written again, once, whole, into a new segment, and fails if that fails too.
