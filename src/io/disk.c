@@ -183,6 +183,16 @@ enum io_error disk_space(int fd, struct disk_space *out)
     return IO_NONE;
 }
 
+enum io_error disk_has_name(int fd, bool *has_name_out)
+{
+    struct stat s;
+    *has_name_out = false;
+    if (fstat(fd, &s) < 0)
+        return failed();
+    *has_name_out = s.st_nlink > 0;
+    return IO_NONE;
+}
+
 /* --- durability --------------------------------------------------------------------------------------------------- */
 
 enum io_error disk_datasync(int fd)

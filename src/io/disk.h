@@ -48,6 +48,8 @@ struct disk_space {
     uint64_t size, allocated, block;
 };
 MUST_USE enum io_error disk_space(int fd, struct disk_space *out);
+/* False: it has been deleted, and what is in it goes when it is closed. */
+MUST_USE enum io_error disk_has_name(int fd, bool *has_name_out);
 
 MUST_USE enum io_error disk_datasync(int fd);
 /* What was made, renamed or deleted in a folder stays so. */

@@ -12,6 +12,7 @@
  *     memory: it is written again, once, whole, into a new segment, and fails if that fails too.
  *   - Full (max_bytes; less than `reserve` left; ENOSPC): writes of drafts fail by SPOOL_FULL, outcomes and notes still go while the disk takes
  *     them. A segment that had no space for a write is cut back to its last whole record and goes on.
+ *   - A segment that somebody deletes, alone or with its folder, has failed as if by a sync: nothing is acknowledged into a file without a name.
  *   - While it is not well it tries a record of its own once a second, so that it gets well without being asked.
  *   - Outcomes and notes are written but wake no sync. If they cannot be written they are dropped with one log line.
  */

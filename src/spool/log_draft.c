@@ -87,6 +87,15 @@ void log_draft_pop(struct spool_draft *d, unsigned stream)
     count_bytes(d, stream);
 }
 
+void log_drafts_break_all(struct log_writer *w)
+{
+    struct spool_draft *d;
+    LIST_FOREACH (d, &w->drafts, link)
+        for (size_t i = 0; i < d->stream_count; i++)
+            if (d->streams[i].count > 0)
+                d->error = SPOOL_FAILED;
+}
+
 void log_drafts_break(struct log_writer *w, uint32_t segment, uint64_t end)
 {
     struct spool_draft *d;

@@ -22,6 +22,7 @@ struct log_segment {
     uint64_t ahead;        /* so much space may be taken before there is anything to write there */
     uint64_t allocated;    /* it was taken up to here; UINT64_MAX: the file system refused */
     bool is_listed;        /* the folder was synced with it */
+    bool is_deleted;       /* by somebody else: nothing in it counts any more */
     uint32_t previous;     /* the last one before that counts, */
     uint64_t previous_end; /*   and how much of it */
     bool follows_given_up; /* and no more than that may be read of it, whatever its file holds */
@@ -33,7 +34,7 @@ struct log_segment {
 MUST_USE bool log_segment_open(struct log_segment *s);
 /* Whole records, behind its end. False: what came of it is behind `end`; only cut_back or give_up may follow. */
 MUST_USE bool log_segment_write(struct log_segment *s, struct iovec *parts, size_t count, uint64_t bytes);
-/* False: only give_up may follow. */
+/* False: only give_up may follow. A file that has lost its name keeps nothing, however well it was synced: that fails, too. */
 MUST_USE bool log_segment_sync(struct log_segment *s);
 /* After a write that failed for want of space. False: give it up. */
 MUST_USE bool log_segment_cut_back(struct log_segment *s);
@@ -62,6 +63,8 @@ MUST_USE bool log_draft_push(struct spool_draft *d, unsigned stream, const struc
 void log_draft_pop(struct spool_draft *d, unsigned stream);
 /* The segment has ended there: drafts with pieces behind that fail. Lock held. */
 void log_drafts_break(struct log_writer *w, uint32_t segment, uint64_t end);
+/* Segments have been deleted: all drafts with pieces fail. Lock held. */
+void log_drafts_break_all(struct log_writer *w);
 
 /* --- what is written in one go (log_group.c) ------------------------------------------------------------------------- */
 

@@ -67,7 +67,7 @@ bool log_segment_open(struct log_segment *s)
         error = disk_open(path, DISK_CREATE_NEW, &s->fd);
     } while (error == IO_EXISTS);
     s->end = s->synced = s->allocated = 0;
-    s->is_listed = false;
+    s->is_listed = s->is_deleted = false;
     if (!refused(s, error, "open")) {
         s->fd = -1;
         s->number--;
@@ -100,6 +100,22 @@ bool log_segment_write(struct log_segment *s, struct iovec *parts, size_t count,
     return true;
 }
 
+/* Looked at after each sync: before anything is acknowledged, and not before that is known to be on the disk. */
+static bool is_there(struct log_segment *s)
+{
+    bool has_name;
+    if (!refused(s, disk_has_name(s->fd, &has_name), "fstat"))
+        return false;
+    if (has_name)
+        return true;
+    LOG(LOG_ERROR, "somebody has deleted a segment of the spool: what was in it is lost",
+        LOG_STR("folder", s->folder), LOG_INT("segment", s->number), LOG_INT("bytes", s->end));
+    s->error = IO_NOT_FOUND;
+    s->is_deleted = true;
+    s->synced = 0;
+    return false;
+}
+
 bool log_segment_sync(struct log_segment *s)
 {
     if (s->synced == s->end)
@@ -109,6 +125,8 @@ bool log_segment_sync(struct log_segment *s)
     if (!s->is_listed && !refused(s, disk_sync_folder(s->folder), "fsync of the folder"))
         return false;
     s->is_listed = true;
+    if (!is_there(s))
+        return false;
     s->synced = s->end;
     return true;
 }
@@ -151,8 +169,9 @@ void log_segment_give_up(struct log_segment *s)
     LOG(s->is_quiet ? LOG_DEBUG : LOG_WARN, "a segment of the spool is given up",
         LOG_STR("folder", s->folder), LOG_INT("segment", s->number), LOG_INT("ends", s->synced),
         LOG_INT("lost", s->end - s->synced));
-    cut_off(s);
-    if (s->synced == 0 && log_segment_path(s->folder, s->number, path))
+    if (!s->is_deleted)
+        cut_off(s);
+    if (!s->is_deleted && s->synced == 0 && log_segment_path(s->folder, s->number, path))
         (void)refused(s, disk_unlink(path), "unlink");
     close_segment(s, true);
     s->error = cause;

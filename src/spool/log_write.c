@@ -57,7 +57,10 @@ static void give_up(struct log_writer *w)
 {
     struct log_segment *s = &w->segment;
     pthread_mutex_lock(&w->lock);
-    log_drafts_break(w, s->number, s->synced);
+    if (s->is_deleted)
+        log_drafts_break_all(w); /* who deletes one may have deleted others */
+    else
+        log_drafts_break(w, s->number, s->synced);
     pthread_mutex_unlock(&w->lock);
     atomic_fetch_sub(&w->used, s->end - s->synced);
     log_segment_give_up(s);

@@ -467,6 +467,56 @@ static void a_disk_that_heals_is_noticed(void **state)
     kit_close(k);
 }
 
+static void nothing_is_acknowledged_from_a_file_that_was_deleted(void **state)
+{
+    struct kit *k = *state;
+    struct sender s, other;
+    struct found found;
+    char path[SPOOL_PATH_MAX];
+    uint8_t bytes[100];
+    kit_fill(bytes, sizeof(bytes), 9);
+    kit_open(k, 0, 0);
+    sender_open(&s, k);
+    sender_open(&other, k);
+    assert_int_equal(sender_piece(&other, 0, bytes, 50, 1), SPOOL_DONE);
+    assert_int_equal(sender_store(&s, 1, 500, 500), SPOOL_DONE); /* which has synced that piece, too */
+    assert_true(log_segment_path(k->folder, 1, path));
+    assert_int_equal(disk_unlink(path), IO_NONE);
+    assert_int_equal(sender_store(&s, 2, 500, 500), SPOOL_DONE);
+    assert_int_equal(log_end(k->log).segment, 2);
+    assert_int_equal(sender_commit(&other, 9, bytes + 50, 50), SPOOL_FAILED); /* its first piece is gone */
+    assert_true(log_is_well(k->log));
+    sender_close(&s);
+    sender_close(&other);
+    kit_close(k);
+    kit_recover(k, &found);
+    assert_true(found.commits == 1 && found.times[2] == 1 && found.damaged[2] == 0);
+}
+
+static void nothing_is_acknowledged_into_a_folder_that_was_deleted(void **state)
+{
+    struct kit *k = *state;
+    struct sender s;
+    struct found found;
+    char path[SPOOL_PATH_MAX];
+    kit_open(k, 0, 0);
+    sender_open(&s, k);
+    assert_int_equal(sender_store(&s, 1, 500, 500), SPOOL_DONE);
+    assert_true(log_segment_path(k->folder, 1, path));
+    assert_int_equal(disk_unlink(path), IO_NONE);
+    assert_int_equal(disk_rmdir(k->folder), IO_NONE);
+    assert_int_equal(sender_store(&s, 2, 500, 500), SPOOL_FAILED);
+    assert_int_equal(sender_store(&s, 3, 500, 500), SPOOL_FAILED);
+    assert_false(log_is_well(k->log));
+    assert_int_equal(disk_mkdir(k->folder), IO_NONE);
+    assert_int_equal(sender_store(&s, 4, 500, 500), SPOOL_DONE);
+    assert_true(log_is_well(k->log));
+    sender_close(&s);
+    kit_close(k);
+    kit_recover(k, &found);
+    assert_true(found.commits == 1 && found.times[4] == 1);
+}
+
 static void a_newer_version_is_left_alone(void **state)
 {
     struct kit *k = *state;
@@ -515,6 +565,8 @@ int main(void)
         TEST(a_draft_that_lost_a_piece_never_commits),
         TEST(a_disk_that_stays_broken_fails_everything),
         TEST(a_disk_that_heals_is_noticed),
+        TEST(nothing_is_acknowledged_from_a_file_that_was_deleted),
+        TEST(nothing_is_acknowledged_into_a_folder_that_was_deleted),
         TEST(a_newer_version_is_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
