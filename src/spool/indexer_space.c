@@ -52,6 +52,8 @@ enum result indexer_give_back(struct indexer *ix)
     if (r != OK)
         return r;
     for (size_t n = 0; n < count; n++) {
+        if (places[n].generation == ix->held[0].number && places[n].segment == ix->committed.segment)
+            log_end_idle(ix->log, places[n].segment);
         if (may_go(ix, places[n]))
             places[kept++] = places[n];
     }

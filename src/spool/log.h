@@ -4,7 +4,8 @@
  * The writer takes all writes that wait, puts them into the segment in one or a few calls, syncs once if any of them is a commit, and answers.
  * Nothing is copied: parts are written from where they are.
  *
- *   - A segment is full at LOG_SEGMENT_BYTES, or a sixteenth of max_bytes: it is synced, then the next one begins. A new file is durable
+ *   - A segment is full at LOG_SEGMENT_BYTES, or a sixteenth of what there is room for in all: it is synced, then the next one begins. So it does when
+ *     nothing in it is live any more and room is short (log_end_idle). A new file is durable
  *     (its folder synced) before anything in it is acknowledged. Where there is plenty of room it takes some MiB of space ahead, and gives back
  *     what it did not need when it ends; what a crash leaves of that goes with the file, or with its holes.
  *   - After a failed write or sync a segment is never written, synced or acknowledged from again: it ends where it was last synced (cut
@@ -76,6 +77,8 @@ bool log_may_delete(struct log_writer *w, uint32_t segment, struct log_position 
 bool log_is_settled(struct log_writer *w, uint32_t segment, struct log_position indexed, uint32_t *last_out);
 /* Little room is left, or none: what can be given back should be, at once. Any thread. */
 bool log_is_short(struct log_writer *w);
+/* Nothing in the segment is live: if it is the one that is written, and room is short, the next one begins, so that it can go. Any thread. */
+void log_end_idle(struct log_writer *w, uint32_t segment);
 /* Bytes of segments (any generation) were given back, or what log_take_room took. */
 void log_released(struct log_writer *w, uint64_t bytes);
 /* Bytes that stand beside the segments, and count as theirs do. False: full. Any thread. */

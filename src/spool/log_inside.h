@@ -116,6 +116,7 @@ struct log_counts {
 
 struct log_writer {
     struct log_segment segment; /* the thread's */
+    uint64_t segment_bytes;     /* it is full then */
     struct log_counts counts;
     atomic_uint_least64_t next_id;
     struct octets scratch;
@@ -128,6 +129,7 @@ struct log_writer {
     pthread_mutex_t lock;
     pthread_cond_t has_work, has_appended;
     bool is_stopping;
+    uint32_t idle; /* a segment that holds nothing that is live, and shall end; 0: none */
     struct spool_write *writes, **writes_end;
     struct log_append *appends, **appends_end;
     struct log_position published;
@@ -137,7 +139,8 @@ struct log_writer {
     size_t kept_count;
 
     atomic_uint_least64_t used, max_bytes, reserve;
-    atomic_bool is_well;
+    atomic_bool is_well,
+        wants_room; /* somebody was refused for want of room since an idle segment was ended */
     void (*on_published)(void *owner);
     void *owner;
     char folder[SPOOL_PATH_MAX];

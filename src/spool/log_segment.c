@@ -73,8 +73,11 @@ bool log_segment_open(struct log_segment *s)
         s->number--;
         return false;
     }
+    bool follows = s->follows_given_up;
     if (!write_first_record(s)) {
         log_segment_give_up(s);
+        s->follows_given_up =
+            follows; /* nothing has been in it: whether it can be deleted or not, nobody has to be told */
         return false;
     }
     return true;

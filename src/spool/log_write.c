@@ -10,7 +10,9 @@
 
 enum {
     GROUP_BYTES = 8 << 20, /* no more than this waits for one sync */
-    SEGMENTS_MIN = 16,     /* that max_bytes is divided into at least */
+    SEGMENTS_MIN = 16,     /* that what there is room for is divided into at least */
+    SEGMENT_MIN = 64 << 10,
+    IDLE_MIN = 4096,       /* less is not worth another file */
     AHEAD_BYTES = 8 << 20, /* that the segment may take before it needs them, */
     AHEAD_ROOM = 64,       /*   if there is so many times as much */
     PROBE_MS = 1000,
@@ -32,13 +34,18 @@ static uint64_t room_left(struct log_writer *w)
     return room;
 }
 
-/* Space comes back by whole segments: a small spool has small ones. */
-static uint64_t segment_bytes(const struct log_writer *w)
+/* What is used, and what may be. */
+static uint64_t capacity(const struct log_writer *w, uint64_t room)
 {
-    uint64_t bytes = atomic_load(&w->max_bytes) / SEGMENTS_MIN;
-    if (bytes == 0 || bytes > LOG_SEGMENT_BYTES)
-        return LOG_SEGMENT_BYTES;
-    return bytes < SPOOL_PIECE_MAX ? SPOOL_PIECE_MAX : bytes;
+    uint64_t used = atomic_load(&w->used);
+    return room < UINT64_MAX - used ? used + room : UINT64_MAX;
+}
+
+/* Space comes back by whole segments: where there is little, whatever the limit, they are small. */
+static uint64_t segment_bytes(const struct log_writer *w, uint64_t room)
+{
+    uint64_t bytes = capacity(w, room) / SEGMENTS_MIN;
+    return bytes > LOG_SEGMENT_BYTES ? LOG_SEGMENT_BYTES : bytes < SEGMENT_MIN ? SEGMENT_MIN : bytes;
 }
 
 static void set_well(struct log_writer *w, bool is_well, const char *why)
@@ -87,19 +94,23 @@ static bool keep_segment(struct log_writer *w)
     return is_kept;
 }
 
+static void end_segment(struct log_writer *w)
+{
+    if (log_segment_sync(&w->segment))
+        log_segment_seal(&w->segment);
+    else
+        give_up(w);
+}
+
 /* One that is not full. False: there is none, segment.error says why. */
 static bool have_segment(struct log_writer *w)
 {
     struct log_segment *s = &w->segment;
-    if (s->fd >= 0 && s->end < segment_bytes(w))
+    if (s->fd >= 0 && s->end < w->segment_bytes)
         return true;
-    if (s->fd >= 0) {
-        if (log_segment_sync(s))
-            log_segment_seal(s);
-        else
-            give_up(w);
-    }
-    s->full = segment_bytes(w);
+    if (s->fd >= 0)
+        end_segment(w);
+    s->full = w->segment_bytes;
     if (!log_segment_open(s))
         return false;
     atomic_fetch_add(&w->used, s->end);
@@ -171,6 +182,8 @@ static void judge(struct log_writer *w, struct log_group *g, bool is_written)
         LOG(LOG_ERROR, "outcomes and notes could not be written, the log does without them",
             LOG_STR("folder", w->folder));
     w->has_told_dropped = !is_written;
+    if (g->refused == SPOOL_FULL)
+        atomic_store(&w->wants_room, true);
     if (!is_written || g->refused == SPOOL_FAILED)
         set_well(w, false, io_error_name(w->segment.error));
     else if (g->refused == SPOOL_FULL)
@@ -183,7 +196,11 @@ static void write_group(struct log_writer *w, struct log_group *g)
 {
     w->segment.is_quiet = !atomic_load(&w->is_well);
     g->refused = SPOOL_DONE;
-    g->room = g->writes ? room_left(w) : 0;
+    g->room = 0;
+    if (g->writes) {
+        g->room = room_left(w);
+        w->segment_bytes = segment_bytes(w, g->room);
+    }
     w->segment.ahead = g->room / AHEAD_ROOM >= AHEAD_BYTES ? AHEAD_BYTES : 0;
     bool is_written = try_group(w, g);
     if (!is_written && (g->appends || has_writes(g)))
@@ -260,7 +277,7 @@ static void publish(struct log_writer *w, struct log_group *g)
 static void take_group(struct log_writer *w, struct log_group *g)
 {
     uint64_t bytes = w->segment.fd >= 0 ? w->segment.end : 0;
-    uint64_t full = segment_bytes(w);
+    uint64_t full = w->segment_bytes;
     uint64_t most = bytes < full && full - bytes < GROUP_BYTES ? full - bytes : GROUP_BYTES;
     struct spool_write **end = &w->taken;
     g->writes = w->taken;
@@ -285,13 +302,16 @@ static bool wait_for_work(struct log_writer *w)
     return pthread_cond_timedwait(&w->has_work, &w->lock, &until) == 0;
 }
 
-/* Everything that waits, into w->taken and the group. False: the thread ends. *probe_out: nothing waits, but it is time to try. */
-static bool take_work(struct log_writer *w, struct log_group *g, bool *probe_out)
+/* Everything that waits, into w->taken and the group. False: the thread ends. *idle_out: a segment to be ended, or 0. *probe_out: nothing waits, but
+ * it is time to try. */
+static bool take_work(struct log_writer *w, struct log_group *g, uint32_t *idle_out, bool *probe_out)
 {
     *probe_out = false;
     pthread_mutex_lock(&w->lock);
-    while (!w->writes && !w->appends && !w->is_stopping && !*probe_out)
+    while (!w->writes && !w->appends && w->idle == 0 && !w->is_stopping && !*probe_out)
         *probe_out = !wait_for_work(w);
+    *idle_out = w->idle;
+    w->idle = 0;
     bool goes_on = w->writes || w->appends || !w->is_stopping;
     w->taken = w->writes;
     g->appends = w->appends;
@@ -306,8 +326,8 @@ static bool take_work(struct log_writer *w, struct log_group *g, bool *probe_out
 /* An outcome of nothing, synced. */
 static void probe(struct log_writer *w, struct log_group *g)
 {
-    uint64_t half = atomic_load(&w->max_bytes) / 2;
-    if (room_left(w) < (half > 0 && half < PROBE_ROOM ? half : PROBE_ROOM))
+    uint64_t room = room_left(w), half = capacity(w, room) / 2;
+    if (room == 0 || room < (half < PROBE_ROOM ? half : PROBE_ROOM))
         return;
     w->nothing = (struct log_append){.type = RECORD_OUTCOME, .payload = "", .is_durable = true};
     g->appends = &w->nothing;
@@ -317,12 +337,28 @@ static void probe(struct log_writer *w, struct log_group *g)
         set_well(w, true, NULL);
 }
 
+/* Nothing in the segment is live: another begins, so that it can go. It is synced before; if there is no room for another the next write, or the
+ * next time, tries again. */
+static void end_idle(struct log_writer *w, struct log_group *g, uint32_t segment)
+{
+    struct log_segment *s = &w->segment;
+    if (s->fd >= 0 && s->number != segment)
+        return;
+    s->is_quiet = !atomic_load(&w->is_well);
+    atomic_store(&w->wants_room, false);
+    if (s->fd >= 0)
+        end_segment(w);
+    if (have_segment(w))
+        publish(w, g);
+}
+
 static void *run(void *owner)
 {
     struct log_writer *w = owner;
     struct log_group *g = &w->group;
+    uint32_t idle;
     bool is_probe;
-    while (take_work(w, g, &is_probe)) {
+    while (take_work(w, g, &idle, &is_probe)) {
         if (is_probe && !w->taken && !g->appends)
             probe(w, g);
         while (w->taken || g->appends) {
@@ -330,11 +366,11 @@ static void *run(void *owner)
             write_group(w, g);
             publish(w, g);
         }
+        if (idle != 0)
+            end_idle(w, g, idle);
     }
-    if (w->segment.fd >= 0 && log_segment_sync(&w->segment))
-        log_segment_seal(&w->segment);
-    else if (w->segment.fd >= 0)
-        give_up(w);
+    if (w->segment.fd >= 0)
+        end_segment(w);
     LOG(LOG_INFO, "the spool's log is closed", LOG_STR("folder", w->folder),
         LOG_INT("groups", w->counts.groups), LOG_INT("syncs", w->counts.syncs),
         LOG_INT("bytes", w->counts.bytes));
@@ -450,10 +486,25 @@ bool log_is_short(struct log_writer *w)
     return room_left(w) < (max > 0 ? max / 4 : (uint64_t)SEGMENTS_MIN * LOG_SEGMENT_BYTES);
 }
 
+void log_end_idle(struct log_writer *w, uint32_t segment)
+{
+    pthread_mutex_lock(&w->lock);
+    uint64_t bytes = w->published.segment == segment ? w->published.offset : 0;
+    pthread_mutex_unlock(&w->lock);
+    if (bytes < IDLE_MIN || (!atomic_load(&w->wants_room) && bytes <= room_left(w)))
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->idle = segment;
+    pthread_cond_signal(&w->has_work);
+    pthread_mutex_unlock(&w->lock);
+}
+
 bool log_take_room(struct log_writer *w, uint64_t bytes)
 {
-    if (bytes > room_left(w))
+    if (bytes > room_left(w)) {
+        atomic_store(&w->wants_room, true);
         return false;
+    }
     atomic_fetch_add(&w->used, bytes);
     return true;
 }
@@ -505,6 +556,8 @@ static struct log_writer *make_writer(const struct log_options *options)
     atomic_init(&w->max_bytes, options->max_bytes);
     atomic_init(&w->reserve, options->reserve);
     atomic_init(&w->is_well, true);
+    atomic_init(&w->wants_room, false);
+    w->segment_bytes = segment_bytes(w, room_left(w));
     if (make_locks(w))
         return w;
     free(w);

@@ -253,6 +253,35 @@ static void a_full_spool_refuses_until_space_is_given_back(void **state)
     octets_free(&o);
 }
 
+/* What holds nothing that is live is ended only where room is short; where there is none for another it is tried again, and nothing is lost. */
+static void an_idle_segment_ends_when_room_is_short(void **state)
+{
+    struct kit *k = *state;
+    struct sender s;
+    struct found found;
+    kit_open(k, 1 << 20, 0);
+    sender_open(&s, k);
+    assert_int_equal(sender_store(&s, 1, 40000, 40000), SPOOL_DONE);
+    log_end_idle(k->log, 1);
+    assert_int_equal(sender_store(&s, 2, 10, 10), SPOOL_DONE);
+    assert_int_equal(log_end(k->log).segment, 1);
+    assert_true(log_take_room(k->log, (1 << 20) - 60000));
+    assert_int_equal(sender_store(&s, 3, 30000, 30000), SPOOL_FULL);
+    assert_true(disk_set_faults("write:1:ENOSPC"));
+    log_end_idle(k->log, 7); /* of another it was said too late */
+    LOOP_UNTIL(&s.loop, (log_end_idle(k->log, 1), log_end(k->log).segment > 1)); /* at the second time */
+    assert_int_equal(log_end(k->log).segment, 3);
+    assert_true(log_may_delete(k->log, 1, log_end(k->log)));
+    log_released(k->log, 40000);
+    assert_int_equal(sender_store(&s, 5, 30000, 30000), SPOOL_DONE);
+    LOOP_UNTIL(&s.loop, (log_end_idle(k->log, 3), log_end(k->log).segment > 3));
+    assert_true(log_may_delete(k->log, 3, log_end(k->log))); /* though the second could not begin */
+    sender_close(&s);
+    kit_close(k);
+    kit_recover(k, &found);
+    assert_true(found.commits == 3 && found.times[3] == 0);
+}
+
 /* --- faults --------------------------------------------------------------------------------------------------------------- */
 
 struct fault {
@@ -558,6 +587,7 @@ int main(void)
         TEST(a_segment_takes_space_ahead_and_keeps_none_of_it),
         TEST(a_file_system_that_gives_no_space_ahead_is_as_good),
         TEST(a_full_spool_refuses_until_space_is_given_back),
+        TEST(an_idle_segment_ends_when_room_is_short),
         cmocka_unit_test_teardown(a_fault_loses_nothing_and_invents_nothing, kit_teardown),
         TEST(many_senders_know_what_became_of_their_messages),
         TEST(a_failed_sync_is_made_good_in_a_new_segment),
