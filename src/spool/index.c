@@ -12,7 +12,7 @@
 #include "spool/ids.h"
 
 enum {
-    INDEX_VERSION = 2,
+    INDEX_VERSION = 3,
     APPLICATION = 0x48494c51, /* "HILQ" */
     BUSY_US = 500,
     BUSY_TRIES = 60000, /* half a minute */
@@ -39,13 +39,16 @@ static const char schema[] =
     "CREATE INDEX by_received ON delivery(" INDEX_RUN ", received);"
     "CREATE INDEX by_sent ON delivery(" INDEX_RUN ", sent) WHERE sent IS NOT NULL;"
     "CREATE INDEX waiting ON delivery(due) WHERE state = 2;"
+    "CREATE INDEX waiting_since ON delivery(changed) WHERE state = 2;"
     "CREATE INDEX ended ON delivery(changed) WHERE state >= 4;"
     "CREATE INDEX by_held ON delivery(held) WHERE state = 0;"
     "CREATE TABLE held(number INTEGER PRIMARY KEY AUTOINCREMENT, asks INTEGER NOT NULL,"
-    " due INTEGER NOT NULL, route INTEGER NOT NULL, uid TEXT NOT NULL, UNIQUE(route, uid));"
+    " due INTEGER NOT NULL, since INTEGER NOT NULL, route INTEGER NOT NULL, uid TEXT NOT NULL,"
+    " UNIQUE(route, uid));"
     "CREATE TABLE syntax(study INTEGER, abstract INTEGER, transfer INTEGER,"
     " PRIMARY KEY(study, abstract, transfer)) WITHOUT ROWID;"
     "CREATE INDEX held_due ON held(asks, due);"
+    "CREATE INDEX held_since ON held(asks, since);"
     "CREATE TABLE added(message INTEGER, entry INTEGER, node INTEGER NOT NULL, generation INTEGER NOT NULL,"
     " segment INTEGER NOT NULL, PRIMARY KEY(message, entry)) WITHOUT ROWID;"
     "CREATE TABLE attempt(entry INTEGER, number INTEGER, at INTEGER NOT NULL, status INTEGER NOT NULL,"
@@ -66,7 +69,7 @@ static const char schema[] =
     " dropped INTEGER NOT NULL, node TEXT NOT NULL);"
     "CREATE INDEX orders_of ON orders(id);"
     "PRAGMA application_id = 1212763217;" /* APPLICATION */
-    "PRAGMA user_version = 2;";           /* INDEX_VERSION */
+    "PRAGMA user_version = 3;";           /* INDEX_VERSION */
 
 /* --- statements -------------------------------------------------------------------------------------------- */
 

@@ -9,11 +9,11 @@
  *   message   one row a commit: its texts, streams blob, how many of its entries are live (held, queued, waiting, failed; -1: none, and its bytes
  *             are given back) and how many are kept
  *   delivery  one row an entry: message, node, route, state, study, due, attempts, status, comment, times, a sent instance UID that differs.
- *             Indices: all by (node, state, study, id), which is the order of delivery and of lists; waiting ones by due; ended ones by when;
+ *             Indices: all by (node, state, study, id), which is the order of delivery and of lists; waiting ones by due and by since when; ended ones by when;
  *             all by a hash of the received instance UID, and of the sent one where it differs
  *   sheet     many relayed deliveries a row, as the log brought them: id of the first, how many, the study that it stands as, when the last was.
  *             sheet_node: the nodes in it; sheet_print: hashes of the UIDs in it
- *   held      a study or series of a route that has to be quiet -> until when, and whether it asks then. Entries keep its number when they go
+ *   held      a study or series of a route that has to be quiet -> until when, since when, and whether it asks then. Entries keep its number when they go
  *   syntax    of what was held of a study: so that one association can be asked for that takes all of it
  *   added     entries that a release has added to a message: the message keeps the segment of that record, too
  *   attempt   history of an entry: at, status, comment (only of those that were not delivered at the first)
@@ -84,7 +84,7 @@ MUST_USE enum result index_take_release(struct index *i, const struct record_rel
 MUST_USE enum result index_next(struct index *i, const char *node, struct spool_range range, unsigned max,
                                 const struct spool_ids *handed, struct spool_entry **list_out);
 /* What waits and is due by now is queued again, and what was held for a group that is quiet and does not ask: some of it, if it is much. *next_ms_out: when to ask
- * again; 0: nothing waits. on_node is told each node that got some. Inside of begin and commit. */
+ * again; 0: nothing waits. What has waited since a time to come is due as well: the clock was set back. on_node is told each node that got some. Inside of begin and commit. */
 MUST_USE enum result index_wake(struct index *i, uint64_t now_ms,
                                 void (*on_node)(void *owner, const char *node), void *owner,
                                 uint64_t *next_ms_out);
@@ -101,7 +101,7 @@ struct spool_asked {
     } * entries; /* by id */
     size_t count, cap;
 };
-/* Groups that ask and have been quiet, the longest first, until on_group returns false. *next_ms_out: when the next one will be; 0: none waits. */
+/* Groups that ask and have been quiet, the longest first (due_ms 0: the clock was set back since), until on_group returns false. *next_ms_out: when the next one will be; 0: none waits. */
 MUST_USE enum result index_studies(struct index *i, uint64_t now_ms,
                                    bool (*on_group)(void *owner, int64_t group, struct view route,
                                                     uint64_t due_ms),

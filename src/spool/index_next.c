@@ -167,6 +167,9 @@ enum result index_entry(struct index *i, spool_id id, struct spool_entry **out)
 
 /* --- waking ------------------------------------------------------------------------------------------------------ */
 
+/* What waits since a time that is yet to come was given its time by a clock that has been set back meanwhile. It is due at once: so nothing waits for
+ * longer than it was meant to. */
+
 struct woken {
     void (*on_node)(void *owner, const char *node);
     void *owner;
@@ -225,7 +228,29 @@ static enum result wake_waiting(struct index *i, uint64_t now_ms, spool_id *ids,
                                        "due <= ? ORDER BY due",
                                        "i", (int64_t)now_ms),
                              ids, &count);
+    if (r == OK)
+        r = queue_again(i, ids, count, now_ms, w);
+    if (r == OK)
+        r = read_ids(i,
+                     index_ask(i, INDEX_DUE_ASTRAY,
+                               "SELECT id FROM delivery INDEXED BY waiting_since WHERE state = 2 AND "
+                               "changed > ? ORDER BY changed",
+                               "i", (int64_t)now_ms),
+                     ids, &count);
     return r == OK ? queue_again(i, ids, count, now_ms, w) : r;
+}
+
+static enum result find_quiet(struct index *i, uint64_t now_ms, int64_t *group_out)
+{
+    enum result r = index_number(i, INDEX_QUIET, 0, group_out,
+                                 "SELECT number FROM held INDEXED BY held_due WHERE asks = 0 AND due <= ? "
+                                 "ORDER BY due LIMIT 1",
+                                 "i", (int64_t)now_ms);
+    if (r != OK || *group_out != 0)
+        return r;
+    return index_number(i, INDEX_QUIET_ASTRAY, 0, group_out,
+                        "SELECT number FROM held INDEXED BY held_since WHERE asks = 0 AND since > ? LIMIT 1",
+                        "i", (int64_t)now_ms);
 }
 
 /* One group that has been quiet for long enough: as much of it as goes at once. */
@@ -233,9 +258,7 @@ static enum result wake_group(struct index *i, uint64_t now_ms, spool_id *ids, s
 {
     int64_t group;
     size_t count;
-    enum result r = index_number(i, INDEX_QUIET, 0, &group,
-                                 "SELECT number FROM held WHERE asks = 0 AND due <= ? ORDER BY due LIMIT 1",
-                                 "i", (int64_t)now_ms);
+    enum result r = find_quiet(i, now_ms, &group);
     if (r != OK || group == 0)
         return r;
     r = read_ids(
@@ -251,11 +274,30 @@ static enum result wake_group(struct index *i, uint64_t now_ms, spool_id *ids, s
     return r;
 }
 
+/* 0: nothing waits. */
+static enum result next_wake(struct index *i, uint64_t now_ms, uint64_t *next_ms_out)
+{
+    int64_t due = 0, quiet = 0, group = 0, is_astray = 0;
+    enum result r = index_number(i, INDEX_DUE_NEXT, 0, &due,
+                                 "SELECT min(due) FROM delivery INDEXED BY waiting WHERE state = 2", "");
+    if (r == OK)
+        r = index_number(i, INDEX_QUIET_NEXT, 0, &quiet, "SELECT min(due) FROM held WHERE asks = 0", "");
+    if (r == OK)
+        r = index_number(i, INDEX_DUE_IS_ASTRAY, 0, &is_astray,
+                         "SELECT max(changed) > ? FROM delivery INDEXED BY waiting_since WHERE state = 2",
+                         "i", (int64_t)now_ms);
+    if (r == OK)
+        r = find_quiet(i, now_ms, &group);
+    *next_ms_out = (uint64_t)(due == 0 || (quiet != 0 && quiet < due) ? quiet : due);
+    if ((is_astray || group != 0) && *next_ms_out > now_ms)
+        *next_ms_out = now_ms;
+    return r;
+}
+
 enum result index_wake(struct index *i, uint64_t now_ms, void (*on_node)(void *owner, const char *node),
                        void *owner, uint64_t *next_ms_out)
 {
     struct woken w = {.on_node = on_node, .owner = owner};
-    int64_t due = 0, quiet = 0;
     *next_ms_out = 0;
     spool_id *ids = malloc(WAKE_MAX * sizeof(*ids));
     if (!ids)
@@ -264,11 +306,5 @@ enum result index_wake(struct index *i, uint64_t now_ms, void (*on_node)(void *o
     if (r == OK)
         r = wake_group(i, now_ms, ids, &w);
     free(ids);
-    if (r == OK)
-        r = index_number(i, INDEX_DUE_NEXT, 0, &due,
-                         "SELECT min(due) FROM delivery INDEXED BY waiting WHERE state = 2", "");
-    if (r == OK)
-        r = index_number(i, INDEX_QUIET_NEXT, 0, &quiet, "SELECT min(due) FROM held WHERE asks = 0", "");
-    *next_ms_out = (uint64_t)(due == 0 || (quiet != 0 && quiet < due) ? quiet : due);
-    return r;
+    return r == OK ? next_wake(i, now_ms, next_ms_out) : r;
 }

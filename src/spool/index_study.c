@@ -11,16 +11,17 @@ enum result index_studies(struct index *i, uint64_t now_ms,
                           void *owner, uint64_t *next_ms_out)
 {
     int64_t next;
-    enum result r =
-        index_number(i, INDEX_STUDIES_NEXT, 0, &next, "SELECT min(due) FROM held WHERE asks = 1 AND due > ?",
-                     "i", (int64_t)now_ms);
+    enum result r = index_number(i, INDEX_STUDIES_NEXT, 0, &next,
+                                 "SELECT min(due) FROM held WHERE asks = 1 AND due > ?1 AND since <= ?1", "i",
+                                 (int64_t)now_ms);
     *next_ms_out = (uint64_t)next;
     if (r != OK)
         return r;
-    sqlite3_stmt *s = index_ask(i, INDEX_STUDIES,
-                                "SELECT number, " NAME("route") ", due FROM held WHERE asks = 1 AND due <= ? "
-                                                                "ORDER BY due, number",
-                                "i", (int64_t)now_ms);
+    sqlite3_stmt *s =
+        index_ask(i, INDEX_STUDIES,
+                  "SELECT number, " NAME("route") ", iif(since > ?1, 0, due) AS at FROM held WHERE asks = 1 "
+                                                  "AND (due <= ?1 OR since > ?1) ORDER BY at, number",
+                  "i", (int64_t)now_ms);
     if (!s)
         return ERR_IO;
     bool goes_on = true;

@@ -46,11 +46,13 @@ static enum result join_group(struct index *i, const struct record_commit *c, co
                  (const char *)uid.at);
     else
         snprintf(group, sizeof(group), "message %llu", (unsigned long long)c->message);
-    return index_number(i, INDEX_HELD_SET, 0, held_out,
-                        "INSERT INTO held(asks, due, route, uid) VALUES(?, ?, ?, ?) ON CONFLICT(route, uid) "
-                        "DO UPDATE SET due = max(due, excluded.due), asks = max(asks, excluded.asks) "
-                        "RETURNING number",
-                        "iiit", (int64_t)e->asks, (int64_t)(c->received_ms + e->hold_ms), route, group);
+    return index_number(
+        i, INDEX_HELD_SET, 0, held_out,
+        "INSERT INTO held(asks, due, since, route, uid) VALUES(?, ?, ?, ?, ?) ON CONFLICT(route, uid) "
+        "DO UPDATE SET due = max(due, excluded.due), since = max(since, excluded.since), "
+        "asks = max(asks, excluded.asks) RETURNING number",
+        "iiiit", (int64_t)e->asks, (int64_t)(c->received_ms + e->hold_ms), (int64_t)c->received_ms, route,
+        group);
 }
 
 struct new_entry {

@@ -122,15 +122,24 @@ static void on_woken(void *owner, const char *node)
 
 static enum result wake(struct indexer *ix)
 {
-    uint64_t now = clock_wall_ms(), next;
-    if (now < ix->wake_wall_ms)
+    uint64_t next;
+    if (clock_wall_ms() < ix->wake_wall_ms)
         return OK;
-    enum result r = indexer_begin(ix);
+    enum result r = indexer_begin(ix); /* the time is asked after it: what others wrote meanwhile is older */
     if (r == OK)
-        r = index_wake(ix->index, now, on_woken, ix, &next);
+        r = index_wake(ix->index, clock_wall_ms(), on_woken, ix, &next);
     if (r == OK)
         ix->wake_wall_ms = next ? next : UINT64_MAX;
     return r;
+}
+
+/* It was set back: times to come have to be looked at anew. */
+static void look_at_clock(struct indexer *ix)
+{
+    uint64_t wall = clock_wall_ms();
+    if (wall < ix->seen_wall_ms)
+        ix->wake_wall_ms = ix->study_wall_ms = 0;
+    ix->seen_wall_ms = wall;
 }
 
 /* Another process has written: hilum queue, or a gateway that drains or takes over. */
@@ -194,6 +203,7 @@ static enum result look_around(struct indexer *ix)
 {
     uint64_t now = clock_ms();
     look_for_others(ix, now);
+    look_at_clock(ix);
     enum result r = wake(ix);
     if (r == OK && !ix->is_behind)
         r = indexer_ask_studies(ix);

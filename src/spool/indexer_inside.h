@@ -78,6 +78,7 @@ struct indexer {
     uint64_t orders_ms, space_ms, history_due_ms, adopt_ms;
     uint64_t wake_wall_ms;  /* UINT64_MAX: nothing waits */
     uint64_t study_wall_ms; /* the same of groups that ask */
+    uint64_t seen_wall_ms;  /* what the clock said last */
     bool has_orders;        /* perhaps */
     int64_t *orders;        /* numbers of those that are in the log, and not known to be done */
     size_t orders_count;

@@ -225,10 +225,11 @@ static enum result ask_about(struct indexer *ix, const struct due_group *g, uint
 static enum result ask_due(struct indexer *ix, struct spool_studies *studies)
 {
     struct due due = {.studies = studies};
-    uint64_t wall = clock_wall_ms(), next;
-    if (wall < ix->study_wall_ms)
+    uint64_t next;
+    if (clock_wall_ms() < ix->study_wall_ms)
         return OK;
     enum result r = indexer_begin(ix);
+    uint64_t wall = clock_wall_ms(); /* after it: what others wrote meanwhile is older */
     if (r == OK)
         r = index_studies(ix->index, wall, on_group, &due, &next);
     if (r != OK)

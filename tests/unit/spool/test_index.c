@@ -78,7 +78,7 @@ static void another_version_is_refused_and_untouched(void **state)
 {
     static const struct {
         const char *sql, *says;
-    } cases[] = {{"PRAGMA user_version = 3", "newer"}, {"PRAGMA user_version = 1", "older"}};
+    } cases[] = {{"PRAGMA user_version = 4", "newer"}, {"PRAGMA user_version = 2", "older"}};
     for (size_t n = 0; n < sizeof(cases) / sizeof(cases[0]); n++) {
         struct fixture *f = *state;
         char why[512] = "", before[4096], after[4096];
@@ -363,6 +363,50 @@ static void what_waits_is_queued_when_it_is_due(void **state)
     assert_string_equal(woken, "pacs ai ");
     assert_string_equal(next(f, "pacs", 10), "2 4");
     commit(f);
+}
+
+/* The times of both were given by a clock that was set back since. */
+static void what_waits_since_a_time_to_come_is_due(void **state)
+{
+    struct fixture *f = *state;
+    char woken[256] = "";
+    uint64_t next_ms;
+    struct spool_new_entry held = {
+        .node = "ai", .route = "CT", .edition = SPOOL_AS_RECEIVED, .hold_ms = 60000, .group = "study"};
+    begin(f);
+    take_for(f, 1, "pacs", "1.1");
+    outcome(f, 2, SPOOL_WAITING, 0xA700, "full"); /* at 5000, due at 9000 */
+    take(f, &(struct message){3, 6000, "1.2", "2.2", "3.2", NULL, &held, 1, 1, 1, NULL});
+    assert_int_equal(index_wake(f->i, 6000, on_node, woken, &next_ms), OK);
+    assert_string_equal(woken, "");
+    assert_int_equal(next_ms, 9000);
+    assert_int_equal(index_wake(f->i, 5500, on_node, woken, &next_ms), OK);
+    assert_string_equal(woken, "ai ");
+    assert_int_equal(next_ms, 9000);
+    assert_int_equal(index_wake(f->i, 4999, on_node, woken, &next_ms), OK);
+    assert_string_equal(woken, "ai pacs ");
+    assert_int_equal(next_ms, 0);
+    assert_string_equal(next(f, "pacs", 10), "2");
+    commit(f);
+    assert_int_equal(count_rows(f, "held"), 0);
+}
+
+static void more_since_a_time_to_come_than_is_woken_at_once_says_so(void **state)
+{
+    struct fixture *f = *state;
+    char woken[256] = "";
+    uint64_t next_ms;
+    begin(f);
+    for (unsigned n = 1; n <= 1500; n++) {
+        take_for(f, 2 * n, "pacs", "1.1");
+        outcome(f, 2 * n + 1, SPOOL_WAITING, 0xA700, NULL);
+    }
+    assert_int_equal(index_wake(f->i, 4000, on_node, woken, &next_ms), OK);
+    assert_int_equal(next_ms, 4000); /* at once */
+    assert_int_equal(index_wake(f->i, 4000, on_node, woken, &next_ms), OK);
+    assert_int_equal(next_ms, 0);
+    commit(f);
+    assert_int_equal(count_rows(f, "delivery WHERE state = 1"), 1500);
 }
 
 static void more_than_is_woken_at_once_says_so(void **state)
@@ -750,6 +794,8 @@ int main(void)
         TEST(outcomes_move_an_entry_and_its_history_is_kept),
         TEST(a_history_without_an_end_keeps_its_first_and_last_attempts),
         TEST(what_waits_is_queued_when_it_is_due),
+        TEST(what_waits_since_a_time_to_come_is_due),
+        TEST(more_since_a_time_to_come_than_is_woken_at_once_says_so),
         TEST(more_than_is_woken_at_once_says_so),
         TEST(a_group_goes_when_it_has_been_quiet),
         TEST(a_segment_is_idle_when_nothing_in_it_is_live),
