@@ -79,7 +79,16 @@ enum result index_failed(struct index *i)
         LOG(LOG_ERROR, "the queue's index failed", LOG_STR("error", sqlite3_errmsg(i->db)),
             LOG_INT("code", sqlite3_extended_errcode(i->db)));
     i->is_logged = true;
+    i->failed_code = sqlite3_extended_errcode(i->db);
     return ERR_IO;
+}
+
+const char *index_failure(const struct index *i, bool *is_full_out)
+{
+    *is_full_out = i->failed_code == SQLITE_FULL || i->failed_code == SQLITE_IOERR_SHMSIZE;
+    return *is_full_out     ? sqlite3_errstr(SQLITE_FULL)
+           : i->failed_code ? sqlite3_errstr(i->failed_code)
+                            : NULL;
 }
 
 static int bind_one(sqlite3_stmt *s, int at, char type, va_list *args)
@@ -412,6 +421,8 @@ enum result index_commit(struct index *i, struct log_position read_to)
         r = index_do(i, INDEX_COMMIT, "COMMIT", "");
     if (r == OK)
         i->is_begun = i->is_logged = false;
+    if (r == OK)
+        i->failed_code = 0;
     return r;
 }
 

@@ -46,6 +46,8 @@ struct index;
 MUST_USE enum result index_open(const char *path, bool is_read_only, struct index **out, char *why,
                                 size_t why_cap);
 void index_close(struct index **i);
+/* Why it failed last, in SQLite's words, since it was opened or committed; NULL: it has not. *is_full_out: the disk is. */
+const char *index_failure(const struct index *i, bool *is_full_out);
 
 /* Generations whose entries and segments this process looks after: index_next and index_idle_segments tell of no others. Copied. */
 MUST_USE enum result index_own(struct index *i, const uint32_t *generations, size_t count);

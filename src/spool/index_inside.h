@@ -133,6 +133,7 @@ struct index {
     sqlite3 *db;
     sqlite3_stmt *statements[INDEX_STATEMENTS];
     bool is_begun, is_logged /* a failure, since the last commit */;
+    int failed_code; /* SQLite's, of the last failure since a commit; 0: none */
     uint32_t *own;
     size_t own_count;
     int64_t data_version;           /* index_was_touched */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "spool/ids.h"
 #include "spool/indexer_inside.h"
+#include "spool/spare.h"
 
 enum {
     TURN_RECORDS = 256, /* then questions are looked at */
@@ -23,6 +24,7 @@ enum {
     HISTORY_AGAIN_MS = 50,
     HISTORY_MAX = 500,
     ADOPT_MS = 2000,
+    SPARE_MS = 10000,
 };
 
 /* --- transactions -------------------------------------------------------------------------------------------------- */
@@ -60,6 +62,9 @@ enum result indexer_commit(struct indexer *ix)
 static void take_back(struct indexer *ix)
 {
     char folder[SPOOL_PATH_MAX];
+    bool is_full;
+    if (index_failure(ix->index, &is_full) && is_full)
+        (void)!spare_use(ix->path);
     memcpy(folder, ix->walk.folder, sizeof(folder));
     index_abandon(ix->index);
     ix->is_begun = false;
@@ -219,6 +224,10 @@ static enum result look_around(struct indexer *ix)
     }
     if (r == OK && !ix->is_behind && now >= ix->holes.next_ms)
         r = indexer_make_holes(ix);
+    if (r == OK && now >= ix->spare_ms) {
+        spare_fill(ix->path);
+        ix->spare_ms = now + SPARE_MS;
+    }
     if (r == OK && now >= ix->adopt_ms) {
         r = indexer_commit(ix);
         if (r == OK)
@@ -379,6 +388,7 @@ enum result indexer_start(struct indexer *ix, struct log_writer *log)
     log_walk_begin(&ix->walk, folder, (struct log_position){.generation = ix->held[0].number});
     ix->committed = ix->walk.at;
     ix->adopt_ms = clock_ms() + ADOPT_MS;
+    ix->spare_ms = clock_ms() + SPARE_MS;
     ix->has_orders = true; /* left for us while nobody ran */
     (void)index_was_touched(ix->index);
     enum result r = indexer_own(ix);

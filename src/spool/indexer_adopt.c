@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "io/disk.h"
 #include "spool/indexer_inside.h"
 
 enum { RECOVER_COMMIT_MS = 500 };
@@ -194,6 +195,16 @@ static enum result adopt(struct indexer *ix, uint32_t generation)
     return r;
 }
 
+static const char *reason(const struct indexer *ix, enum result r)
+{
+    bool is_full;
+    const char *of_index = index_failure(ix->index, &is_full);
+    return r == ERR_USAGE    ? "of a newer Hilum"
+           : r == ERR_MEMORY ? "no memory"
+           : of_index        ? of_index
+                             : disk_error_text();
+}
+
 enum result indexer_adopt_all(struct indexer *ix, char *why, size_t why_cap)
 {
     struct numbers all;
@@ -207,9 +218,7 @@ enum result indexer_adopt_all(struct indexer *ix, char *why, size_t why_cap)
             continue;
         r = adopt(ix, all.of[n]);
         if (r != OK && r != NEED_MORE)
-            snprintf(why, why_cap,
-                     r == ERR_USAGE ? "%s/%08u: of a newer Hilum" : "%s/%08u: it cannot be read", ix->path,
-                     all.of[n]);
+            snprintf(why, why_cap, "%s/%08u: %s", ix->path, all.of[n], reason(ix, r));
     }
     free(all.of);
     if (r != OK && r != NEED_MORE)

@@ -43,6 +43,8 @@ struct log_options {
     const char *folder; /* of the generation; it is there, and durable */
     uint32_t generation;
     uint64_t max_bytes, reserve;
+    const char *
+        spare; /* the spool's folder, which stays: where spare_use is asked when there is no room for a segment; NULL: nowhere */
     uint64_t other_bytes; /* of segments of other generations, against max_bytes; log_released lowers it */
     void (*on_published)(void *owner); /* from the writer's thread: log_end has moved */
     void *owner;

@@ -143,6 +143,7 @@ struct log_writer {
         wants_room; /* somebody was refused for want of room since an idle segment was ended */
     void (*on_published)(void *owner);
     void *owner;
+    const char *spare; /* log_options */
     char folder[SPOOL_PATH_MAX];
 };
 

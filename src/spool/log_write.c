@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "io/disk.h"
 #include "spool/log_inside.h"
+#include "spool/spare.h"
 
 enum {
     GROUP_BYTES = 8 << 20, /* no more than this waits for one sync */
@@ -102,6 +103,15 @@ static void end_segment(struct log_writer *w)
         give_up(w);
 }
 
+/* Without room even for its first record, by what is kept for that. */
+static bool open_segment(struct log_writer *w)
+{
+    if (log_segment_open(&w->segment))
+        return true;
+    return w->segment.error == IO_NO_SPACE && w->spare && spare_use(w->spare) &&
+           log_segment_open(&w->segment);
+}
+
 /* One that is not full. False: there is none, segment.error says why. */
 static bool have_segment(struct log_writer *w)
 {
@@ -111,7 +121,7 @@ static bool have_segment(struct log_writer *w)
     if (s->fd >= 0)
         end_segment(w);
     s->full = w->segment_bytes;
-    if (!log_segment_open(s))
+    if (!open_segment(w))
         return false;
     atomic_fetch_add(&w->used, s->end);
     if (keep_segment(w))
@@ -551,6 +561,7 @@ static struct log_writer *make_writer(const struct log_options *options)
     w->appends_end = &w->appends;
     w->on_published = options->on_published;
     w->owner = options->owner;
+    w->spare = options->spare;
     LIST_INIT(&w->drafts);
     atomic_init(&w->used, options->other_bytes);
     atomic_init(&w->max_bytes, options->max_bytes);

@@ -8,6 +8,7 @@
 #include "io/disk.h"
 #include "spool/index.h"
 #include "spool/indexer.h"
+#include "spool/spare.h"
 #include "spool/spool_folder.h"
 #include "spool/spool_inside.h"
 
@@ -70,11 +71,35 @@ static enum result start_writer(struct spool *s, const struct spool_options *o, 
         .generation = s->generation,
         .max_bytes = o->max_bytes,
         .reserve = reserve_of(o->reserve),
+        .spare = s->path,
         .other_bytes = spool_folder_bytes(s->path, s->generation),
         .on_published = indexer_on_published,
         .owner = s->indexer,
     };
     return log_writer_open(&options, &s->log, why, why_cap);
+}
+
+static void close_parts(struct spool *s)
+{
+    log_writer_close(&s->log);
+    indexer_free(&s->indexer);
+}
+
+static enum result open_parts(struct spool *s, const struct spool_options *o, char *why, size_t why_cap)
+{
+    enum result r = make_indexer(s, o, why, why_cap);
+    if (r == OK)
+        r = indexer_adopt_all(s->indexer, why, why_cap);
+    if (r == OK)
+        r = start_writer(s, o, why, why_cap);
+    if (r == OK) {
+        r = indexer_start(s->indexer, s->log);
+        if (r != OK)
+            snprintf(why, why_cap, "no thread for the spool");
+    }
+    if (r != OK)
+        close_parts(s);
+    return r;
 }
 
 enum result spool_open(const struct spool_options *options, struct spool **out, char *why, size_t why_cap)
@@ -88,22 +113,14 @@ enum result spool_open(const struct spool_options *options, struct spool **out, 
     if (!s)
         return ERR_MEMORY;
     snprintf(s->path, sizeof(s->path), "%s", options->path); /* it was found to be short enough */
-    r = make_indexer(s, options, why, why_cap);
-    if (r == OK)
-        r = indexer_adopt_all(s->indexer, why, why_cap);
-    if (r == OK)
-        r = start_writer(s, options, why, why_cap);
-    if (r == OK) {
-        r = indexer_start(s->indexer, s->log);
-        if (r != OK)
-            snprintf(why, why_cap, "no thread for the spool");
-    }
+    r = open_parts(s, options, why, why_cap);
+    if (r == ERR_IO && spare_use(s->path)) /* it may have been for want of room */
+        r = open_parts(s, options, why, why_cap);
     if (r != OK) {
-        log_writer_close(&s->log);
-        indexer_free(&s->indexer);
         free(s);
         return r;
     }
+    spare_fill(s->path);
     *out = s;
     return OK;
 }

@@ -11,6 +11,7 @@
  * Folder:
  *   version               "hilum spool 1"
  *   index.db              the index (WAL)
+ *   spare                 room for a disk that is full (spare.h)
  *   GENERATION/lock       held (flock) by the process that writes here; free: the next process adopts it
  *   GENERATION/N.log      segments
  */

@@ -74,6 +74,25 @@ static void a_folder_that_cannot_be_made_is_named(void **state)
 
 /* --- in and out ------------------------------------------------------------------------------------------------------ */
 
+/* What there is no room for goes where room was kept; without that the cause is told. */
+static void a_start_without_room_takes_what_is_spare(void **state)
+{
+    struct fixture *f = *state;
+    char why[512] = "", path[300];
+    fixture_open(f);
+    spool_close(&f->spool);
+    assert_true(exists(f, "spare"));
+    assert_true(disk_set_faults("write:1:ENOSPC,allocate:1+:ENOSPC"));
+    fixture_open(f);
+    spool_close(&f->spool);
+    snprintf(path, sizeof(path), "%s/spare", f->folder);
+    struct stat is;
+    assert_true(stat(path, &is) == 0 && is.st_size == 0);
+    assert_true(disk_set_faults("write:1:ENOSPC"));
+    assert_int_equal(spool_open(&f->options, &f->spool, why, sizeof(why)), ERR_IO);
+    assert_non_null(strstr(why, io_error_name(IO_NO_SPACE)));
+}
+
 static void a_message_comes_out_as_it_went_in(void **state)
 {
     struct fixture *f = *state;
@@ -608,6 +627,7 @@ int main(void)
         TEST(what_is_no_spool_of_ours_is_refused_and_untouched),
         TEST(a_new_file_system_and_a_half_made_spool_are_taken),
         TEST(a_folder_that_cannot_be_made_is_named),
+        TEST(a_start_without_room_takes_what_is_spare),
         TEST(a_message_comes_out_as_it_went_in),
         TEST(a_feed_is_told_once_while_it_has_not_listened),
         TEST(what_a_closed_feed_had_goes_to_the_next),
