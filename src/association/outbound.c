@@ -281,24 +281,24 @@ void outbound_abandon(struct outbound_exchange *x, const char *why)
     }
 }
 
-void outbound_forget_user(struct outbound_pool *p, uint64_t user)
+static void leave_resting(struct outbound_pool *p, uint64_t user, bool private_alone)
 {
     struct outbound *o, *next;
     for (o = TAILQ_FIRST(&p->of_user[user % OUTBOUND_USERS]); o; o = next) {
         next = TAILQ_NEXT(o, user_link);
-        if (o->user == user && o->is_private && is_idle(o))
+        if (o->user == user && is_idle(o) && (o->is_private || !private_alone))
             leave(o);
     }
 }
 
+void outbound_forget_user(struct outbound_pool *p, uint64_t user)
+{
+    leave_resting(p, user, true);
+}
+
 void outbound_leave_resting(struct outbound_pool *p, uint64_t user)
 {
-    struct outbound *o, *next;
-    for (o = TAILQ_FIRST(&p->of_user[user % OUTBOUND_USERS]); o; o = next) {
-        next = TAILQ_NEXT(o, user_link);
-        if (o->user == user && is_idle(o))
-            leave(o);
-    }
+    leave_resting(p, user, false);
 }
 
 void outbound_gone(struct outbound *o)
