@@ -35,7 +35,7 @@ struct delivery_queue {
     unsigned troubles;
     uint64_t backoff_ms;     /* of the node; 0: it is well */
     struct lane_pairs pairs; /* that it takes */
-    uint64_t delivered_ms;   /* the last success; */
+    uint64_t answered_ms;    /* by io_now, when it last took an instance, or refused one */
     uint64_t
         alone_until_ms; /* it has room for one association at a time, as it seems: until then (by io_now) */
     struct delivery_shun shuns[DELIVERY_SHUNS_MAX];
@@ -78,7 +78,6 @@ uint64_t delivery_shun(struct delivery_queue *q, const struct spool_entry *e, bo
 const struct delivery_shun *delivery_is_shunned(const struct delivery_queue *q, const struct spool_entry *e);
 /* One like it was taken. */
 void delivery_forget_shun(struct delivery_queue *q, const struct spool_entry *e);
-void delivery_forget_shuns(struct delivery_queue *q);
 
 /* --- delivery_outcome.c --- */
 

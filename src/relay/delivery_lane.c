@@ -207,7 +207,6 @@ static void begin_edition(struct lane *l)
     l->edition = (struct edition){.is_changed = true,
                                   .received_header_len = e->received_header_len,
                                   .is_deflated = e->is_deflated,
-                                  .facts = l->facts,
                                   .encoding = dicom_encoding_of(view_of(e->transfer_syntax), &is_deflated),
                                   .tail = e->tail};
 }
@@ -342,9 +341,9 @@ static void on_attributes(struct lane *l)
         fail(l, LANE_OURS, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
         return;
     }
-    l->facts.attributes = l->edition.facts.attributes = &l->hold->attributes;
+    l->facts.attributes = &l->hold->attributes;
     begin_sink(l);
-    l->facts.attributes = l->edition.facts.attributes = NULL;
+    l->facts.attributes = NULL;
     hold_free(&l->hold);
     if (l->has_ended)
         return;

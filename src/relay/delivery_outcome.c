@@ -59,23 +59,26 @@ static void pause_node(struct delivery_queue *q, const char *why)
     io_timer_start(io_of(q), &q->pause, ms);
 }
 
-void delivery_forget_trouble(struct delivery_queue *q)
+static void end_pause(struct delivery_queue *q)
 {
     q->backoff_ms = 0;
     q->troubles = 0;
-    delivery_forget_shuns(q);
     io_timer_stop(io_of(q), &q->pause);
+}
+
+void delivery_forget_trouble(struct delivery_queue *q)
+{
+    end_pause(q);
+    memset(q->shuns, 0, sizeof(q->shuns));
 }
 
 static void node_is_well(struct delivery_queue *q, const struct spool_entry *e)
 {
     if (q->backoff_ms > 0)
         LOG(LOG_INFO, "delivery to a node goes on", LOG_STR("node", q->name));
-    q->backoff_ms = 0;
-    q->troubles = 0;
-    q->delivered_ms = io_now(io_of(q));
+    end_pause(q);
+    q->answered_ms = io_now(io_of(q));
     delivery_forget_shun(q, e);
-    io_timer_stop(io_of(q), &q->pause);
 }
 
 /* What it takes is proposed with what comes after it. */
@@ -244,7 +247,7 @@ void delivery_take_end(struct delivery_queue *q, const struct lane *l, enum lane
         return;
     case LANE_AWAY:
         put_back(q, e, status, comment);
-        if (q->delivered_ms > l->started_ms)
+        if (q->answered_ms > l->started_ms)
             is_for_one(q);
         else
             pause_node(q, comment);

@@ -66,8 +66,3 @@ void delivery_forget_shun(struct delivery_queue *q, const struct spool_entry *e)
         if (is_against(&q->shuns[i], calling, e))
             q->shuns[i] = (struct delivery_shun){0};
 }
-
-void delivery_forget_shuns(struct delivery_queue *q)
-{
-    memset(q->shuns, 0, sizeof(q->shuns));
-}
