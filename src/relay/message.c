@@ -331,13 +331,18 @@ static void flow_in_time(struct message *m)
     flow(m);
 }
 
+void message_feed_sinks(struct message *m, struct buf *b, uint8_t *at, uint32_t len)
+{
+    for (unsigned i = 0; i < m->sink_count; i++)
+        if (m->sinks[i])
+            stage_data(m->stages[i], m->sinks[i], b, at, len);
+}
+
 static void pass_data(struct message *m, struct buf *b, uint8_t *at, uint32_t len)
 {
     if (m->gathered)
         gathered_push(m->gathered, b, at, len); /* who waits for it is told (proceed_gathered) */
-    for (unsigned i = 0; i < m->sink_count; i++)
-        if (m->sinks[i])
-            stage_data(m->stages[i], m->sinks[i], b, at, len);
+    message_feed_sinks(m, b, at, len);
 }
 
 void message_leave_gathered(struct message *m)

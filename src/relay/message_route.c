@@ -141,9 +141,7 @@ static void release_piece(void *owner, struct buf *b, uint8_t *at, uint32_t len)
     struct message *m = owner;
     if (m->keep)
         keep_data(m->keep, b, at, len);
-    for (unsigned i = 0; i < m->sink_count; i++)
-        if (m->sinks[i])
-            stage_data(m->stages[i], m->sinks[i], b, at, len);
+    message_feed_sinks(m, b, at, len);
 }
 
 /* What was held, to all destinations. It may still be wanted: message.h, gathered. */

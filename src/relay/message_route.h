@@ -15,6 +15,8 @@ void message_route_moved(struct message *m);
 /* What is held is given up; the message fails by this status. */
 void message_route_fail(struct message *m, uint16_t status, const char *comment);
 
+/* message.c: a piece to every chain. */
+void message_feed_sinks(struct message *m, struct buf *b, uint8_t *at, uint32_t len);
 /* message.c: permits in node order. */
 void message_start_sinks(struct message *m);
 void message_preset(struct message *m, uint16_t status, const char *comment);
