@@ -84,19 +84,19 @@ static bool add_piece(struct holes *h, const struct record *r)
     return true;
 }
 
-/* NULL: there is no such piece. */
+static int compare_offset(const void *extent, const void *piece)
+{
+    uint64_t a = ((const struct spool_extent *)extent)->offset,
+             b = ((const struct holes_piece *)piece)->offset;
+    return (a > b) - (a < b);
+}
+
+/* NULL: there is no such piece. They are read, and so stand, by offset. */
 static struct holes_piece *find_piece(struct holes *h, const struct spool_extent *e)
 {
-    size_t low = 0, high = h->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (h->pieces[middle].offset < e->offset)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    struct holes_piece *p = low < h->count ? &h->pieces[low] : NULL;
-    return p && p->offset == e->offset && p->bytes == e->bytes ? p : NULL;
+    struct holes_piece *p =
+        h->count > 0 ? bsearch(e, h->pieces, h->count, sizeof(*h->pieces), compare_offset) : NULL;
+    return p && p->bytes == e->bytes ? p : NULL;
 }
 
 static bool is_here(const struct holes *h, const struct spool_extent *e)
