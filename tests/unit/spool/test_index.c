@@ -391,16 +391,22 @@ static void what_waits_since_a_time_to_come_is_due(void **state)
     assert_int_equal(count_rows(f, "held"), 0);
 }
 
+/* 1500, more than one call wakes; at 5000, due at 9000. */
+static void take_many_that_wait(struct fixture *f)
+{
+    for (unsigned n = 1; n <= 1500; n++) {
+        take_for(f, 2 * n, "pacs", "1.1");
+        outcome(f, 2 * n + 1, SPOOL_WAITING, 0xA700, NULL);
+    }
+}
+
 static void more_since_a_time_to_come_than_is_woken_at_once_says_so(void **state)
 {
     struct fixture *f = *state;
     char woken[256] = "";
     uint64_t next_ms;
     begin(f);
-    for (unsigned n = 1; n <= 1500; n++) {
-        take_for(f, 2 * n, "pacs", "1.1");
-        outcome(f, 2 * n + 1, SPOOL_WAITING, 0xA700, NULL);
-    }
+    take_many_that_wait(f);
     assert_int_equal(index_wake(f->i, 4000, on_node, woken, &next_ms), OK);
     assert_int_equal(next_ms, 4000); /* at once */
     assert_int_equal(index_wake(f->i, 4000, on_node, woken, &next_ms), OK);
@@ -415,10 +421,7 @@ static void more_than_is_woken_at_once_says_so(void **state)
     char woken[256] = "";
     uint64_t next_ms;
     begin(f);
-    for (unsigned n = 1; n <= 1500; n++) {
-        take_for(f, 2 * n, "pacs", "1.1");
-        outcome(f, 2 * n + 1, SPOOL_WAITING, 0xA700, NULL);
-    }
+    take_many_that_wait(f);
     assert_int_equal(index_wake(f->i, 20000, on_node, woken, &next_ms), OK);
     assert_int_equal(next_ms, 9000); /* in the past: ask again */
     assert_int_equal(index_wake(f->i, 20000, on_node, woken, &next_ms), OK);

@@ -422,15 +422,7 @@ static void a_draft_that_is_open_keeps_its_segments(void **state)
         halves[at / 1000][at % 1000] = byte_of(500, at);
     struct spool_part parts[] = {{halves[0], 1000}, {halves[1], 1000}};
     struct spool_new_entry entry = {.node = "pacs", .route = "CT", .edition = SPOOL_AS_RECEIVED};
-    struct spool_commit commit = {.facts = {.received_ms = clock_wall_ms(),
-                                            .calling = "CT1",
-                                            .called = "HILUM",
-                                            .remote = "10.0.0.1",
-                                            .abstract_syntax = "1.2",
-                                            .transfer_syntax = "1.2",
-                                            .sop_instance = view_of("1.2.3.500")},
-                                  .entries = &entry,
-                                  .entry_count = 1};
+    struct spool_commit commit = {.facts = facts_of("1.2.3.500", ""), .entries = &entry, .entry_count = 1};
     fixture_open(f);
     feed_open(f, &pacs, "pacs");
     struct spool_write w = {.draft = spool_draft_new(f->spool),

@@ -75,6 +75,20 @@ static inline uint8_t byte_of(uint64_t number, uint64_t at)
 
 enum { PIECE = 256 << 10 };
 
+/* Of a CT image; both texts must stay. */
+static inline struct spool_facts facts_of(const char *instance, const char *study)
+{
+    return (struct spool_facts){.received_ms = clock_wall_ms(),
+                                .calling = "CT1",
+                                .called = "HILUM",
+                                .remote = "10.0.0.1",
+                                .abstract_syntax = "1.2.840.10008.5.1.4.1.1.2",
+                                .transfer_syntax = "1.2.840.10008.1.2.1",
+                                .sop_class = view_of("1.2.840.10008.5.1.4.1.1.2"),
+                                .sop_instance = view_of(instance),
+                                .study = view_of(study)};
+}
+
 /* One message on its way; on_done is called when it is durable, or has failed. */
 struct storing {
     struct spool *spool;
@@ -134,17 +148,8 @@ static inline void store_begin(struct storing *s, struct spool *spool, struct io
     snprintf(s->study, sizeof(s->study), "1.2.%llu", (unsigned long long)(number / 10));
     s->entries[0] = (struct spool_new_entry){.node = node, .route = "CT", .edition = SPOOL_AS_RECEIVED};
     s->entries[1] = (struct spool_new_entry){.node = second, .route = "CT", .edition = SPOOL_AS_RECEIVED};
-    s->commit = (struct spool_commit){.facts = {.received_ms = clock_wall_ms(),
-                                                .calling = "CT1",
-                                                .called = "HILUM",
-                                                .remote = "10.0.0.1",
-                                                .abstract_syntax = "1.2.840.10008.5.1.4.1.1.2",
-                                                .transfer_syntax = "1.2.840.10008.1.2.1",
-                                                .sop_class = view_of("1.2.840.10008.5.1.4.1.1.2"),
-                                                .sop_instance = view_of(s->instance),
-                                                .study = view_of(s->study)},
-                                      .entries = s->entries,
-                                      .entry_count = second ? 2 : 1};
+    s->commit = (struct spool_commit){
+        .facts = facts_of(s->instance, s->study), .entries = s->entries, .entry_count = second ? 2 : 1};
     s->write =
         (struct spool_write){.draft = spool_draft_new(spool), .io = io, .owner = s, .on_done = on_piece};
     store_more(s);

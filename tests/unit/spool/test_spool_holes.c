@@ -317,15 +317,7 @@ static void pieces_without_a_commit_go_when_their_draft_does(void **state)
     static struct feed away;
     static uint8_t bytes[1 << 20];
     struct spool_new_entry entry = {.node = "away", .route = "CT", .edition = SPOOL_AS_RECEIVED};
-    struct spool_commit commit = {.facts = {.received_ms = clock_wall_ms(),
-                                            .calling = "CT1",
-                                            .called = "HILUM",
-                                            .remote = "10.0.0.1",
-                                            .abstract_syntax = "1.2",
-                                            .transfer_syntax = "1.2",
-                                            .sop_instance = view_of("1.2.3.1005")},
-                                  .entries = &entry,
-                                  .entry_count = 1};
+    struct spool_commit commit = {.facts = facts_of("1.2.3.1005", ""), .entries = &entry, .entry_count = 1};
     f->options.max_bytes = 128 << 20;
     fixture_open(f);
     assert_int_equal(store(f, 0, SIZE, "away", NULL), SPOOL_DONE);

@@ -76,17 +76,8 @@ static void store_held(struct fixture *f, uint64_t number, const char *route, ui
                                             .hold_ms = hold_ms,
                                             .group = "study",
                                             .asks = true};
-    s.commit = (struct spool_commit){.facts = {.received_ms = clock_wall_ms(),
-                                               .calling = "CT1",
-                                               .called = "HILUM",
-                                               .remote = "10.0.0.1",
-                                               .abstract_syntax = "1.2.840.10008.5.1.4.1.1.2",
-                                               .transfer_syntax = "1.2.840.10008.1.2.1",
-                                               .sop_class = view_of("1.2.840.10008.5.1.4.1.1.2"),
-                                               .sop_instance = view_of(s.instance),
-                                               .study = view_of(s.study)},
-                                     .entries = s.entries,
-                                     .entry_count = 1};
+    s.commit =
+        (struct spool_commit){.facts = facts_of(s.instance, s.study), .entries = s.entries, .entry_count = 1};
     s.part = (struct spool_part){bytes, sizeof(bytes)};
     s.write = (struct spool_write){.draft = spool_draft_new(f->spool),
                                    .io = f->loop.io,
