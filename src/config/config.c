@@ -18,6 +18,8 @@ static const struct config_timeouts default_timeouts = {
     .linger = 10 * 1000,
     .lag = 5 * 1000,
     .drain = 8 * 1000,
+    .retrieve = 10 * 60 * 1000,
+    .commit = 24 * 60 * 60 * 1000,
 };
 
 bool config_listen_is_at(const struct config_listen *a, const struct config_listen *b)
@@ -33,6 +35,28 @@ const struct config_node *config_node_named(const struct config *c, const char *
         }
     }
     return NULL;
+}
+
+const struct config_pool *config_pool_named(const struct config *c, const char *name)
+{
+    for (size_t i = 0; i < c->pool_count; i++) {
+        if (c->pools[i].as_node.name != NULL && strcmp(c->pools[i].as_node.name, name) == 0) {
+            return &c->pools[i];
+        }
+    }
+    return NULL;
+}
+
+const char *config_service_name(enum config_service service)
+{
+    static const char *const names[CONFIG_SERVICES] = {
+        [CONFIG_STORE] = "store", [CONFIG_ECHO] = "echo",     [CONFIG_FIND] = "find",
+        [CONFIG_MOVE] = "move",   [CONFIG_GET] = "get",       [CONFIG_WORKLIST] = "worklist",
+        [CONFIG_MPPS] = "mpps",   [CONFIG_COMMIT] = "commit", [CONFIG_UPS] = "ups",
+        [CONFIG_PRINT] = "print", [CONFIG_OTHER] = "other",   [CONFIG_AVAILABILITY] = "availability",
+    };
+    hilum_assert(service < CONFIG_SERVICES);
+    return names[service];
 }
 
 bool config_needs_spool(const struct config *c)
@@ -108,6 +132,18 @@ static void free_node(struct config_node *n)
     free(n->calling_title);
     free(n->tcp_congestion);
     free(n->folder);
+    for (size_t i = 0; i < n->move_count; i++) {
+        free(n->moves[i].title);
+        free(n->moves[i].as);
+    }
+    free(n->moves);
+}
+
+static void free_pool(struct config_pool *p)
+{
+    free_node(&p->as_node);
+    free(p->members);
+    free(p->weights);
 }
 
 static void free_route(struct config_route *r)
@@ -157,11 +193,15 @@ static void free_config(struct config *c)
     for (size_t i = 0; i < c->node_count; i++) {
         free_node(&c->nodes[i]);
     }
+    for (size_t i = 0; i < c->pool_count; i++) {
+        free_pool(&c->pools[i]);
+    }
     for (size_t i = 0; i < c->route_count; i++) {
         free_route(&c->routes[i]);
     }
     free(c->listens);
     free(c->nodes);
+    free(c->pools);
     free(c->routes);
     free(c->file);
     free(c->ae_title);

@@ -16,7 +16,22 @@
 #include "config/pattern.h"
 #include "dicom/path.h"
 
-enum config_service { CONFIG_STORE, CONFIG_ECHO }; /* later issues add the others */
+/* What a message is for: of its SOP class and command (route/service.h). */
+enum config_service {
+    CONFIG_STORE,
+    CONFIG_ECHO,
+    CONFIG_FIND, /* C-FIND of any information model but the worklist's and UPS */
+    CONFIG_MOVE,
+    CONFIG_GET,
+    CONFIG_WORKLIST,
+    CONFIG_MPPS,
+    CONFIG_COMMIT, /* storage commitment */
+    CONFIG_UPS,
+    CONFIG_AVAILABILITY, /* instance availability notification */
+    CONFIG_PRINT,
+    CONFIG_OTHER, /* every other normalized service */
+    CONFIG_SERVICES
+};
 
 /* A fact that a condition looks at. */
 enum config_fact {
@@ -70,6 +85,14 @@ struct config_listen {
     int line; /* where it was declared */
 };
 
+/* Where a C-MOVE's destination is to be found for an archive: its title there, by the title that the client asks for. */
+struct config_move {
+    char *title; /* that is asked for; may hold `*` and `?` */
+    char *as;    /* that the archive knows; NULL: it moves to us, and we send to the node of that title */
+};
+
+struct config_pool;
+
 enum config_calling { CONFIG_CALLING_OWN, CONFIG_CALLING_PASS, CONFIG_CALLING_TITLE };
 
 struct config_node {
@@ -92,10 +115,34 @@ struct config_node {
         retry_most_ms; /* the first wait after a failure, and the longest; both at least 1 */
     unsigned
         deliveries; /* associations (of a folder: files) at once; at least 1, at most max_associations if that is set */
+    uint64_t health_ms;        /* between C-ECHO probes; 0: none */
+    struct config_move *moves; /* the first that matches counts; none: the title goes on as it is */
+    size_t move_count;
+    /* NULL: it is a node. Else it stands for that pool in `to` and `copy`, and only name, index and line mean anything: it is not among
+     * config.nodes, and its index is node_count + the pool's. */
+    const struct config_pool *pool;
     /* folder */
     char *folder;                                     /* pattern, checked: config/pattern.h */
     size_t folder_attributes[PATTERN_ATTRIBUTES_MAX]; /* that it holds, in its order: config.attributes[] */
     size_t folder_attribute_count;
+    int line;
+};
+
+enum config_balance {
+    CONFIG_BALANCE_STUDY, /* a study's instances stay together; studies are spread by hash */
+    CONFIG_BALANCE_LEAST, /* the fewest bytes outstanding */
+    CONFIG_BALANCE_ROUND_ROBIN,
+    CONFIG_BALANCE_FAILOVER, /* the first that is there */
+};
+
+/* Several nodes as one destination. */
+struct config_pool {
+    struct config_node as_node;         /* what `to` and `copy` name; its name is the pool's */
+    const struct config_node **members; /* AEs, each once; in the order of the file */
+    unsigned *weights;                  /* of members; at least 1 */
+    size_t member_count;
+    enum config_balance balance;
+    bool waits; /* failover is "wait": what is for a member that is away is queued for it; else "next" */
     int line;
 };
 
@@ -104,6 +151,9 @@ enum config_zero_copy { CONFIG_ZERO_COPY_AUTO, CONFIG_ZERO_COPY_NEVER, CONFIG_ZE
 
 /* What has to be quiet before what a route copies goes out. */
 enum config_hold { CONFIG_HOLD_NONE, CONFIG_HOLD_STUDY, CONFIG_HOLD_SERIES };
+
+/* Whether storage commitment asks the destinations of a route. AUTO: those of `to` that are nodes. */
+enum config_commit { CONFIG_COMMIT_AUTO, CONFIG_COMMIT_ALWAYS, CONFIG_COMMIT_NEVER };
 
 struct config_route {
     char *name;
@@ -125,8 +175,10 @@ struct config_route {
     enum config_zero_copy zero_copy;
     bool has_when_function; /* its conditions are a Lua function's answer: script/rules.h */
     bool has_morph;
-    bool has_on_study; /* only with a hold */
-    bool trace;        /* what the morph did is written into the data set */
+    bool has_morph_response;    /* changes what comes back: responses, and what a C-MOVE or C-GET retrieves */
+    bool has_on_study;          /* only with a hold */
+    enum config_commit commits; /* of what it sends to nodes and pools of nodes in `to` or `copy` */
+    bool trace;                 /* what the morph did is written into the data set */
     int line;
 };
 
@@ -146,6 +198,8 @@ struct config_spool {
 
 struct config_timeouts { /* milliseconds */
     uint64_t connect, association, progress, response, idle, linger, lag, drain;
+    uint64_t retrieve; /* a C-MOVE or C-GET that says nothing */
+    uint64_t commit;   /* a storage commitment, in all */
 };
 
 /* What the configuration was made of: its functions are made again from the same text, whatever the files hold by then. */
@@ -190,6 +244,9 @@ struct config {
     size_t listen_count;
     struct config_node *nodes;
     size_t node_count;
+    struct config_pool *pools;
+    size_t pool_count;
+    size_t study_attribute; /* in `attributes`: StudyInstanceUID, where a pool balances by it */
     struct config_route *routes;
     size_t route_count;
     struct config_attribute *attributes; /* of all conditions and patterns, each path once */
@@ -206,6 +263,12 @@ bool config_listen_is_at(const struct config_listen *a, const struct config_list
 
 /* NULL: there is none. Nodes that have no name yet, while it is made, are passed over. */
 const struct config_node *config_node_named(const struct config *c, const char *name);
+
+/* Likewise; NULL: there is none. */
+const struct config_pool *config_pool_named(const struct config *c, const char *name);
+
+/* "store", "find", ...: as `service` is written. */
+const char *config_service_name(enum config_service service);
 
 /* Some route for storage copies, or queues what fails: there is to be a spool. */
 bool config_needs_spool(const struct config *c);
