@@ -29,9 +29,10 @@ struct affinity_claim {
     /* filled by the caller; must stay until on_done */
     const char *pool;
     struct view study;
-    const char *member;      /* that is wanted */
-    const char *in_place_of; /* the study is there, and that member is lost to it (failover); NULL: it is thought to be new */
-    bool must_last;          /* it is not what the hash says: durable before on_done */
+    const char *member; /* that is wanted */
+    const char *
+        in_place_of; /* the study is there, and that member is lost to it (failover); NULL: it is thought to be new */
+    bool must_last; /* it is not what the hash says: durable before on_done */
     struct io *io;
     void *owner;
     /* The study is with `member`: the one that was wanted, or the one of somebody who was faster. is_safe false: it had to last, and the spool
@@ -40,7 +41,8 @@ struct affinity_claim {
     /* private */
     struct io_message message;
     struct affinity_claim *next;
-    char granted[64]; /* see the implementation; names are cut nowhere: longer ones are refused by the configuration's check */
+    char granted
+        [64]; /* see the implementation; names are cut nowhere: longer ones are refused by the configuration's check */
     bool is_safe;
 };
 void affinity_claim(struct affinity *a, struct affinity_claim *c);

@@ -35,7 +35,8 @@ void circuits_free(struct circuits **c);
 /* False: it is away, or drained for new work. True may be the one trial of a circuit that is half-open: *is_trial_out; its sign must follow. Times are
  * clock_ms(). is_trial_out may be NULL: then no trial is taken, and half-open counts as away. */
 bool circuit_may_try(struct circuits *c, const struct config_node *node, uint64_t now_ms, bool *is_trial_out);
-void circuit_sign(struct circuits *c, const struct config_node *node, enum circuit_sign sign, uint64_t now_ms);
+void circuit_sign(struct circuits *c, const struct config_node *node, enum circuit_sign sign,
+                  uint64_t now_ms);
 
 /* By an operator: a pool gives it no new study. Kept over a reload, not over a restart. */
 void circuit_drain(struct circuits *c, const struct config_node *node, bool is_drained);

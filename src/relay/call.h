@@ -1,0 +1,83 @@
+/*
+ * A request of a sender that is answered with more than a status: queries, retrievals, normalized services. Gathered whole, routed, sent to one node or
+ * several (legs), and answered as they answer.
+ *
+ *   message_begin's counterpart: session.c gives it every request but C-STORE, C-ECHO, and what is queued (message.c)
+ *
+ * What becomes of several destinations is the business of a plan: one by service.
+ *
+ *   call_single.c    one destination: responses go through as they come
+ *   call_find.c      several: asked side by side, one answer without duplicates
+ *   call_retrieve.c  several: found first, then moved or got from where it is
+ *   call_every.c     normalized services: sent to all, the worst answer counts
+ */
+#ifndef HILUM_RELAY_CALL_H
+#define HILUM_RELAY_CALL_H
+
+#include "relay/leg.h"
+#include "relay/session.h"
+#include "route/attributes.h"
+#include "route/route.h"
+
+struct call;
+
+/* What a call does with its destinations. All but `begin` may be NULL. */
+struct call_plan {
+    /* The destinations stand. Answers, or makes legs. */
+    void (*begin)(struct call *c);
+    /* The sender wants no more (C-CANCEL): call_cancel_legs has been called. */
+    void (*cancel)(struct call *c);
+    /* It is over for the sender, or it is gone: legs that are left are abandoned by the call. Frees `state`. */
+    void (*end)(struct call *c);
+};
+
+struct call_destination {
+    const struct config_node *node; /* an AE: members stand for their pools */
+    const struct config_route *route;
+};
+
+struct call {
+    struct session *session;
+    char id[48];
+    uint8_t context_id;
+    enum config_service service;
+    const char *abstract_syntax, *transfer_syntax; /* owned */
+    struct octets values;
+    struct dimse_command command; /* as received; views into `values` */
+    struct slices received;       /* its data set, as it came */
+    struct slices
+        data; /* as it is sent on: received, or what the route's morph made of it. One route's, the first that named a destination */
+    struct route_attributes attributes;
+    struct call_destination *destinations;
+    size_t destination_count;
+    bool is_complete, is_answered, is_cancelled, is_lost;
+    const struct call_plan *plan;
+    void *state; /* the plan's */
+    struct leg *legs;
+    unsigned leg_count;
+    unsigned pending_responses; /* that went to the sender */
+    uint64_t begun_ms;
+    TAILQ_ENTRY(call) link;
+};
+
+/* A request has come. Data follow through call_data if it announces some. */
+struct call *call_begin(struct session *s, uint8_t context_id, const struct dimse_command *c);
+void call_data(struct call *c, struct buf *b, uint8_t *at, uint32_t len);
+void call_complete(struct call *c);
+/* The sender's C-CANCEL. */
+void call_cancel(struct call *c);
+/* The sender is lost. */
+void call_sender_lost(struct call *c);
+
+/* --- for plans ----------------------------------------------------------------------------------------------- */
+
+/* Room for so many legs, zeroed, with all that they have in common filled in; owner is the call. False without memory. */
+MUST_USE bool call_make_legs(struct call *c, unsigned count);
+/* A response to the sender: status, counts, comment and so on are taken from *r, ids and UIDs are the request's. Data: NULL or empty is none; the slices are
+ * moved. Pending ones first, one that is not pending is the last: the call is over then (after the plan's `end`). */
+void call_respond(struct call *c, const struct dimse_command *r, struct slices *data);
+/* The last one, by a status of our own; comment may be NULL. */
+void call_fail(struct call *c, uint16_t status, const char *comment);
+void call_cancel_legs(struct call *c);
+
+#endif
