@@ -55,7 +55,7 @@ void outbound_leave_idle(struct outbound_pool *p, const struct permits *permits)
 {
     struct outbound *o;
     TAILQ_FOREACH (o, &p->all, link) {
-        if (o->permits == permits && is_idle(o)) {
+        if (o->permits == permits && is_idle(o) && !o->keeps) {
             leave(o); /* the oldest */
             return;
         }
@@ -78,9 +78,11 @@ static const struct association_context *serves(const struct outbound *o, const 
         return NULL;
     if (o->node != w->node || o->profile != w->profile || strcmp(o->calling, w->calling) != 0)
         return NULL;
-    if (o->is_private != w->is_private || (o->is_private && o->user != w->user))
+    if (o->is_private != w->is_private || ((o->is_private || o->keeps) && o->user != w->user))
         return NULL;
-    if (o->outstanding > 0 && !has_room_for(o, w))
+    if (w->keeps && !o->keeps)
+        return NULL; /* it has not been opened for that, and may have other contexts */
+    if (o->outstanding > 0 && (!has_room_for(o, w) || (w->exchange && w->exchange->wants_id)))
         return NULL;
     return association_find(&o->a, w->abstract_syntax, w->transfer_syntax);
 }
@@ -157,12 +159,14 @@ void outbound_settle(struct outbound *o)
     struct outbound_pool *p = o->pool;
     if (o->a.has_ended || o->outstanding > 0)
         return;
-    o->a.has_work = false;
+    o->a.has_work = o->foreign;
     if (o->is_doomed) {
         association_abort(&o->a, "a message was abandoned");
         return;
     }
     if (!is_idle(o))
+        return;
+    if (o->keeps && !p->is_closing)
         return;
     if (p->is_closing || (o->permits && permits_wanted_elsewhere(o->permits, p->options.io))) {
         leave(o);
@@ -171,7 +175,7 @@ void outbound_settle(struct outbound *o)
     outbound_kick(p);
     if (!is_idle(o) || o->a.has_ended)
         return;
-    if (o->permits &&
+    if (o->permits && !o->keeps &&
         outbound_is_wanted(p, o->permits)) { /* a local waiter needs another kind of association */
         leave(o);
         return;
@@ -219,7 +223,7 @@ bool outbound_request(struct outbound_exchange *x, uint8_t context_id, struct di
     hilum_assert(o->sender == x && !x->is_requested);
     if (!association_may_send(&o->a)) /* it is ending, and x has not been told yet */
         return false;
-    x->message_id = new_message_id(o);
+    x->message_id = x->wants_id ? x->wants_id : new_message_id(o);
     c->has |= DIMSE_HAS_MESSAGE_ID;
     c->message_id = x->message_id;
     x->is_requested = true;
@@ -235,6 +239,8 @@ void outbound_sent_all(struct outbound_exchange *x)
     if (!o || o->sender != x)
         return;
     o->sender = NULL;
+    if (!voice_next(&o->voice))
+        association_abort(&o->a, "out of memory");
     if (o->a.window > o->outstanding && !o->is_doomed)
         outbound_kick(o->pool);
 }
@@ -245,6 +251,8 @@ struct outbound *outbound_detach(struct outbound_exchange *x)
     o->outstanding--;
     if (o->sender == x)
         o->sender = NULL;
+    if (o->answering == x)
+        o->answering = NULL;
     if (o->next_told == x)
         o->next_told = TAILQ_NEXT(x, link);
     TAILQ_REMOVE(&o->exchanges, x, link);
@@ -286,14 +294,39 @@ static void leave_resting(struct outbound_pool *p, uint64_t user, bool private_a
     struct outbound *o, *next;
     for (o = TAILQ_FIRST(&p->of_user[user % OUTBOUND_USERS]); o; o = next) {
         next = TAILQ_NEXT(o, user_link);
-        if (o->user == user && is_idle(o) && (o->is_private || !private_alone))
+        if (o->user == user && is_idle(o) && (o->is_private || o->keeps || !private_alone))
             leave(o);
     }
 }
 
 void outbound_forget_user(struct outbound_pool *p, uint64_t user)
 {
+    struct outbound *o;
     leave_resting(p, user, true);
+    TAILQ_FOREACH (o, &p->of_user[user % OUTBOUND_USERS], user_link)
+        if (o->user == user)
+            o->keeps = false; /* it has work still */
+}
+
+void outbound_say(struct outbound *o, uint8_t context_id, const struct dimse_command *c, struct slices *data)
+{
+    if (!voice_say(&o->voice, context_id, c, data))
+        association_abort(&o->a, "out of memory");
+}
+
+void outbound_cancel_request(struct outbound_exchange *x, uint8_t context_id)
+{
+    struct dimse_command c = {.has = DIMSE_HAS_FIELD | DIMSE_HAS_RESPONDED_ID | DIMSE_HAS_DATA_SET_TYPE,
+                              .field = DIMSE_C_CANCEL_RQ,
+                              .responded_id = x->message_id,
+                              .data_set_type = DIMSE_NO_DATA_SET};
+    hilum_assert(x->is_requested);
+    outbound_say(x->outbound, context_id, &c, NULL);
+}
+
+void *outbound_owner(const struct outbound *o)
+{
+    return o->pool->options.owner;
 }
 
 void outbound_leave_resting(struct outbound_pool *p, uint64_t user)

@@ -14,6 +14,7 @@
 #include "association/association.h"
 #include "association/knowledge.h"
 #include "association/permits.h"
+#include "association/voice.h"
 #include "config/config.h"
 
 struct outbound_pool;
@@ -40,6 +41,8 @@ struct outbound_want {
     const char *abstract_syntax,
         *transfer_syntax; /* needed; NULL: just open a fresh association (negotiation) */
     bool fresh_only;      /* not one that carried messages before */
+    bool
+        keeps; /* the association is this user's alone from now on, and stays until outbound_forget_user: what is done on it stands on what was done before */
     bool
         is_alone; /* the user has one at a time: where another is opened, those of its own that rest are released before */
     uint64_t wait_ms; /* for a permit, or a busy node */
@@ -79,7 +82,11 @@ struct outbound_exchange {
     struct outbound *outbound; /* NULL: not attached */
     uint16_t message_id;
     bool is_requested; /* the command has been sent */
+    uint16_t wants_id; /* not 0: its message id */
     void (*on_response)(struct outbound_exchange *x, const struct dimse_command *c);
+    /* The data set of a response that announced one, after on_response, as long as the exchange is attached. NULL: it is let go. */
+    void (*on_data)(struct outbound_exchange *x, struct buf *b, uint8_t *at, uint32_t len);
+    void (*on_data_end)(struct outbound_exchange *x);
     /* The association ended before the final response. The exchange is over. */
     void (*on_lost)(struct outbound_exchange *x, const char *why);
     /* Some of what was queued has gone out. */
@@ -94,7 +101,7 @@ struct outbound {
     const struct config_node *node;
     char calling[17];
     uint64_t profile, user;
-    bool is_private, is_used, is_leaving, is_doomed, is_open, asked_window;
+    bool keeps, is_private, is_used, is_leaving, is_doomed, is_open, asked_window;
     struct permits *permits; /* one is held; NULL: none */
     unsigned outstanding;    /* attached exchanges */
     uint16_t next_id;
@@ -102,6 +109,10 @@ struct outbound {
     struct outbound_exchange *sender; /* whose message is being sent, or is to be sent next */
     struct outbound_want *opener;
     struct io_timer linger;
+    struct voice voice; /* of what is no exchange's data: answers to the node's requests, C-CANCEL */
+    struct outbound_exchange *answering; /* whose response's data set is coming; NULL: nobody's */
+    void *foreign;                       /* of outbound_foreign; NULL: nothing of the node is under way */
+    bool is_foreign_data;                /* the data set that is coming belongs to its request */
     TAILQ_HEAD(outbound_exchanges, outbound_exchange) exchanges;
     struct outbound_exchange
         *next_told; /* on_sent goes round: the one to be told next, which may leave before */
@@ -109,12 +120,24 @@ struct outbound {
     TAILQ_ENTRY(outbound) user_link; /* with those of senders whose number ends alike */
 };
 
+/* Requests that a node makes on an association that we opened. Without it, C-ECHO is answered and all else refused (0211). */
+struct outbound_foreign {
+    /* A request; outbound_say answers it, now or later. False: it is not taken. */
+    bool (*on_request)(struct outbound *o, uint8_t context_id, const struct dimse_command *c);
+    void (*on_data)(struct outbound *o, struct buf *b, uint8_t *at, uint32_t len);
+    void (*on_data_end)(struct outbound *o);
+    /* The association is over, and o->foreign is not NULL. */
+    void (*on_end)(struct outbound *o, const char *why);
+};
+
 struct outbound_options {
     struct io *io;
     struct pool *pool;
     struct resolver *resolver;
     struct permits_registry *permits;
-    unsigned worker; /* for association ids: "w1-o17" */
+    unsigned worker;                        /* for association ids: "w1-o17" */
+    const struct outbound_foreign *foreign; /* may be NULL */
+    void *owner;                            /* theirs: outbound_owner */
 };
 
 struct outbound_pool *outbound_pool_new(const struct outbound_options *options);
@@ -141,6 +164,12 @@ void outbound_finish(struct outbound_exchange *x);
 /* Gives up an exchange. If its request has begun, the association ends by A-ABORT, as soon as the answers to the sender's
  * other requests are in (bounded by `response`). No callback comes for x any more. */
 void outbound_abandon(struct outbound_exchange *x, const char *why);
+
+/* A message that is no exchange's, in its turn. What it says on an association that is over is let go. */
+void outbound_say(struct outbound *o, uint8_t context_id, const struct dimse_command *c, struct slices *data);
+/* Whose requests are asked to stop: C-CANCEL of an exchange that is requested. */
+void outbound_cancel_request(struct outbound_exchange *x, uint8_t context_id);
+void *outbound_owner(const struct outbound *o);
 
 /* The sender's association is gone: what was private to it is released. */
 void outbound_forget_user(struct outbound_pool *p, uint64_t user);

@@ -128,35 +128,37 @@ static void on_established(struct association *a)
 
 static void answer_foreign_request(struct outbound *o, uint8_t context_id, const struct dimse_command *c)
 {
+    const struct outbound_foreign *foreign = o->pool->options.foreign;
     struct dimse_command answer;
     if (c->field == DIMSE_C_CANCEL_RQ)
         return;
-    if (!association_may_send(&o->a)) { /* inside a message of ours nothing else may be sent */
-        association_fault(&o->a,
-                          (struct pdu_fault){PDU_ABORT_UNSPECIFIED, "a request from the node while sending"});
-        return;
-    }
     if (association_backlog(&o->a) > ANSWERS_MAX_BYTES) {
         association_fault(&o->a, (struct pdu_fault){PDU_ABORT_UNSPECIFIED,
                                                     "requests whose answers the node does not read"});
         return;
     }
     bool is_echo = c->field == DIMSE_C_ECHO_RQ;
+    if (!is_echo && foreign && foreign->on_request(o, context_id, c)) {
+        o->is_foreign_data = dimse_has_data_set(c);
+        return;
+    }
     dimse_response_to(c, is_echo ? DIMSE_STATUS_SUCCESS : DIMSE_STATUS_UNRECOGNISED_OPERATION, NULL, &answer);
-    if (!association_send_command(&o->a, context_id, &answer))
-        association_abort(&o->a, "out of memory");
+    outbound_say(o, context_id, &answer, NULL);
 }
 
 static void on_command(struct association *a, uint8_t context_id, const struct dimse_command *c)
 {
     struct outbound *o = a->owner;
     struct outbound_exchange *x;
+    o->answering = NULL;
+    o->is_foreign_data = false;
     if (!dimse_is_response(c->field)) {
         answer_foreign_request(o, context_id, c);
         return;
     }
     TAILQ_FOREACH (x, &o->exchanges, link) {
         if (x->is_requested && x->message_id == c->responded_id) {
+            o->answering = dimse_has_data_set(c) ? x : NULL;
             x->on_response(x, c);
             return;
         }
@@ -167,13 +169,25 @@ static void on_command(struct association *a, uint8_t context_id, const struct d
 
 static void on_data(struct association *a, struct buf *b, uint8_t *at, uint32_t len)
 {
-    /* Data sets of responses: no service of this version has them. Read and let go. */
-    (void)a, (void)b, (void)at, (void)len;
+    struct outbound *o = a->owner;
+    struct outbound_exchange *x = o->answering;
+    if (o->is_foreign_data)
+        o->pool->options.foreign->on_data(o, b, at, len);
+    else if (x && x->on_data)
+        x->on_data(x, b, at, len);
 }
 
 static void on_data_end(struct association *a)
 {
-    (void)a;
+    struct outbound *o = a->owner;
+    struct outbound_exchange *x = o->answering;
+    bool is_foreign = o->is_foreign_data;
+    o->answering = NULL;
+    o->is_foreign_data = false;
+    if (is_foreign)
+        o->pool->options.foreign->on_data_end(o);
+    else if (x && x->on_data_end)
+        x->on_data_end(x);
 }
 
 static void on_sent(struct association *a)
@@ -228,7 +242,11 @@ static void on_end(struct association *a, enum association_end how, const char *
         LOG_STR("assoc", a->id), LOG_STR("node", o->node->name), LOG_STR("how", association_end_name(how)),
         LOG_STR("cause", why));
     o->is_leaving = true;
+    o->is_foreign_data = false;
+    voice_clear(&o->voice);
     io_timer_stop(p->options.io, &o->linger);
+    if (o->foreign)
+        p->options.foreign->on_end(o, why);
     o->permits = NULL;
     if (permits)
         permits_give(permits);
@@ -272,6 +290,8 @@ static struct outbound *outbound_new(struct outbound_want *w)
     o->is_private = w->is_private;
     o->next_id = 1;
     o->linger = (struct io_timer){.on_fire = outbound_on_linger, .owner = o};
+    o->keeps = w->keeps;
+    voice_init(&o->voice, &o->a);
     TAILQ_INIT(&o->exchanges);
     o->a.user = &outbound_user;
     o->a.owner = o;
@@ -338,7 +358,7 @@ static void pursue(struct outbound_want *w)
     }
     if (outbound_serve_from_pool(w->pool, w))
         return;
-    if (w->is_alone)
+    if (w->is_alone || w->keeps) /* a node may have room for one */
         outbound_leave_resting(w->pool, w->user);
     if (!obtain_permit(w)) {
         if (w->permit_wait)

@@ -30,8 +30,10 @@ struct leg {
         command; /* as it is to be sent; the message id is set on the way, and has_data decides the data set type */
     const struct slices *data; /* the request's data set; NULL: none */
     uint64_t silence_ms;       /* so long a node may say nothing between responses; then it has failed */
-    bool fresh_only;           /* not an association that carried messages before */
-    uint16_t message_id;       /* not 0: it has to be this one (a C-MOVE through us) */
+    bool
+        keeps; /* on an association that the sender keeps to its end: what is asked stands on what was asked before, or what is sent back needs its contexts */
+    bool fresh_only;     /* not an association that carried messages before */
+    uint16_t message_id; /* not 0: it has to be this one (a C-MOVE through us) */
     /* A response; *data, which is empty if it has none, may be taken (moved away) and is cleared afterwards. is_final: it is over. */
     void (*on_response)(struct leg *l, const struct dimse_command *c, struct slices *data, bool is_final);
     /* status is ours, of what happened: A700 and a comment that names the node, or 0122 if it has no context for it. */
@@ -41,7 +43,7 @@ struct leg {
     struct outbound_want want;
     struct outbound_exchange exchange;
     uint8_t context_id;
-    bool is_over, is_sent, wants_cancel, was_cancelled, has_responded;
+    bool is_over, is_sent, is_reused, wants_cancel, was_cancelled, has_responded;
     struct dimse_command response; /* whose data set is coming; views into `values` */
     struct octets values;
     struct slices response_data;
