@@ -135,12 +135,14 @@ enum config_balance {
     CONFIG_BALANCE_FAILOVER, /* the first that is there */
 };
 
+enum { CONFIG_POOL_MEMBERS_MAX = 64 };
+
 /* Several nodes as one destination. */
 struct config_pool {
     struct config_node as_node;         /* what `to` and `copy` name; its name is the pool's */
     const struct config_node **members; /* AEs, each once; in the order of the file */
     unsigned *weights;                  /* of members; at least 1 */
-    size_t member_count;
+    size_t member_count;                /* at most CONFIG_POOL_MEMBERS_MAX */
     enum config_balance balance;
     bool waits; /* failover is "wait": what is for a member that is away is queued for it; else "next" */
     int line;
