@@ -144,10 +144,10 @@ def same_data(sent, got):
 class Gateway:
     """A running gateway in a temporary folder ("$FOLDER" in declarations). Settings are the keys of `gateway { }`."""
 
-    def __init__(self, *declarations, listen=None, environment=None, log_format="json", **settings):
+    def __init__(self, *declarations, listen=None, environment=None, log_format="json", port=None, **settings):
         self.folder = tempfile.mkdtemp(prefix="hilum-test-")
         os.symlink(os.path.join(ROOT, "rules"), os.path.join(self.folder, "rules"))  # for `require`
-        self.port = free_port()
+        self.port = port or free_port()
         self.listen = listen if listen is not None else [f'listen "127.0.0.1:{self.port}"']
         self.listen = [l if isinstance(l, str) else f"listen {lua({'port': self.port, **l})}" for l in self.listen]
         self.settings = {"ae_title": "HILUM", "workers": 2, "spool": self.folder + "/spool", "admin": False,
@@ -295,21 +295,25 @@ def storescp(*options, title="STORESCP", environment=None):
                 environment)
 
 
-def dcmqrscp(title="DCMQRSCP", environment=None):
+def dcmqrscp(title="DCMQRSCP", environment=None, hosts=None):
+    """An archive; `hosts` are where it can move to: {title: port}."""
     program = need("dcmqrscp")
+    known = "".join(f"{name.lower()} = ({name}, 127.0.0.1, {port})\n" for name, port in (hosts or {}).items())
 
     def command(peer):
         config = os.path.join(peer.folder, "dcmqrscp.cfg")
         with open(config, "w") as f:
             f.write(f"NetworkTCPPort = {peer.port}\nMaxPDUSize = 16384\nMaxAssociations = 16\nHostTable BEGIN\n"
-                    f"HostTable END\nVendorTable BEGIN\nVendorTable END\nAETable BEGIN\n"
-                    f"{title} {peer.received} RW (100, 1024mb) ANY\nAETable END\n")
+                    f"{known}HostTable END\nVendorTable BEGIN\nVendorTable END\nAETable BEGIN\n"
+                    f"{title} {peer.received} RW (1000, 1024mb) ANY\nAETable END\n")
         return [program, "-c", config]
     return Peer("dcmqrscp", command, environment)
 
 
 class Orthanc(Peer):
-    def __init__(self, title="ORTHANC", environment=None):
+    """`settings` are keys of its configuration, over those that a test needs in any case."""
+
+    def __init__(self, title="ORTHANC", environment=None, **settings):
         program = need("Orthanc")
         self.http = free_port()
 
@@ -319,7 +323,7 @@ class Orthanc(Peer):
                 json.dump({"StorageDirectory": peer.received, "IndexDirectory": peer.received, "DicomPort": peer.port,
                            "DicomAet": title, "HttpPort": self.http, "RemoteAccessAllowed": False, "Plugins": [],
                            "AuthenticationEnabled": False, "DicomAlwaysAllowStore": True, "Name": "test",
-                           "UnknownSopClassAccepted": True, "OverwriteInstances": True}, f)
+                           "UnknownSopClassAccepted": True, "OverwriteInstances": True, **settings}, f)
             return [program, config]
         super().__init__("orthanc", command, environment)
         wait_until(lambda: is_listening(self.http), "Orthanc's REST interface listens", 60)

@@ -280,6 +280,8 @@ class SinkAssociation:
 
 
 class Sink:
+    association_class = SinkAssociation
+
     def __init__(self, **script):
         self.ae_title = "SINK"
         # negotiation
@@ -345,7 +347,7 @@ class Sink:
             except OSError:
                 return
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, not self.nagle)
-            association = SinkAssociation(self, connection, len(self.associations))
+            association = self.association_class(self, connection, len(self.associations))
             self.associations.append(association)
             self.most_open = max(self.most_open, len(self.open()))
             self._start(association.run)
