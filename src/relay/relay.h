@@ -19,6 +19,7 @@
 #include "spool/spool.h"
 
 struct delivery;
+struct moves;
 struct studies;
 struct session;
 
@@ -39,6 +40,7 @@ struct relay {
     struct relay_totals *totals;
     struct spool *spool; /* NULL: there is no queue */
     struct reach *reach;
+    struct moves *moves; /* C-MOVEs through us, over all workers */
     struct delivery *delivery; /* with a spool */
     struct studies *studies;   /* likewise */
     struct spool_notes *notes; /* likewise: what was relayed, for the ledger */
@@ -66,6 +68,7 @@ struct relay_options {
     struct relay_totals *totals;
     struct spool *spool; /* NULL: there is no queue */
     struct reach *reach;
+    struct moves *moves;
     unsigned worker, workers, silent_max;
 };
 

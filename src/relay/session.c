@@ -385,6 +385,7 @@ enum result relay_open(struct relay *r, const struct relay_options *o)
                         .totals = o->totals,
                         .spool = o->spool,
                         .reach = o->reach,
+                        .moves = o->moves,
                         .worker = o->worker,
                         .silent_max = o->silent_max ? o->silent_max : 1};
     TAILQ_INIT(&r->sessions);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "relay/moves.h"
 #include "worker/worker.h"
 
 enum {
@@ -24,6 +25,7 @@ struct gateway {
     struct relay_totals totals;
     struct spool *spool; /* NULL: there is no queue */
     struct reach reach;
+    struct moves *moves;
     struct worker *workers;
     unsigned worker_count;
     int *sockets; /* of config->listens, in their order; worker 0 closes those that it is not given again */
@@ -73,6 +75,7 @@ static enum result open_workers(struct gateway *g)
                                          .totals = &g->totals,
                                          .spool = g->spool,
                                          .reach = &g->reach,
+                                         .moves = g->moves,
                                          .silent_max = descriptors / 2 / count,
                                          .peers = g->workers,
                                          .peer_count = count};
@@ -226,6 +229,8 @@ enum result gateway_start(struct config *config, struct gateway **out)
     if (r == OK)
         r = permits_registry_new(&g->permits);
     if (r == OK)
+        r = moves_new(&g->moves);
+    if (r == OK)
         r = open_spool(g);
     if (r == OK)
         r = open_workers(g);
@@ -327,6 +332,7 @@ bool gateway_stop(struct gateway **gp)
     resolver_free(&g->resolver); /* its last answers go to rings that still stand */
     for (unsigned i = 0; i < g->worker_count; i++)
         worker_close(&g->workers[i]);
+    moves_free(&g->moves);
     permits_registry_free(&g->permits);
     free(g->workers);
     free(g->sockets);

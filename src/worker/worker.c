@@ -34,6 +34,7 @@ enum result worker_open(struct worker *w, const struct worker_options *o, char *
                                           .totals = o->totals,
                                           .spool = o->spool,
                                           .reach = o->reach,
+                                          .moves = o->moves,
                                           .workers = o->peer_count,
                                           .worker = o->index,
                                           .silent_max = o->silent_max};

@@ -53,6 +53,7 @@ struct worker_options {
     struct relay_totals *totals;
     struct spool *spool; /* NULL: there is no queue */
     struct reach *reach;
+    struct moves *moves;
     unsigned silent_max;
     struct worker *peers;
     unsigned peer_count;
