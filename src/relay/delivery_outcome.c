@@ -8,10 +8,9 @@
 #include "relay/delivery_inside.h"
 
 enum {
-    TROUBLES_MAX = 3,      /* entries in a row that failed on the way: the node's fault */
-    AWAY_MOST_MS = 60000,  /* a node that is away is tried that often at least */
-    ALONE_MS = 600000,     /* a node that did not answer one lane while it served another is left to one */
-    REACH_MARGIN_MS = 1000 /* a node counts as away a little longer than it takes us to try again */
+    TROUBLES_MAX = 3,     /* entries in a row that failed on the way: the node's fault */
+    AWAY_MOST_MS = 60000, /* a node that is away is tried that often at least */
+    ALONE_MS = 600000     /* a node that did not answer one lane while it served another is left to one */
 };
 
 static struct io *io_of(const struct delivery_queue *q)
@@ -55,7 +54,6 @@ static void pause_node(struct delivery_queue *q, const char *why)
     uint64_t ms = jitter(q->delivery, q->backoff_ms);
     LOG(is_first ? LOG_WARN : LOG_DEBUG, "delivery to a node waits", LOG_STR("node", q->name),
         LOG_INT("ms", ms), LOG_STR("cause", why));
-    reach_set_away(q->delivery->relay->reach, n, clock_ms() + ms + REACH_MARGIN_MS);
     io_timer_start(io_of(q), &q->pause, ms);
 }
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "dicom/uid.h"
 #include "dimse/status.h"
+#include "relay/health.h"
 #include "relay/proposal.h"
 
 static void acquire(struct leg *l, bool fresh_only);
@@ -41,11 +42,18 @@ static void fail(struct leg *l, uint16_t status, const char *why)
     l->on_failed(l, status, comment);
 }
 
-/* By our own judgement of what the node says: the association is not to be trusted any more. */
-static void distrust(struct leg *l, const char *why)
+/* The association is not to be used any more. */
+static void break_off(struct leg *l, const char *why)
 {
     outbound_abandon(&l->exchange, why);
     fail(l, DIMSE_STATUS_OUT_OF_RESOURCES, why);
+}
+
+/* By our own judgement of what the node says. */
+static void distrust(struct leg *l, const char *why)
+{
+    health_sign(l->source->relay, l->node, CIRCUIT_TROUBLE, why);
+    break_off(l, why);
 }
 
 void leg_abandon(struct leg *l)
@@ -107,6 +115,8 @@ static void hand_over(struct leg *l, const struct dimse_command *c)
     struct slices data = l->response_data;
     struct octets values = l->values;
     bool is_last = is_final(c);
+    if (is_last || !l->has_responded)
+        health_sign(l->source->relay, l->node, CIRCUIT_SUCCESS, NULL);
     l->response_data = (struct slices){0};
     l->values = (struct octets){0};
     l->has_responded = true;
@@ -144,7 +154,7 @@ static void on_response(struct outbound_exchange *x, const struct dimse_command 
         io_timer_stop(io_of(l), &l->silence);
         octets_clear(&l->values);
         if (!dimse_copy(c, &l->values, &l->response))
-            distrust(l, "out of memory");
+            break_off(l, "out of memory");
         else
             set_limit(l);
     }
@@ -154,9 +164,9 @@ static void on_data(struct outbound_exchange *x, struct buf *b, uint8_t *at, uin
 {
     struct leg *l = x->owner;
     if (l->response_data.bytes + len > l->source->config->header_max)
-        distrust(l, "a response larger than header_max");
+        break_off(l, "a response larger than header_max");
     else if (!slices_push(&l->response_data, b, at, len))
-        distrust(l, "out of memory");
+        break_off(l, "out of memory");
     else
         set_limit(l);
 }
@@ -183,6 +193,7 @@ static void on_lost(struct outbound_exchange *x, const char *why)
         return;
     bool is_early = !l->is_sent || (may_repeat(l->command->field) && !l->has_responded);
     if (!l->is_reused || !is_early || l->was_cancelled) {
+        health_sign(l->source->relay, l->node, CIRCUIT_TROUBLE, why);
         fail(l, DIMSE_STATUS_OUT_OF_RESOURCES, why);
         return;
     }
@@ -213,7 +224,7 @@ static void send_request(struct leg *l)
     if (!outbound_request(&l->exchange, l->context_id, &c))
         return; /* on_lost comes, or has come */
     if (l->data && !send_data(&l->exchange.outbound->a, l->data)) {
-        distrust(l, "out of memory");
+        break_off(l, "out of memory");
         return;
     }
     l->is_sent = true;
@@ -227,7 +238,8 @@ static void on_ready(struct outbound_want *w, const struct association_context *
     struct leg *l = w->owner;
     l->context_id = context->id;
     l->is_reused = is_reused;
-    reach_set_there(l->source->relay->reach, l->node);
+    if (!is_reused)
+        health_sign(l->source->relay, l->node, CIRCUIT_THERE, NULL);
     set_limit(l);
     send_request(l);
 }
@@ -235,8 +247,7 @@ static void on_ready(struct outbound_want *w, const struct association_context *
 static void on_failed(struct outbound_want *w, enum outbound_failure kind, const char *why)
 {
     struct leg *l = w->owner;
-    if (kind == OUTBOUND_UNREACHABLE || (kind == OUTBOUND_REJECTED && !w->was_turned_away))
-        reach_set_away(l->source->relay->reach, l->node, io_now(io_of(l)) + l->node->retry_first_ms);
+    health_failed(l->source->relay, w, kind, why);
     fail(l,
          kind == OUTBOUND_NOT_ACCEPTED ? DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED : DIMSE_STATUS_OUT_OF_RESOURCES,
          why);

@@ -3,6 +3,7 @@
  * cannot know is found here: who lags behind others, who waits for memory that never comes, disks that hang.
  */
 #include "dimse/status.h"
+#include "relay/health.h"
 #include "relay/message_route.h"
 
 static uint64_t lag_of(const struct message *m, const struct sink *s)
@@ -44,6 +45,7 @@ static bool lags(const struct message *m, struct sink *s, uint64_t now)
 /* A slow destination of a fan-out holds the others back for `lag` at most. */
 static void fail_laggards(struct message *m, uint64_t now)
 {
+    static const char takes_nothing[] = "takes no data while others wait";
     bool others_wait = false;
     for (unsigned i = 0; i < m->sink_count; i++) {
         struct sink *one = m->sinks[i];
@@ -52,8 +54,10 @@ static void fail_laggards(struct message *m, uint64_t now)
     }
     bool may_fail = others_wait && association_is_held_up(&m->session->a);
     for (unsigned i = 0; i < m->sink_count; i++)
-        if (lags(m, m->sinks[i], now) && may_fail)
-            message_fail_sink(m->sinks[i], DIMSE_STATUS_OUT_OF_RESOURCES, "takes no data while others wait");
+        if (lags(m, m->sinks[i], now) && may_fail) {
+            health_sign(m->session->relay, m->sinks[i]->node, CIRCUIT_TROUBLE, takes_nothing);
+            message_fail_sink(m->sinks[i], DIMSE_STATUS_OUT_OF_RESOURCES, takes_nothing);
+        }
 }
 
 /* Instances that are gathered and want the rest of the pool, each the part that another holds, would wait for ever. */

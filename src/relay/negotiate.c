@@ -7,6 +7,7 @@
  *   3 where the choices of several nodes differ, they are asked again, one transfer syntax a context
  *   4 each context gets the transfer syntax that most of its candidates take unchanged (negotiate_answer.c)
  */
+#include "relay/health.h"
 #include "relay/negotiate_inside.h"
 #include "relay/proposal.h"
 
@@ -165,14 +166,17 @@ static void asked_over(struct asked *a)
 {
     struct negotiation *g = a->g;
     a->is_pending = false;
+    health_end_trial(g->session->relay, a->node, &a->is_trial);
     if (--g->pending == 0)
         advance(g);
 }
 
 static void on_ready(struct outbound_want *w, const struct association_context *context, bool is_reused)
 {
+    struct asked *a = w->owner;
     (void)context, (void)is_reused;
-    asked_over(w->owner);
+    health_sign(a->g->session->relay, a->node, CIRCUIT_THERE, NULL);
+    asked_over(a);
 }
 
 static void on_failed(struct outbound_want *w, enum outbound_failure kind, const char *why)
@@ -180,9 +184,7 @@ static void on_failed(struct outbound_want *w, enum outbound_failure kind, const
     struct asked *a = w->owner;
     LOG(LOG_WARN, "node not reached for negotiation", LOG_STR("assoc", a->g->session->a.id),
         LOG_STR("node", a->node->name), LOG_STR("cause", why));
-    if (kind == OUTBOUND_UNREACHABLE)
-        reach_set_away(a->g->session->relay->reach, a->node,
-                       io_now(a->g->session->relay->io) + a->node->retry_first_ms);
+    health_failed(a->g->session->relay, w, kind, why);
     if (a->g->round == 1) {
         a->is_away = true;
         a->is_rejected = kind == OUTBOUND_REJECTED;
@@ -337,7 +339,7 @@ void negotiate_begin(struct session *s)
         struct asked *a = &g->asked[i];
         if (!look_up(a) && !needs_items)
             continue;
-        if (a->queues && reach_is_away(s->relay->reach, a->node, io_now(s->relay->io)))
+        if (a->queues && !health_may_try(s->relay, a->node, &a->is_trial))
             a->is_away = true;
         else
             ask(a, build_mirror);
@@ -357,6 +359,7 @@ void negotiate_cancel(struct session *s)
         if (!g->asked[i].is_pending)
             continue;
         outbound_cancel(&g->asked[i].want);
+        health_end_trial(s->relay, g->asked[i].node, &g->asked[i].is_trial);
         g->asked[i].is_pending = false;
         g->pending--;
     }

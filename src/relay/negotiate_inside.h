@@ -11,6 +11,7 @@ struct asked {
     struct outbound_want want;
     bool is_pending, is_away, is_rejected;
     bool queues;    /* while it is away the queue stands for it, in some route at least */
+    bool is_trial;  /* of the node's circuit */
     bool has_items; /* the node's roles and so on are in `items` */
     struct pdu_associate items;
     bool is_candidate[PDU_CONTEXTS_MAX]; /* by position in the request */

@@ -13,7 +13,7 @@
 #include "config/config.h"
 #include "dicom/charset.h"
 #include "io/io.h"
-#include "relay/reach.h"
+#include "relay/circuit.h"
 #include "relay/ruleset.h"
 #include "relay/sink_folder.h"
 #include "spool/spool.h"
@@ -38,9 +38,9 @@ struct relay {
     struct ruleset_list rulesets; /* of configurations that some association began with */
     struct ruleset *newest_rules;
     struct relay_totals *totals;
-    struct spool *spool; /* NULL: there is no queue */
-    struct reach *reach;
-    struct moves *moves; /* C-MOVEs through us, over all workers */
+    struct spool *spool;       /* NULL: there is no queue */
+    struct circuits *circuits; /* of all workers */
+    struct moves *moves;       /* C-MOVEs through us, over all workers */
     struct delivery *delivery; /* with a spool */
     struct studies *studies;   /* likewise */
     struct spool_notes *notes; /* likewise: what was relayed, for the ledger */
@@ -52,7 +52,7 @@ struct relay {
     unsigned silent_count;
     uint64_t next_user;
     uint64_t gave_up_ms; /* when an instance that was gathered was last given up for want of memory */
-    bool is_draining;
+    bool is_draining, is_stopping;
     struct io_timer drain;
     TAILQ_HEAD(all_messages, message) messages; /* begun and not freed */
     struct io_task relief;                      /* memory is short */
@@ -67,7 +67,7 @@ struct relay_options {
     struct permits_registry *permits;
     struct relay_totals *totals;
     struct spool *spool; /* NULL: there is no queue */
-    struct reach *reach;
+    struct circuits *circuits;
     struct moves *moves;
     unsigned worker, workers, silent_max;
 };

@@ -384,7 +384,7 @@ enum result relay_open(struct relay *r, const struct relay_options *o)
                         .resolver = o->resolver,
                         .totals = o->totals,
                         .spool = o->spool,
-                        .reach = o->reach,
+                        .circuits = o->circuits,
                         .moves = o->moves,
                         .worker = o->worker,
                         .silent_max = o->silent_max ? o->silent_max : 1};
@@ -461,6 +461,7 @@ bool relay_is_quiet(const struct relay *r)
 void relay_stop(struct relay *r)
 {
     struct session *s, *next;
+    r->is_stopping = true;
     io_timer_stop(r->io, &r->drain);
     for (s = TAILQ_FIRST(&r->sessions); s; s = next) {
         next = TAILQ_NEXT(s, link);

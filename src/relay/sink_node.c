@@ -1,4 +1,5 @@
 #include "relay/sink_node.h"
+#include "relay/health.h"
 #include "relay/proposal.h"
 
 #include <stdio.h>
@@ -22,6 +23,8 @@ struct sink_node {
     bool is_finished;     /* all data are here */
     bool is_sent;         /* all has been given to the association */
     bool is_over;         /* on_done has been called, or abandoned */
+    bool is_trial;        /* of the node's circuit, of which no sign has come yet */
+    int64_t outstanding;  /* bytes that count as on their way there */
     bool has_early_answer;
     uint16_t early_status;
     char early_comment[65];
@@ -32,6 +35,20 @@ struct sink_node {
 static struct io *io_of(const struct sink_node *n)
 {
     return n->source->relay->io;
+}
+
+static void sign(struct sink_node *n, enum circuit_sign what, const char *why)
+{
+    if (what != CIRCUIT_THERE)
+        n->is_trial = false;
+    health_sign(n->source->relay, n->sink.node, what, why);
+}
+
+static void add_outstanding(struct sink_node *n, int64_t bytes)
+{
+    n->outstanding += bytes;
+    if (bytes != 0)
+        circuit_add_outstanding(n->source->relay->circuits, n->sink.node, bytes);
 }
 
 static void on_gone(struct io_task *task)
@@ -49,6 +66,8 @@ static void over(struct sink_node *n)
     slices_clear(&n->queue);
     slices_clear(&n->replay);
     n->sink.retains = false;
+    add_outstanding(n, -n->outstanding);
+    health_end_trial(n->source->relay, n->sink.node, &n->is_trial);
     io_defer(io_of(n), &n->gone);
 }
 
@@ -67,11 +86,25 @@ static void fail(struct sink_node *n, uint16_t status, const char *why)
     done(n, status, comment);
 }
 
-/* Failure by our own judgement of the node's answer: the association is not to be trusted any more. */
-static void distrust(struct sink_node *n, const char *why)
+/* The association is not to be used any more. */
+static void break_off(struct sink_node *n, const char *why)
 {
     outbound_abandon(&n->exchange, why);
     fail(n, DIMSE_STATUS_OUT_OF_RESOURCES, why);
+}
+
+/* Failure by our own judgement of the node's answer. */
+static void distrust(struct sink_node *n, const char *why)
+{
+    sign(n, CIRCUIT_TROUBLE, why);
+    break_off(n, why);
+}
+
+static void answered(struct sink_node *n, uint16_t status, const char *comment)
+{
+    n->is_trial = false;
+    health_answered(n->source->relay, n->sink.node, status, comment);
+    done(n, status, comment);
 }
 
 static void on_response_timeout(struct io_timer *t)
@@ -130,12 +163,12 @@ static void pump(struct sink_node *n)
         outbound_sent_all(&n->exchange);
         if (n->has_early_answer && n->exchange.outbound) {
             outbound_finish(&n->exchange);
-            done(n, n->early_status, n->early_comment);
+            answered(n, n->early_status, n->early_comment);
             return;
         }
     }
     if (!ok)
-        distrust(n, "out of memory");
+        break_off(n, "out of memory");
 }
 
 static void on_sent(struct outbound_exchange *x)
@@ -169,7 +202,7 @@ static void on_response(struct outbound_exchange *x, const struct dimse_command 
         distrust(n, "answered a status that is not final");
     } else if (n->is_sent) {
         outbound_finish(x);
-        done(n, c->status, comment);
+        answered(n, c->status, comment);
     } else if (dimse_store_severity(c->status) < 2) {
         distrust(n, "answered success before it had all"); /* PS3.7 9.3.1.3: only after the whole request */
     } else {
@@ -188,10 +221,11 @@ static void on_lost(struct outbound_exchange *x, const char *why)
     if (n->is_over)
         return;
     if (n->has_early_answer) {
-        done(n, n->early_status, n->early_comment);
+        answered(n, n->early_status, n->early_comment);
         return;
     }
     if (!n->sink.retains) {
+        sign(n, CIRCUIT_TROUBLE, why);
         fail(n, DIMSE_STATUS_OUT_OF_RESOURCES, why);
         return;
     }
@@ -209,7 +243,8 @@ static void on_ready(struct outbound_want *w, const struct association_context *
 {
     struct sink_node *n = w->owner;
     n->context_id = context->id;
-    reach_set_there(n->source->relay->reach, n->sink.node);
+    if (!is_reused)
+        sign(n, CIRCUIT_THERE, NULL);
     n->sink.progress_ms = io_now(io_of(n));
     if (is_reused && !pool_is_short(n->source->relay->pool)) {
         n->sink.retains = true;
@@ -241,9 +276,7 @@ static void on_failed(struct outbound_want *w, enum outbound_failure kind, const
 {
     struct sink_node *n = w->owner;
     n->sink.fault = fault_of(w, kind);
-    if (kind == OUTBOUND_UNREACHABLE || (kind == OUTBOUND_REJECTED && !w->was_turned_away))
-        reach_set_away(n->source->relay->reach, n->sink.node,
-                       io_now(io_of(n)) + n->sink.node->retry_first_ms);
+    health_failed(n->source->relay, w, kind, why);
     fail(n,
          kind == OUTBOUND_NOT_ACCEPTED ? DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED : DIMSE_STATUS_OUT_OF_RESOURCES,
          why);
@@ -294,7 +327,7 @@ static bool is_known_refused(const struct sink_node *n)
 static void start(struct sink *s)
 {
     struct sink_node *n = (struct sink_node *)s;
-    if (s->may_queue && reach_is_away(n->source->relay->reach, s->node, io_now(io_of(n))))
+    if (s->may_queue && !health_may_try(n->source->relay, s->node, &n->is_trial))
         fail(n, DIMSE_STATUS_OUT_OF_RESOURCES, "known to be away");
     else if (!n->source->asks_anew && is_known_refused(n))
         fail(n, DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED, "presentation context not accepted");
@@ -318,10 +351,11 @@ static void data(struct sink *s, struct buf *b, uint8_t *at, uint32_t len)
     if (n->sink.retains && (n->replay.bytes + len > n->source->config->replay_max ||
                             n->source->is_full(n->source) || !slices_push(&n->replay, b, at, len)))
         relieve(s);
+    add_outstanding(n, len);
     if (s->ops->backlog(s) == 0)
         n->sink.progress_ms = io_now(io_of(n)); /* a stall is counted from here */
     if (!slices_push(&n->queue, b, at, len)) {
-        distrust(n, "out of memory");
+        break_off(n, "out of memory");
         return;
     }
     pump(n);

@@ -24,7 +24,7 @@ struct gateway {
     struct permits_registry *permits;
     struct relay_totals totals;
     struct spool *spool; /* NULL: there is no queue */
-    struct reach reach;
+    struct circuits *circuits;
     struct moves *moves;
     struct worker *workers;
     unsigned worker_count;
@@ -74,7 +74,7 @@ static enum result open_workers(struct gateway *g)
                                          .permits = g->permits,
                                          .totals = &g->totals,
                                          .spool = g->spool,
-                                         .reach = &g->reach,
+                                         .circuits = g->circuits,
                                          .moves = g->moves,
                                          .silent_max = descriptors / 2 / count,
                                          .peers = g->workers,
@@ -225,7 +225,8 @@ enum result gateway_start(struct config *config, struct gateway **out)
         return ERR_MEMORY;
     }
     g->config = config;
-    enum result r = resolver_new(&g->resolver);
+    g->circuits = circuits_new();
+    enum result r = g->circuits ? resolver_new(&g->resolver) : ERR_MEMORY;
     if (r == OK)
         r = permits_registry_new(&g->permits);
     if (r == OK)
@@ -334,6 +335,7 @@ bool gateway_stop(struct gateway **gp)
         worker_close(&g->workers[i]);
     moves_free(&g->moves);
     permits_registry_free(&g->permits);
+    circuits_free(&g->circuits);
     free(g->workers);
     free(g->sockets);
     config_unref(&g->config);
