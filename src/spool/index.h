@@ -19,6 +19,7 @@
  *   attempt   history of an entry: at, status, comment (only of those that were not delivered at the first)
  *   segment   (generation, number) -> messages that are live in it
  *   tally     (node, state) -> live entries and their bytes
+ *   claim     (pool, study's UID) -> member, and when it was asked for last: where studies began
  *   orders    what hilum queue asks of a running gateway: done by its indexer, which polls PRAGMA data_version
  *
  * Ids of entries are the log's. Relayed deliveries are numbered here, as of generation 0, one after another through each sheet.
@@ -79,6 +80,17 @@ MUST_USE enum result index_take_order(struct index *i, const struct record_order
 /* `where`: the segment that holds the record. */
 MUST_USE enum result index_take_release(struct index *i, const struct record_release *r,
                                         struct record_place where);
+
+/* One of another process than ours counts only if it is no older than what is there. */
+MUST_USE enum result index_take_claim(struct index *i, const struct record_claim *c, bool is_ours);
+
+/* --- where studies began ------------------------------------------------------------------------------------------ */
+
+/* The youngest first, at most max. Texts until the callback returns. */
+MUST_USE enum result index_claims(struct index *i, size_t max,
+                                  void (*on_claim)(void *owner, const struct record_claim *c), void *owner);
+/* Rows that are older than SPOOL_CLAIM_KEPT_MS are deleted, at most max of them; likewise those of a time so far to come: the clock was wrong then. Inside of begin and commit. */
+MUST_USE enum result index_forget_claims(struct index *i, uint64_t now_ms, unsigned max, unsigned *count_out);
 
 /* --- delivery -------------------------------------------------------------------------------------------------- */
 

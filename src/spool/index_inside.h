@@ -95,6 +95,9 @@ enum index_statement {
     INDEX_TALLY_GET,
     INDEX_OLDEST,
     INDEX_ATTEMPTS,
+    INDEX_CLAIM_SET,
+    INDEX_CLAIMS,
+    INDEX_CLAIMS_FORGET,
     INDEX_ORDER_NEW,
     INDEX_ORDERS_LEFT,
     INDEX_ORDERS,
@@ -244,6 +247,11 @@ MUST_USE enum result index_sheets_open(struct index *i, const struct index_filte
 MUST_USE enum result index_sheets_next(struct index_sheets *all, int64_t *study_out,
                                        struct index_row *row_out);
 void index_sheets_close(struct index_sheets **all);
+
+/* --- where studies began (index_claim.c) --- */
+
+/* Makes its table unless it is there: an index of before has none. */
+MUST_USE bool index_claims_prepare(sqlite3 *db);
 
 /* --- groups that ask (index_release.c) --- */
 

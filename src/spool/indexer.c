@@ -204,6 +204,18 @@ static enum result forget_history(struct indexer *ix, uint64_t now)
     return r;
 }
 
+static enum result forget_claims(struct indexer *ix, uint64_t now)
+{
+    unsigned count = 0;
+    if (now < ix->claims_due_ms)
+        return OK;
+    enum result r = indexer_begin(ix);
+    if (r == OK)
+        r = index_forget_claims(ix->index, clock_wall_ms(), HISTORY_MAX, &count);
+    ix->claims_due_ms = now + (count == HISTORY_MAX ? HISTORY_AGAIN_MS : HISTORY_MS);
+    return r;
+}
+
 static enum result look_around(struct indexer *ix)
 {
     uint64_t now = clock_ms();
@@ -218,7 +230,10 @@ static enum result look_around(struct indexer *ix)
         r = indexer_take_lost(ix, now);
     if (r == OK)
         r = forget_history(ix, now);
+    if (r == OK)
+        r = forget_claims(ix, now);
     if (r == OK && now >= ix->space_ms) {
+        indexer_write_claims(ix);
         r = indexer_give_back(ix);
         ix->space_ms = now + SPACE_MS;
     }
@@ -247,7 +262,7 @@ static uint64_t min_of(uint64_t a, uint64_t b)
 /* When something is to be done even if nobody asks for it. Monotonic. */
 static uint64_t next_due(const struct indexer *ix, uint64_t now)
 {
-    uint64_t due = min_of(min_of(ix->space_ms, ix->adopt_ms), ix->history_due_ms);
+    uint64_t due = min_of(min_of(ix->space_ms, ix->adopt_ms), min_of(ix->history_due_ms, ix->claims_due_ms));
     if (!ix->is_behind)
         due = min_of(due, ix->holes.next_ms);
     uint64_t wall = clock_wall_ms();
@@ -434,6 +449,7 @@ void indexer_free(struct indexer **ix)
     free(it->given.of);
     free(it->expected.of);
     ids_free(&it->orphans);
+    octets_free(&it->claims);
     free(it->orders);
     free(it);
 }

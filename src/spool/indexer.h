@@ -41,6 +41,10 @@ void indexer_studies_open(struct indexer *ix, struct spool_studies *st);
 MUST_USE bool indexer_study_release(struct indexer *ix, struct spool_studies *st, const char *const *nodes,
                                     size_t count);
 void indexer_studies_close(struct indexer *ix, struct spool_studies *st);
+/* spool_note_claim. Any thread. */
+void indexer_note_claim(struct indexer *ix, const struct record_claim *c);
+/* All that was noted goes to the log, unsynced. Any thread; indexer_start was called. */
+void indexer_write_claims(struct indexer *ix);
 /* An outcome is on its way through the log: if it does not come out of it, because the disk was full, it is taken from here. Any thread. */
 void indexer_expect(struct indexer *ix, const struct spool_outcome *o);
 

@@ -104,6 +104,20 @@ static enum result apply_release(struct indexer *ix, uint32_t generation, const 
     return OK;
 }
 
+static enum result apply_claims(struct indexer *ix, uint32_t generation, const struct record *r,
+                                struct view rest)
+{
+    while (rest.len > 0) {
+        struct record_claim claim;
+        if (record_claim_read(&rest, &claim) != OK)
+            return senseless(r, generation);
+        enum result result = index_take_claim(ix->index, &claim, generation == ix->held[0].number);
+        if (result != OK)
+            return result;
+    }
+    return OK;
+}
+
 enum result indexer_apply(struct indexer *ix, uint32_t generation, const struct record *r,
                           struct view payload, const struct indexer_judge *judge)
 {
@@ -120,6 +134,8 @@ enum result indexer_apply(struct indexer *ix, uint32_t generation, const struct 
         return apply_orders(ix, generation, r, payload);
     case RECORD_RELEASE:
         return apply_release(ix, generation, r, payload);
+    case RECORD_CLAIM:
+        return apply_claims(ix, generation, r, payload);
     case RECORD_DATA:
         break;
     }

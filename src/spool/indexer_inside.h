@@ -66,6 +66,7 @@ struct indexer {
     struct spool_feed *feeds; /* others only put at the front */
     struct spool_studies *studies;
     struct indexer_expectations given;
+    struct octets claims; /* that were noted, as the payload of a record */
 
     struct indexer_holes holes;
 
@@ -75,7 +76,7 @@ struct indexer {
     bool is_begun;
     uint64_t begun_ms, read_ms; /* the transaction; the last record. Monotonic, as what follows */
     uint64_t retry_ms;          /* after a failure: nothing before */
-    uint64_t orders_ms, space_ms, history_due_ms, adopt_ms, spare_ms;
+    uint64_t orders_ms, space_ms, history_due_ms, claims_due_ms, adopt_ms, spare_ms;
     uint64_t wake_wall_ms;  /* UINT64_MAX: nothing waits */
     uint64_t study_wall_ms; /* the same of groups that ask */
     uint64_t seen_wall_ms;  /* what the clock said last */

@@ -63,6 +63,10 @@ void log_submit(struct log_writer *w, struct spool_write *write);
  * otherwise at once, true. */
 bool log_append(struct log_writer *w, enum record_type type, const void *payload, size_t len,
                 bool is_durable);
+/* The same, synced, for who cannot wait: `m` is posted to io when *is_good_out says how it went. Any thread. What is given to the log behind it is not durable
+ * before it is. */
+void log_append_told(struct log_writer *w, enum record_type type, const void *payload, size_t len,
+                     struct io *io, struct io_message *m, bool *is_good_out);
 /* Ids of this generation that nothing else gets: the first of so many. Any thread. */
 spool_id log_take_ids(struct log_writer *w, size_t count);
 void log_set_limits(struct log_writer *w, uint64_t max_bytes, uint64_t reserve);

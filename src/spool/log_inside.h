@@ -73,8 +73,12 @@ struct log_append {
     enum record_type type;
     const void *payload;
     size_t len;
-    bool is_durable; /* on its caller's stack, who waits; else of its own, freed when it is done */
+    bool is_durable; /* it is synced */
+    bool is_awaited; /* on its caller's stack, who waits; else of its own, freed when it is done */
     bool is_done, is_good;
+    struct io *io; /* not NULL: who is told, by */
+    struct io_message *message;
+    bool *is_good_out;
     struct log_append *next;
 };
 

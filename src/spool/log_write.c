@@ -239,18 +239,31 @@ static void answer_writes(struct log_group *g)
     g->writes = NULL;
 }
 
-/* Lock held. */
-static void answer_appends(struct log_writer *w, struct log_group *g)
+/* Those who wait; the lock is held. */
+static void answer_awaited(struct log_writer *w, struct log_group *g)
+{
+    for (struct log_append **link = &g->appends, *a; (a = *link);) {
+        if (!a->is_awaited) {
+            link = &a->next;
+            continue;
+        }
+        *link = a->next; /* done, it is its caller's */
+        a->is_done = true;
+    }
+    pthread_cond_broadcast(&w->has_appended);
+}
+
+static void answer_appends(struct log_group *g)
 {
     for (struct log_append *a = g->appends, *next; a; a = next) {
         next = a->next;
-        if (a->is_durable)
-            a->is_done = true;
-        else
-            free(a);
+        if (a->io) {
+            *a->is_good_out = a->is_good;
+            io_post(a->io, a->message);
+        }
+        free(a);
     }
     g->appends = NULL;
-    pthread_cond_broadcast(&w->has_appended);
 }
 
 /* Lock held. Segments that the group's commits refer to stay until an index has gone past it. */
@@ -274,8 +287,9 @@ static void publish(struct log_writer *w, struct log_group *g)
         w->published = end;
     keep_referred(w, g);
     if (g->appends)
-        answer_appends(w, g);
+        answer_awaited(w, g);
     pthread_mutex_unlock(&w->lock);
+    answer_appends(g);
     answer_writes(g);
     if (has_moved && w->on_published)
         w->on_published(w->owner);
@@ -339,7 +353,8 @@ static void probe(struct log_writer *w, struct log_group *g)
     uint64_t room = room_left(w), half = capacity(w, room) / 2;
     if (room == 0 || room < (half < PROBE_ROOM ? half : PROBE_ROOM))
         return;
-    w->nothing = (struct log_append){.type = RECORD_OUTCOME, .payload = "", .is_durable = true};
+    w->nothing =
+        (struct log_append){.type = RECORD_OUTCOME, .payload = "", .is_durable = true, .is_awaited = true};
     g->appends = &w->nothing;
     write_group(w, g);
     publish(w, g);
@@ -405,31 +420,54 @@ void log_submit(struct log_writer *w, struct spool_write *write)
 
 static void append(struct log_writer *w, struct log_append *a)
 {
+    pthread_mutex_lock(&w->lock);
     *w->appends_end = a;
     w->appends_end = &a->next;
     pthread_cond_signal(&w->has_work);
+    while (a->is_awaited && !a->is_done)
+        pthread_cond_wait(&w->has_appended, &w->lock);
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* With its payload. NULL without memory. */
+static struct log_append *copy_append(enum record_type type, const void *payload, size_t len)
+{
+    struct log_append *a = malloc(sizeof(*a) + len);
+    if (!a)
+        return NULL;
+    *a = (struct log_append){.type = type, .payload = a + 1, .len = len};
+    memcpy(a + 1, payload, len);
+    return a;
 }
 
 bool log_append(struct log_writer *w, enum record_type type, const void *payload, size_t len, bool is_durable)
 {
     if (!is_durable) {
-        struct log_append *a = malloc(sizeof(*a) + len);
-        if (!a)
-            return true; /* as good as lost in a crash */
-        *a = (struct log_append){.type = type, .payload = a + 1, .len = len};
-        memcpy(a + 1, payload, len);
-        pthread_mutex_lock(&w->lock);
-        append(w, a);
-        pthread_mutex_unlock(&w->lock);
-        return true;
+        struct log_append *a = copy_append(type, payload, len);
+        if (a)
+            append(w, a);
+        return true; /* without memory: as good as lost in a crash */
     }
-    struct log_append a = {.type = type, .payload = payload, .len = len, .is_durable = true};
-    pthread_mutex_lock(&w->lock);
+    struct log_append a = {
+        .type = type, .payload = payload, .len = len, .is_durable = true, .is_awaited = true};
     append(w, &a);
-    while (!a.is_done)
-        pthread_cond_wait(&w->has_appended, &w->lock);
-    pthread_mutex_unlock(&w->lock);
     return a.is_good;
+}
+
+void log_append_told(struct log_writer *w, enum record_type type, const void *payload, size_t len,
+                     struct io *io, struct io_message *m, bool *is_good_out)
+{
+    struct log_append *a = copy_append(type, payload, len);
+    if (!a) {
+        *is_good_out = false;
+        io_post(io, m);
+        return;
+    }
+    a->is_durable = true;
+    a->io = io;
+    a->message = m;
+    a->is_good_out = is_good_out;
+    append(w, a);
 }
 
 spool_id log_take_ids(struct log_writer *w, size_t count)

@@ -1,4 +1,4 @@
-/* Headers of records, and the payloads that are short: segments, outcomes, orders. */
+/* Headers of records, and the payloads that are short: segments, outcomes, orders, claims. */
 #include "spool/record.h"
 
 #include <xxhash.h>
@@ -38,7 +38,7 @@ bool record_read(const uint8_t in[RECORD_HEADER], uint32_t segment, uint64_t off
         .synced = get_le64(in + 40),
         .checksum = get_le64(in + 48),
     };
-    return type >= RECORD_SEGMENT && type <= RECORD_RELEASE && out->length <= LENGTH_MAX &&
+    return type >= RECORD_SEGMENT && type <= RECORD_CLAIM && out->length <= LENGTH_MAX &&
            out->segment == segment && out->offset == offset;
 }
 
@@ -119,6 +119,24 @@ enum result record_order_read(struct view *rest, struct record_order *out)
     out->id = cursor_u64(&c);
     out->drop = cursor_bool(&c);
     out->to = cursor_text(&c);
+    out->at_ms = cursor_u64(&c);
+    return took(&c, rest);
+}
+
+void record_claim_write(struct octets *o, const struct record_claim *claim)
+{
+    octets_text(o, claim->pool);
+    octets_text(o, claim->study);
+    octets_text(o, claim->member);
+    octets_le64(o, claim->at_ms);
+}
+
+enum result record_claim_read(struct view *rest, struct record_claim *out)
+{
+    struct cursor c = {.rest = *rest};
+    out->pool = cursor_text(&c);
+    out->study = cursor_text(&c);
+    out->member = cursor_text(&c);
     out->at_ms = cursor_u64(&c);
     return took(&c, rest);
 }

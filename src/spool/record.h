@@ -34,6 +34,7 @@ enum record_type {
     RECORD_RELAYED = 5, /* deliveries without the queue: a sheet (sheet.h) */
     RECORD_ORDER = 6,   /* what an operator asked for */
     RECORD_RELEASE = 7, /* a held group that on_study was asked about */
+    RECORD_CLAIM = 8,   /* where studies began: one or more, one after another */
 };
 
 struct record {
@@ -114,7 +115,7 @@ MUST_USE enum result record_streams_extents(struct view streams, struct spool_ex
 struct spool_entry *record_entry_new(const struct record_commit *c, const struct record_entry *e,
                                      unsigned attempts, uint16_t status);
 
-/* --- outcomes, orders --------------------------------------------------------------------------- */
+/* --- outcomes, orders, claims --------------------------------------------------------------------------- */
 /* Several of a kind may stand in one payload, one after another: each read takes one off the front of *rest. ERR_PROTO: it is none. */
 
 void record_outcome_write(struct octets *o, const struct spool_outcome *outcome);
@@ -129,6 +130,14 @@ struct record_order {
 };
 void record_order_write(struct octets *o, const struct record_order *order);
 MUST_USE enum result record_order_read(struct view *rest, struct record_order *out);
+
+/* Of a pool a study stays with this member, who was asked for it last at at_ms (wall clock). */
+struct record_claim {
+    struct view pool, study, member;
+    uint64_t at_ms;
+};
+void record_claim_write(struct octets *o, const struct record_claim *claim);
+MUST_USE enum result record_claim_read(struct view *rest, struct record_claim *out);
 
 /* --- releases --------------------------------------------------------------------------------------------------- */
 

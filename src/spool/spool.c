@@ -132,6 +132,7 @@ void spool_close(struct spool **s)
     if (!it)
         return;
     /* Behind all that was given before, so that the indexer finds it written. If that fails there is no more to be had. */
+    indexer_write_claims(it->indexer);
     (void)log_append(it->log, RECORD_OUTCOME, "", 0, true);
     indexer_stop(it->indexer);
     log_writer_close(&it->log);

@@ -322,6 +322,34 @@ MUST_USE bool spool_study_release(struct spool *s, struct spool_studies *st, con
 /* No more is asked. A study that is on its way to on_study comes, and must be answered; on_closed is the last callback. */
 void spool_studies_close(struct spool *s, struct spool_studies *st);
 
+/* --- where studies began -------------------------------------------------------------------------------------------- */
+
+/*
+ * Of a pool, a study is with this member. Kept SPOOL_CLAIM_KEPT_MS behind at_ms, in the index: it outlives the segments of the log. A later one of the
+ * same pool and study takes the place of an older one, by their order in the log; over processes that share the folder, by their times.
+ */
+enum { SPOOL_CLAIM_KEPT_MS = 25 * 60 * 60 * 1000 };
+
+struct spool_claim {
+    const char *pool, *member;
+    struct view study;
+    uint64_t at_ms; /* wall clock: when it was asked for last */
+    /* of one that is synced; it must stay until on_done, what it names need not */
+    struct io *io;
+    void *owner;
+    void (*on_done)(struct spool_claim *c, bool is_safe); /* on io's thread */
+    /* private */
+    struct io_message message;
+    bool is_good;
+};
+/* Written within a second or so, with others, and not synced. Nothing of it is needed afterwards. Any thread. */
+void spool_note_claim(struct spool *s, const struct spool_claim *c);
+/* Durable when it is done; before it are all claims that were noted, behind it whatever is written from now on: one sync serves it and a commit that comes at once. Any thread. */
+void spool_claim(struct spool *s, struct spool_claim *c);
+/* What is remembered, the youngest first, at most `max`. For threads that may block. ERR_IO, ERR_MEMORY: some may have been told. */
+MUST_USE enum result spool_claims(struct spool *s, size_t max,
+                                  void (*on_claim)(void *owner, const struct spool_claim *c), void *owner);
+
 /* A message that was relayed, for the ledger. */
 struct spool_relayed {
     uint64_t at_ms;

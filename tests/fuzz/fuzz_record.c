@@ -1,7 +1,7 @@
 /*
  * Any bytes as a payload of the log: read or refused, never past their end; what is read is written as it was, and can be made into entries.
  *
- *   0  u8   0 header, 1 segment, 2 streams, 3 commit, 4 outcomes, 5 sheet, 6 orders
+ *   0  u8   0 header, 1 segment, 2 streams, 3 commit, 4 outcomes, 5 sheet, 6 orders, 7 claims
  *   1  the payload
  */
 #include <stdlib.h>
@@ -11,6 +11,20 @@
 #include "base/assert.h"
 #include "spool/record.h"
 #include "spool/sheet.h"
+
+static void read_claims(struct view rest)
+{
+    struct record_claim claim;
+    struct octets o = {0};
+    const uint8_t *before = rest.at;
+    while (rest.len > 0 && record_claim_read(&rest, &claim) == OK) {
+        octets_clear(&o);
+        record_claim_write(&o, &claim);
+        hilum_assert(o.len == (size_t)(rest.at - before) && memcmp(o.data, before, o.len) == 0);
+        before = rest.at;
+    }
+    octets_free(&o);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
@@ -146,7 +160,7 @@ static void read_orders(struct view rest)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     static void (*const readers[])(struct view) = {read_header,   read_segment, read_streams, read_commit,
-                                                   read_outcomes, read_sheet,   read_orders};
+                                                   read_outcomes, read_sheet,   read_orders,  read_claims};
     spool_id id;
     char text[SPOOL_ID_TEXT], given[32] = "";
     if (len < 1)

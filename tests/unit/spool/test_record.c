@@ -86,7 +86,7 @@ static void header_of_another_place_is_none(void **state)
     assert_false(record_read(bytes, 8, 0x4000, &r));
     assert_false(record_read(bytes, 7, 0x4008, &r));
     struct record odd = example;
-    odd.type = (enum record_type)8;
+    odd.type = (enum record_type)(RECORD_CLAIM + 1);
     record_write(&odd, bytes);
     assert_false(record_read(bytes, 7, 0x4000, &r));
     odd = example;
@@ -455,6 +455,33 @@ static void orders_are_read_as_written(void **state)
     octets_free(&o);
 }
 
+static void claims_are_read_as_written_and_never_cut(void **state)
+{
+    (void)state;
+    struct octets o = {0};
+    struct record_claim back;
+    const struct record_claim first = {
+        .pool = view_of("archive"), .study = view_of("1.2.3"), .member = view_of("pacs2"), .at_ms = 77};
+    record_claim_write(&o, &first);
+    size_t whole = o.len;
+    record_claim_write(&o, &(struct record_claim){.pool = view_of("b"), .member = view_of("c")});
+    struct view rest = {o.data, o.len};
+    assert_int_equal(record_claim_read(&rest, &back), OK);
+    assert_text(back.pool, "archive");
+    assert_text(back.study, "1.2.3");
+    assert_text(back.member, "pacs2");
+    assert_int_equal(back.at_ms, 77);
+    assert_int_equal(record_claim_read(&rest, &back), OK);
+    assert_int_equal(back.study.len, 0);
+    assert_text(back.member, "c");
+    assert_int_equal(rest.len, 0);
+    for (size_t len = 0; len < whole; len++) {
+        rest = (struct view){o.data, len};
+        assert_int_equal(record_claim_read(&rest, &back), ERR_PROTO);
+    }
+    octets_free(&o);
+}
+
 static void releases_are_read_as_written_and_never_cut(void **state)
 {
     (void)state;
@@ -545,6 +572,7 @@ int main(void)
         cmocka_unit_test(message_may_be_empty),
         cmocka_unit_test(outcomes_stand_one_after_another),
         cmocka_unit_test(orders_are_read_as_written),
+        cmocka_unit_test(claims_are_read_as_written_and_never_cut),
         cmocka_unit_test(ids_are_read_as_they_are_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
