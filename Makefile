@@ -53,14 +53,14 @@ quoted    = '$(subst ','\'',$(1))'
 object    = $(1:%.c=$(BUILD)/obj/%.o)
 PROGRAMS := $(TESTS:%.c=$(BUILD)/%)
 
-# What benchmarks send with and send to: bench/load*.c with lane*.c, bench/sink*.c; writer.c and fill.c are for the queue. The other C files
+# What benchmarks send with and send to: bench/load*.c with lane*.c, bench/sink*.c; find.c queries; writer.c and fill.c are for the queue. The other C files
 # there serve all of them.
 BENCH_C    := $(sort $(wildcard bench/*.c))
 BENCH_LOAD := $(filter bench/load%.c bench/lane%.c,$(BENCH_C))
 BENCH_SINK := $(filter bench/sink%.c,$(BENCH_C))
-BENCH_OWN  := bench/writer.c bench/fill.c
+BENCH_OWN  := bench/writer.c bench/fill.c bench/find.c
 BENCH_BOTH := $(filter-out $(BENCH_LOAD) $(BENCH_SINK) $(BENCH_OWN),$(BENCH_C))
-BENCH_ALL  := $(addprefix $(BUILD)/bench/,load sink writer fill)
+BENCH_ALL  := $(addprefix $(BUILD)/bench/,load sink writer fill find)
 
 all: $(BUILD)/hilum
 
@@ -84,6 +84,7 @@ bench-programs: $(BENCH_ALL)
 $(BUILD)/bench/load: $(call object,$(BENCH_LOAD) $(BENCH_BOTH)) $(BUILD)/libhilum.a
 $(BUILD)/bench/sink: $(call object,$(BENCH_SINK) $(BENCH_BOTH)) $(BUILD)/libhilum.a
 $(BUILD)/bench/writer: $(call object,bench/writer.c $(BENCH_BOTH)) $(BUILD)/libhilum.a
+$(BUILD)/bench/find: $(call object,bench/find.c $(BENCH_BOTH)) $(BUILD)/libhilum.a
 $(BUILD)/bench/fill: $(call object,bench/fill.c $(BENCH_BOTH)) $(BUILD)/libhilum.a
 $(BENCH_ALL):
 	@mkdir -p $(@D)

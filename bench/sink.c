@@ -33,6 +33,8 @@ static const char HELP[] =
     "  --refuse STATUS         answers every instance with this status, as A700\n"
     "  --nagle                 as DCMTK: Nagle's algorithm on, header and body of each PDU written apart, "
     "late acknowledgements\n"
+    "  --answers N             answers each query by so many pending responses, each sent by itself: 0, "
+    "queries are refused\n"
     "  --congestion NAME       congestion control of its sockets\n"
     "  --cpu N                 runs on this CPU only\n"
     "  --no-read-check         does not compare data sets with their commands and lengths\n"
@@ -83,6 +85,9 @@ static void take_option(int option, struct sink_options *o)
     case 'k':
         o->is_unchecked = true;
         break;
+    case 'A':
+        o->answers = (uint32_t)arguments_number("sink", "--answers", optarg, 0, FINDING_MOST);
+        break;
     case 'h':
         fputs(HELP, stdout);
         exit(EXIT_SUCCESS);
@@ -106,6 +111,7 @@ static void take_options(int argc, char **argv, struct sink_options *o)
         {"cpu", required_argument, NULL, 'u'},
         {"window", required_argument, NULL, 'w'},
         {"no-read-check", no_argument, NULL, 'k'},
+        {"answers", required_argument, NULL, 'A'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
@@ -127,10 +133,11 @@ static void print_tally(const struct sink *s, const char *event)
     const struct tally *t = &s->tally;
     double seconds = t->last_ns > t->first_ns ? (double)(t->last_ns - t->first_ns) / 1e9 : 0;
     printf("{\"event\":\"%s\",\"instances\":%llu,\"bytes\":%llu,\"associations\":%llu,\"aborts\":%llu,"
-           "\"faults\":%llu,"
+           "\"faults\":%llu,\"queries\":%llu,\"answers\":%llu,\"cancels\":%llu,"
            "\"seconds\":%.6f,\"gb_per_s\":%.4f,",
            event, (unsigned long long)t->instances, (unsigned long long)t->bytes,
            (unsigned long long)t->associations, (unsigned long long)t->aborts, (unsigned long long)t->faults,
+           (unsigned long long)t->queries, (unsigned long long)t->answers, (unsigned long long)t->cancels,
            seconds, figures_ratio((double)t->bytes / 1e9, seconds));
     cpu_write(cpu_now(), stdout);
     puts("}");
@@ -234,6 +241,7 @@ int main(int argc, char **argv)
     TAILQ_INIT(&s.waiting);
     TAILQ_INIT(&s.slow);
     TAILQ_INIT(&s.late);
+    finding_build(&s.finding);
     s.buffer = malloc(SINK_BUFFER_BYTES);
     s.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (!s.buffer || s.epoll < 0)
@@ -251,6 +259,7 @@ int main(int argc, char **argv)
     close(signals);
     close(s.epoll);
     octets_free(&s.scratch);
+    finding_free(&s.finding);
     free(s.buffer);
     return EXIT_SUCCESS;
 }

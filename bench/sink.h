@@ -12,6 +12,7 @@
 #include "base/octets.h"
 #include "dimse/command.h"
 #include "figures.h"
+#include "finding.h"
 #include "ul/ul.h"
 
 enum {
@@ -33,10 +34,12 @@ struct sink_options {
     int cpu; /* -1: not pinned */
     uint16_t window;
     bool is_unchecked; /* --no-read-check */
+    uint32_t answers;  /* to a query; 0: queries are refused */
 };
 
 struct tally {
     uint64_t instances, bytes, associations, aborts, faults;
+    uint64_t queries, answers, cancels;
     uint64_t first_ns, last_ns; /* the first message's first byte, the last answer; 0: none yet */
 };
 
@@ -53,6 +56,7 @@ struct sink {
     struct connections slow;    /* have read what they may for now */
     struct answers late;        /* rising by when they are due */
     struct octets scratch;      /* of answers that go at once */
+    struct finding finding;     /* of queries */
     uint64_t accepted;          /* connections so far */
     uint64_t slow_due_ns;
 };
@@ -68,6 +72,16 @@ struct incoming {
     uint64_t bytes;               /* of the data set so far */
 };
 
+/* A query that is being answered. */
+struct query {
+    bool is_active;
+    uint8_t context_id;
+    uint16_t message_id;
+    uint32_t sent;
+    struct octets pending, final; /* PDUs of one answer; the last response's command set */
+    size_t data_at;               /* its data set in `pending` */
+};
+
 struct connection {
     TAILQ_ENTRY(connection) open_next, waiting_next, slow_next;
     struct sink *sink;
@@ -77,6 +91,7 @@ struct connection {
     struct ul ul;
     struct octets out; /* not sent yet */
     struct incoming in;
+    struct query query;
     uint64_t accepted_contexts[4];                       /* a bit an id */
     uint64_t explicit_contexts[4], implicit_contexts[4]; /* those of them that are VR Little Endian */
     uint32_t peer_max;
@@ -108,6 +123,10 @@ void connection_on_event(struct connection *c, uint32_t events);
 void connection_free(struct connection *c);
 /* Sends an answer and what waits with it. */
 void connection_answer(struct connection *c, uint8_t context_id, const struct octets *command);
+/* Sends bytes of whole PDUs; only while nothing waits. */
+void connection_send(struct connection *c, const uint8_t *bytes, size_t len);
+/* Data may be sent, and nothing waits before them. */
+bool connection_may_send(const struct connection *c);
 /* A fault above the upper layer: told, counted, A-ABORT. Later bytes of the peer are not looked at. */
 void connection_fault(struct connection *c, const char *why);
 /* A fault that does not keep the association from going on: told and counted. */
@@ -123,6 +142,12 @@ bool message_is_payload(const struct connection *c);
 /* Answers that are due; those of a connection that is gone. */
 void answers_send_due(struct sink *s, uint64_t now);
 void answers_forget(struct sink *s, const struct connection *to);
+
+/* sink_find.c. query_begin: the command of `in` is one, and complete. query_go_on: as many answers as the connection takes. */
+void query_begin(struct connection *c);
+void query_cancel(struct connection *c, uint8_t context_id, const struct dimse_command *cancel);
+void query_go_on(struct connection *c);
+void query_free(struct connection *c);
 
 /* sink_check.c: what the front of a data set says against its command and its length; NULL, or what is wrong. */
 const char *check_data_set(struct view head, bool is_implicit, struct view sop_instance, uint64_t bytes);

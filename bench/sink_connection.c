@@ -56,12 +56,14 @@ void connection_free(struct connection *c)
     ul_free(&c->ul);
     octets_free(&c->out);
     message_free(&c->in);
+    query_free(c);
     free(c);
 }
 
 static void watch(struct connection *c)
 {
-    uint32_t events = (c->is_stalled || c->is_slow ? 0 : EPOLLIN) | (c->out.len ? EPOLLOUT : 0);
+    const bool has_more = c->out.len || (c->query.is_active && ul_may_send_data(&c->ul));
+    uint32_t events = (c->is_stalled || c->is_slow ? 0 : EPOLLIN) | (has_more ? EPOLLOUT : 0);
     struct epoll_event e = {.events = events, .data.ptr = c};
     if (events != c->events)
         epoll_ctl(c->sink->epoll, EPOLL_CTL_MOD, c->fd, &e);
@@ -95,6 +97,17 @@ static void send_pdu(struct connection *c, const uint8_t *header, const uint8_t 
         octets_append(&c->out, header, PDU_DATA_HEADER_BYTES);
         octets_append(&c->out, body, len);
     }
+}
+
+bool connection_may_send(const struct connection *c)
+{
+    return c->out.len == 0 && !c->is_closing && ul_may_send_data(&c->ul);
+}
+
+void connection_send(struct connection *c, const uint8_t *bytes, size_t len)
+{
+    size_t sent = send_some(c, bytes, len);
+    octets_append(&c->out, bytes + sent, len - sent);
 }
 
 void connection_answer(struct connection *c, uint8_t context_id, const struct octets *command)
@@ -342,6 +355,7 @@ static void read_all(struct connection *c)
 
 static void settle(struct connection *c)
 {
+    query_go_on(c);
     if (c->is_closing && c->out.len == 0)
         connection_free(c);
     else

@@ -83,6 +83,10 @@ static void answer(struct connection *c)
 {
     const struct sink_options *o = &c->sink->options;
     const struct dimse_command *request = &c->in.command;
+    if (request->field == DIMSE_C_FIND_RQ && o->answers) {
+        query_begin(c);
+        return;
+    }
     struct answer a = {
         .to = c, .context_id = c->in.context_id, .is_store = request->field == DIMSE_C_STORE_RQ};
     struct dimse_command response;
@@ -138,6 +142,7 @@ static void on_command_end(struct connection *c)
         return;
     }
     if (in->command.field == DIMSE_C_CANCEL_RQ) {
+        query_cancel(c, in->context_id, &in->command);
         reset(in);
         return;
     }

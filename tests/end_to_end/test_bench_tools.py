@@ -9,8 +9,11 @@ import unittest
 
 import dicom
 import harness
-from dicom import CT, EXPLICIT, IMPLICIT, make_instance
+import peer_data
+from dicom import C_FIND_RQ, CT, EXPLICIT, IMPLICIT, make_instance
 from harness import HILUM, QUICK, SLOW, Case, files_under, free_port, node, route, samples, storescp, tool, wait_until
+from peer_client import Client
+from peer_service import Service, found
 
 CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 MULTI_FRAME = "1.2.840.10008.5.1.4.1.1.7.3"
@@ -85,11 +88,70 @@ class BenchCase(Case):
             self.assertEqual(done.stderr, "")
         return json.loads(done.stdout)
 
+    def find(self, peer, *arguments, status=0, says=""):
+        """Likewise, of queries."""
+        done = self.run_program("find", f"127.0.0.1:{peer.port}", *arguments)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        self.assertIn(says, done.stderr)
+        if not says:
+            self.assertEqual(done.stderr, "")
+        return json.loads(done.stdout)
+
+    def run_program(self, name, *arguments):
+        return subprocess.run([program(name), *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=20 * SLOW)
+
     def assert_clean(self, sink, **expected):
         """The sink saw this and nothing wrong. Ends it."""
         total = sink.end()
         self.assertEqual(total["faults"], 0, sink.said())
         self.assertEqual({key: total[key] for key in expected}, expected)
+
+
+ASKED = {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": "", "AccessionNumber": ""}
+
+
+class Queries(BenchCase):
+    def test_a_query_finds_as_many_as_the_sink_was_told_to_have(self):
+        sink = self.bench_sink("--answers", 3000)
+        result = self.find(sink, "--answers", 3000, "--queries", 4, "--warmup", 2)
+        self.assertEqual((result["queries"], result["answers"], result["faults"], result["failures"]), (4, 12000, 0, 0))
+        self.assertAlmostEqual(result["answers_per_s"] * result["seconds"], 12000, delta=1)
+        self.assertLess(result["first_us"]["p50"], result["query_us"]["p50"])
+        self.assert_clean(sink, queries=6, answers=18000, cancels=0, associations=1, aborts=0)
+
+    def test_answers_are_data_sets_that_dcmtk_and_the_scripted_client_read(self):
+        sink = self.bench_sink("--answers", 25)
+        said = tool("findscu", "-S", "-xi", *(w for key in ASKED for w in ("-k", f"{key}={ASKED[key]}")), "127.0.0.1",
+                    sink.port).stdout
+        self.assertEqual(said.count("(0020,000d) UI [1.2.826.0.1.3680043.10.1234.9000000000000.1000000"), 25, said)
+        client = Client(sink.port, [(peer_data.STUDY_ROOT_FIND, [IMPLICIT])])
+        outcome = client.find(peer_data.STUDY_ROOT_FIND, **ASKED)
+        self.assertEqual([a["AccessionNumber"] for a in outcome.answers], [f"AC{n:08}" for n in range(25)])
+        client.release()
+        self.assert_clean(sink, queries=2, answers=50)
+
+    def test_a_query_that_is_cancelled_ends(self):
+        sink = self.bench_sink("--answers", 1000000)
+        client = Client(sink.port, [(peer_data.STUDY_ROOT_FIND, [IMPLICIT])])
+        outcome = client.find(peer_data.STUDY_ROOT_FIND, cancel_after=10, **ASKED)
+        self.assertEqual(outcome.status, 0xFE00)
+        client.release()
+        total = sink.end()
+        self.assertEqual((total["cancels"], total["faults"]), (1, 0), sink.said())
+        self.assertEqual(total["answers"], len(outcome.pending))
+
+    def test_find_notices_what_is_missing_doubled_or_strange(self):
+        def answer(number):
+            uid = f"1.2.826.0.1.3680043.10.1234.9000000000000.1{number:08}"
+            return peer_data.data_of(IMPLICIT, AccessionNumber=f"AC{number:08}", StudyInstanceUID=uid, StudyID="more")
+        cases = (([0, 1], {}, "not as many answers"), ([0, 1, 1], {}, "that has come before"), ([0, 1, 2], {"status": 0xA700}, "not success"),
+                 ([0, 1, 7], {}, "not one of the sink's"), ([2, 0, 1], {}, ""))
+        for numbers, settings, says in cases:
+            with self.subTest(numbers=numbers, says=says):
+                service = Service({C_FIND_RQ: found(*map(answer, numbers), **settings)})
+                self.addCleanup(service.stop)
+                self.find(service, "--answers", 3, "--queries", 1, "--warmup", 0, status=1 if says else 0, says=says)
 
 
 class Sending(BenchCase):
@@ -494,6 +556,9 @@ class Usage(BenchCase):
             ("writer", ("--bytes", 1, "--groups", 1), "FOLDER"),
             ("writer", ("/nowhere", "--bytes", 5), "--groups"),
             ("writer", ("/nowhere", "--bytes", 5, "--groups", 6), "--groups"),
+            ("find", ("127.0.0.1:1",), "--answers"),
+            ("find", ("--answers", 1), "HOST:PORT"),
+            ("sink", ("--port", 0, "--answers", "many"), "--answers"),
             ("fill", ("--entries", 1), "FOLDER"),
             ("fill", ("/nowhere",), "--entries"),
             ("fill", ("/nowhere", "--entries", 1, "--size", "2MiB"), "--size"),
@@ -505,14 +570,10 @@ class Usage(BenchCase):
                 self.assertIn(says, done.stderr)
 
     def test_help_fits_a_screen(self):
-        for name in ("load", "sink", "writer", "fill"):
+        for name in ("load", "sink", "writer", "fill", "find"):
             done = self.run_program(name, "--help")
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertLessEqual(len(done.stdout.splitlines()), 40)
-
-    def run_program(self, name, *arguments):
-        return subprocess.run([program(name), *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=20 * SLOW)
 
 
 def make_odd(instance):
