@@ -82,7 +82,7 @@ enum match match_condition(const struct config_condition *c, const struct route_
     return any != c->negate ? MATCH_YES : MATCH_NO;
 }
 
-/* The answer of a route's function, which is its only condition. */
+/* The answer of a route's function. */
 static bool ask_function(const struct config_route *route, const struct route_facts *facts, enum match *out)
 {
     *out = MATCH_MAYBE;
@@ -95,13 +95,13 @@ bool match_route(const struct config_route *route, const struct route_facts *fac
     if (route->service != facts->service) {
         return true;
     }
-    if (route->has_when_function) {
-        return ask_function(route, facts, out);
-    }
     enum match weakest = MATCH_YES;
     for (size_t i = 0; i < route->condition_count && weakest != MATCH_NO; i++) {
         enum match m = match_condition(&route->conditions[i], facts);
         weakest = m < weakest ? m : weakest;
+    }
+    if (route->has_when_function && weakest == MATCH_YES) {
+        return ask_function(route, facts, out);
     }
     *out = weakest;
     return true;

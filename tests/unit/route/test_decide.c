@@ -520,10 +520,52 @@ static void many_destinations_fit(void **state)
     route_decision_free(&d);
 }
 
+/* The user counts, and says yes to a calling title that ends in 1. */
+static bool ends_in_1(void *user, const struct config_route *route, enum match *out)
+{
+    const struct config_value *v = route->conditions[0].values;
+    unsigned *calls = user;
+    (*calls)++;
+    *out = v->glob[strlen(v->glob) - 1] == '1' ? MATCH_YES : MATCH_NO;
+    return true;
+}
+
+/* A function besides conditions: Lua is not entered where they do not hold, nor before that is known. */
+static void a_function_is_asked_where_the_conditions_hold(void **state)
+{
+    (void)state;
+    static const struct {
+        struct line line;
+        bool has_instance;
+        const char *got;
+        unsigned calls;
+    } cases[] = {
+        {{CONFIG_FACT_CALLING, {"CT1"}, .to = "a"}, true, "a", 1},
+        {{CONFIG_FACT_CALLING, {"CT*"}, .to = "a"}, true, "", 1},
+        {{CONFIG_FACT_CALLING, {"MR1"}, .to = "a"}, true, "", 0},
+        {{CONFIG_FACT_SOP_INSTANCE, {"1.2.1"}, .to = "a"}, false, "a", 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct table t;
+        struct route_decision d = {0};
+        char got[16];
+        unsigned calls = 0;
+        struct route_facts facts = cases[i].has_instance ? a_ct() : a_ct_context();
+        facts.holds = ends_in_1;
+        facts.user = &calls;
+        build(&t, &cases[i].line, 1);
+        t.routes[0].has_when_function = true;
+        assert_string_equal(decide(&t, &facts, &d, got), cases[i].got);
+        assert_int_equal(calls, cases[i].calls);
+        route_decision_free(&d);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_condition_holds_as_the_manual_says),
+        cmocka_unit_test(a_function_is_asked_where_the_conditions_hold),
         cmocka_unit_test(every_condition_of_a_route_must_hold),
         cmocka_unit_test(routes_contribute_in_file_order_until_a_final_one),
         cmocka_unit_test(a_node_of_two_routes_keeps_the_first_and_the_stricter_ways),
