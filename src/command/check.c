@@ -99,6 +99,9 @@ static void print_summary(const struct config *config)
     fprintf(stderr, "%s: ", config->file);
     print_count(config->listen_count, "listener", ", ");
     print_count(config->node_count, "node", ", ");
+    if (config->pool_count > 0) {
+        print_count(config->pool_count, "pool", ", ");
+    }
     print_count(config->route_count, "route", "");
     print_queue(config);
     fputs(": fine\n", stderr);

@@ -8,8 +8,28 @@
 #include "route/explain.h"
 #include "route/match.h"
 
+/* "pool by study: pacs1, pacs2" */
+static const char *print_pool(struct asking *a, const struct config_pool *p)
+{
+    struct octets text = {0};
+    for (size_t i = 0; i < p->member_count; i++) {
+        const char *name = p->members[i]->name;
+        octets_append(&text, ", ", i > 0 ? 2 : 0);
+        octets_append(&text, name, strlen(name));
+    }
+    const char *printed = text.failed ? NULL
+                                      : asking_print(a, "pool by %s: %.*s", config_balance_name(p->balance),
+                                                     (int)text.len, (const char *)text.data);
+    octets_free(&text);
+    if (!printed)
+        a->result = ERR_MEMORY;
+    return printed;
+}
+
 static const char *print_where(struct asking *a, const struct config_node *node, const struct sink_message *m)
 {
+    if (node->pool)
+        return print_pool(a, node->pool);
     if (!node->is_folder)
         return asking_print(a, strchr(node->host, ':') ? "%s at [%s]:%u" : "%s at %s:%u", node->ae_title,
                             node->host, (unsigned)node->port);
@@ -29,11 +49,11 @@ static const char *print_where(struct asking *a, const struct config_node *node,
     return asking_print(a, "%s", path);
 }
 
-/* By title and address, as far as that is known without asking a name server. */
+/* By title and address, as far as that is known without asking a name server. A pool has other members to go to. */
 static bool is_sender(const struct asking *a, const struct config_node *node)
 {
     struct config_network at;
-    return !node->is_folder && strcmp(node->ae_title, a->x->sender.calling) == 0 &&
+    return !node->is_folder && !node->pool && strcmp(node->ae_title, a->x->sender.calling) == 0 &&
            config_network_parse(node->host, &at) == OK &&
            memcmp(at.address, a->x->sender.address, sizeof(at.address)) == 0;
 }
@@ -89,7 +109,7 @@ static const char *why_not(struct asking *a, const struct config_route *route)
 {
     const struct config_condition *c = route_explain_first(route, &a->facts);
     if (route->service != CONFIG_STORE)
-        return "it is for service \"echo\"";
+        return asking_print(a, "it is for service \"%s\"", config_service_name(route->service));
     if (!c)
         return "its function does not hold";
     struct octets text = {0};

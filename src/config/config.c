@@ -59,11 +59,25 @@ const char *config_service_name(enum config_service service)
     return names[service];
 }
 
+const char *config_balance_name(enum config_balance balance)
+{
+    static const char *const names[CONFIG_BALANCES] = {
+        [CONFIG_BALANCE_STUDY] = "study",
+        [CONFIG_BALANCE_LEAST] = "least",
+        [CONFIG_BALANCE_ROUND_ROBIN] = "round-robin",
+        [CONFIG_BALANCE_FAILOVER] = "failover",
+    };
+    hilum_assert(balance < CONFIG_BALANCES);
+    return names[balance];
+}
+
 bool config_needs_spool(const struct config *c)
 {
     for (size_t i = 0; i < c->route_count && !c->spool.is_off; i++) {
         const struct config_route *r = &c->routes[i];
-        if (r->service == CONFIG_STORE && (r->copy_count > 0 || (r->queues && r->to_count > 0))) {
+        bool may_queue = r->service == CONFIG_STORE || r->service == CONFIG_MPPS;
+        if (r->service == CONFIG_COMMIT ||
+            (may_queue && (r->copy_count > 0 || (r->queues && r->to_count > 0)))) {
             return true;
         }
     }
@@ -102,6 +116,7 @@ struct config *config_new(void)
     c->timeouts = default_timeouts;
     c->log_level = LOG_INFO;
     c->log_format = LOG_LOGFMT;
+    c->study_attribute = SIZE_MAX;
     return c;
 }
 

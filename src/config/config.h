@@ -115,8 +115,10 @@ struct config_node {
         retry_most_ms; /* the first wait after a failure, and the longest; both at least 1 */
     unsigned
         deliveries; /* associations (of a folder: files) at once; at least 1, at most max_associations if that is set */
-    uint64_t health_ms;        /* between C-ECHO probes; 0: none */
-    struct config_move *moves; /* the first that matches counts; none: the title goes on as it is */
+    unsigned weight;    /* in its pools, against the other members; at least 1 */
+    uint64_t health_ms; /* between C-ECHO probes; 0: none */
+    struct config_move
+        *moves; /* the first that matches counts, whole titles first; none: it goes on as it is */
     size_t move_count;
     /* NULL: it is a node. Else it stands for that pool in `to` and `copy`, and only name, index and line mean anything: it is not among
      * config.nodes, and its index is node_count + the pool's. */
@@ -134,6 +136,7 @@ enum config_balance {
     CONFIG_BALANCE_ROUND_ROBIN,
     CONFIG_BALANCE_FAILOVER, /* the first that is there */
 };
+#define CONFIG_BALANCES (CONFIG_BALANCE_FAILOVER + 1)
 
 enum { CONFIG_POOL_MEMBERS_MAX = 64 };
 
@@ -162,10 +165,11 @@ struct config_route {
     enum config_service service;
     struct config_condition *conditions; /* every one must hold; none: always */
     size_t condition_count;
-    const struct config_node **to; /* each once; the sender's answer waits for these */
+    const struct config_node *
+        *to; /* each once, pools count as what they are; the sender's answer waits for these */
     size_t to_count;
     const struct config_node **
-        copy; /* each once, none that `to` has; queued before the answer. `to` and `copy` are not both empty */
+        copy; /* each once, none that `to` has; queued before the answer. Both are empty only for storage commitment */
     size_t copy_count;
     bool queues;  /* on_failure is "queue": of a `to` that fails for now; false where there is no spool */
     bool journal; /* what is past replay_max is written alongside; false where there is no spool */
@@ -175,7 +179,7 @@ struct config_route {
     bool stream;
     bool back_to_sender; /* an instance may go back to the node it came from */
     enum config_zero_copy zero_copy;
-    bool has_when_function; /* its conditions are a Lua function's answer: script/rules.h */
+    bool has_when_function; /* where its conditions hold, a Lua function is asked besides: script/rules.h */
     bool has_morph;
     bool has_morph_response;    /* changes what comes back: responses, and what a C-MOVE or C-GET retrieves */
     bool has_on_study;          /* only with a hold */
@@ -248,7 +252,8 @@ struct config {
     size_t node_count;
     struct config_pool *pools;
     size_t pool_count;
-    size_t study_attribute; /* in `attributes`: StudyInstanceUID, where a pool balances by it */
+    size_t
+        study_attribute; /* in `attributes`: StudyInstanceUID, where a pool balances by it; else SIZE_MAX */
     struct config_route *routes;
     size_t route_count;
     struct config_attribute *attributes; /* of all conditions and patterns, each path once */
@@ -272,7 +277,10 @@ const struct config_pool *config_pool_named(const struct config *c, const char *
 /* "store", "find", ...: as `service` is written. */
 const char *config_service_name(enum config_service service);
 
-/* Some route for storage copies, or queues what fails: there is to be a spool. */
+/* "study", "least", ...: as `balance` is written. */
+const char *config_balance_name(enum config_balance balance);
+
+/* Some route for storage or MPPS copies, or queues what fails, or one is for storage commitment: there is to be a spool. */
 bool config_needs_spool(const struct config *c);
 
 /* Zeroed, one reference, the defaults of the product page filled in. NULL without memory. */

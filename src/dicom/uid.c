@@ -71,6 +71,11 @@ bool dicom_uid_is_storage(struct view uid)
            strcmp(entry->service, "Non-Patient Object Storage") == 0;
 }
 
+const struct dicom_uid *dicom_uid_at(size_t i)
+{
+    return i < uid_table_count ? &uid_table[i] : NULL;
+}
+
 const struct dicom_uid *dicom_uid_storage_class(size_t i)
 {
     return i < uid_storage_count ? &uid_table[uid_storage[i]] : NULL;

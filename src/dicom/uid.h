@@ -48,6 +48,9 @@ const struct dicom_uid *dicom_uid_find_keyword(const char *keyword);
  * C-STORE (composite and non-patient objects). What the registry knows as something else is not. */
 bool dicom_uid_is_storage(struct view uid);
 
+/* The i-th entry of the registry, rising by UID; NULL past the last. */
+const struct dicom_uid *dicom_uid_at(size_t i);
+
 /* The i-th SOP class of the registry that uses C-STORE, retired ones included, rising by UID; NULL past the last. */
 const struct dicom_uid *dicom_uid_storage_class(size_t i);
 

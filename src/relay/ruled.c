@@ -27,6 +27,7 @@ static struct rules_assoc assoc_of(const struct ruled *r)
                                 .called = view_of(m->called),
                                 .remote = view_of(r->remote),
                                 .listener = view_of(r->listener),
+                                .service = view_of(config_service_name(CONFIG_STORE)),
                                 .sop_class = m->sop_class,
                                 .sop_instance = m->sop_instance,
                                 .transfer_syntax = view_of(m->transfer_syntax)};

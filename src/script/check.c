@@ -30,11 +30,18 @@ static size_t count_kind(const struct check *c, enum declaration_kind kind)
     return count;
 }
 
-/* An earlier declaration of the same kind and name; NULL if this is the first. */
+/* Nodes and pools share their names: `to` has both. */
+static bool share_names(enum declaration_kind a, enum declaration_kind b)
+{
+    return a == b || (a == DECLARE_NODE && b == DECLARE_POOL) || (a == DECLARE_POOL && b == DECLARE_NODE);
+}
+
+/* An earlier declaration of the same name; NULL if this is the first. */
 static const struct declaration *find_earlier(const struct check *c, const struct declaration *d)
 {
     for (const struct declaration *e = c->script->declarations.first; e != d; e = e->next) {
-        if (e->kind == d->kind && e->name.kind == VALUE_STRING && strcmp(e->name.text, d->name.text) == 0) {
+        if (share_names(e->kind, d->kind) && e->name.kind == VALUE_STRING &&
+            strcmp(e->name.text, d->name.text) == 0) {
             return e;
         }
     }
@@ -52,8 +59,8 @@ static void take_name(struct check *c, const struct declaration *d, char **membe
     }
     const struct declaration *earlier = find_earlier(c, d);
     if (earlier != NULL) {
-        check_error(c, &at, "there is a %s \"%s\" on line %d already; give each a name of its own", word,
-                    d->name.text, earlier->line);
+        check_error(c, &at, "there is a %s \"%s\" on line %d already; give each a name of its own",
+                    declaration_word(earlier->kind), d->name.text, earlier->line);
     }
     field_set_text(c, member, d->name.text);
 }
@@ -124,12 +131,26 @@ static void check_nodes(struct check *c)
     }
 }
 
+/* They do not move any more: routes point into them. */
 static void check_pools(struct check *c)
 {
+    size_t count = count_kind(c, DECLARE_POOL);
+    c->config->pools = calloc(count + 1, sizeof(*c->config->pools));
+    if (c->config->pools == NULL) {
+        c->failed = true;
+        return;
+    }
+    c->config->pool_count = count;
+    size_t i = 0;
     for (const struct declaration *d = c->script->declarations.first; d != NULL; d = d->next) {
         if (d->kind == DECLARE_POOL) {
-            struct place at = {.declaration = d};
-            check_error(c, &at, "a pool is not available in this version; name the nodes themselves in to");
+            struct config_pool *p = &c->config->pools[i];
+            p->as_node =
+                (struct config_node){.index = c->config->node_count + i++, .pool = p, .line = d->line};
+            take_name(c, d, &p->as_node.name);
+            if (has_table(c, d)) {
+                check_pool(c, d, p);
+            }
         }
     }
 }
@@ -158,7 +179,7 @@ static void check_routes(struct check *c)
 /* Routes behind a final one without conditions, of their service. Only where the conditions are known to be right. */
 static void warn_of_unreachable(struct check *c)
 {
-    const struct config_route *end[2] = {NULL, NULL};
+    const struct config_route *end[CONFIG_SERVICES] = {NULL};
     for (size_t i = 0; i < c->config->route_count; i++) {
         const struct config_route *r = &c->config->routes[i];
         const struct config_route *final = end[r->service];
@@ -192,6 +213,7 @@ static void check_whole(struct check *c)
     if (s->report.errors == 0) {
         warn_of_unreachable(c);
         check_limits(c);
+        check_weights(c);
     }
 }
 

@@ -15,11 +15,16 @@ void check_gateway(struct check *c, const struct declaration *d); /* check_gatew
 void check_listen(struct check *c, const struct declaration *d,
                   struct config_listen *out); /* check_listen.c */
 void check_listen_conflicts(struct check *c);
-void check_node(struct check *c, const struct declaration *d, struct config_node *out);   /* check_node.c */
-void check_own_listeners(struct check *c);                                                /* check_own.c */
-void check_limits(struct check *c);                                                       /* check_limits.c */
+void check_node(struct check *c, const struct declaration *d, struct config_node *out); /* check_node.c */
+void check_own_listeners(struct check *c);                                              /* check_own.c */
+void check_pool(struct check *c, const struct declaration *d, struct config_pool *out); /* check_pool.c */
+void check_weights(struct check *c); /* nodes that have one and no pool */
+void check_limits(struct check *c);  /* check_limits.c */
 void check_route(struct check *c, const struct declaration *d, struct config_route *out); /* check_route.c */
 void check_when(const struct item *when, struct config_route *route);                     /* check_when.c */
+/* What a route has that its service knows nothing of, or lacks; once all of its keys are taken (check_service.c). */
+void check_service(struct check *c, const struct declaration *d, const struct place *root,
+                   const struct config_route *r);
 
 /* What they say of the queue, once all of their keys are taken (check_queue.c). `root` is the declaration. */
 void check_gateway_queue(struct check *c, const struct declaration *d, const struct place *root);
@@ -35,7 +40,18 @@ void take_deliveries(const struct item *item, void *member);    /* unsigned */
 void take_on_failure(const struct item *item, void *member);    /* bool: it is "queue" */
 void take_hold(const struct item *item, void *route);           /* struct config_route */
 
-/* The n-th declaration of a kind: that of config's listens[n], nodes[n], routes[n]. */
+/* Lists of nodes and pools (check_destination.c): what `to` and `copy` name, into nodes_out, an array of the configuration's. */
+void check_destinations(const struct item *item, const struct config_node ***nodes_out, size_t *count_out);
+/* Copies that `to` makes, or may make; and members of pools. */
+void check_overlaps(struct check *c, const struct declaration *d, const struct place *root,
+                    struct config_route *r);
+/* No node, and no pool if `with_pools`, has this name: which may be meant. */
+void check_unknown_node(const struct item *item, const char *name, bool with_pools);
+bool check_is_among(const struct config_node *node, const struct config_node *const *nodes, size_t count);
+
+void take_as(const struct item *item, void *node); /* struct config_node (check_move.c) */
+
+/* The n-th declaration of a kind: that of config's listens[n], nodes[n], pools[n], routes[n]. */
 const struct declaration *check_declaration(const struct check *c, enum declaration_kind kind, size_t n);
 
 /* A declaration as an item, for fields_take; `at` is written. */

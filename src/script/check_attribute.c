@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "dicom/path.h"
 #include "script/suggest.h"
 
@@ -130,6 +131,19 @@ bool check_attribute_name(const struct item *item, const char *name, const struc
     }
     if (!find_attribute(item->check, &path, name, index_out)) {
         item->check->failed = true;
+        return false;
+    }
+    return true;
+}
+
+bool check_attribute_add(struct check *c, const char *keyword, size_t *index_out)
+{
+    struct dicom_path path;
+    struct dicom_path_fault fault;
+    enum result r = dicom_path_parse(view_of(keyword), &path, &fault);
+    hilum_assert(r == OK);
+    if (!find_attribute(c, &path, keyword, index_out)) {
+        c->failed = true;
         return false;
     }
     return true;

@@ -20,6 +20,9 @@ struct attribute_words {
 bool check_attribute_name(const struct item *item, const char *name, const struct attribute_words *words,
                           size_t *index_out);
 
+/* The same of a path that is known to be right, by keyword. False without memory. */
+bool check_attribute_add(struct check *c, const char *keyword, size_t *index_out);
+
 /* True if an element of this tag may have such a VR. Elements that are unknown, as private ones are, may be anything: their VR shows in
  * each data set. */
 bool check_may_be(uint32_t tag, bool (*is_fine)(enum dicom_vr vr));

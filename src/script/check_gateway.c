@@ -57,33 +57,12 @@ static void take_admin(const struct item *item, void *member)
     field_wrong_type(item, "\"ADDRESS:PORT\" or false");
 }
 
-/* One of a few words; its number in *out. */
-static void take_word(const struct item *item, const char *const *words, size_t count, unsigned *out)
-{
-    char list[96] = "one of";
-    for (size_t i = 0; i < count; i++) {
-        size_t len = strlen(list);
-        snprintf(list + len, sizeof(list) - len, "%s \"%s\"", i > 0 ? "," : "", words[i]);
-    }
-    const char *text = field_text(item, list);
-    if (text == NULL) {
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(text, words[i]) == 0) {
-            *out = (unsigned)i;
-            return;
-        }
-    }
-    check_error(item->check, item->at, "%s = \"%s\" is unknown; it must be %s", item->at->key, text, list);
-}
-
 static void take_level(const struct item *item, void *member)
 {
     static const char *const words[] = {
         [LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
     unsigned level = *(enum log_level *)member;
-    take_word(item, words, COUNT(words), &level);
+    field_word(item, words, COUNT(words), &level);
     *(enum log_level *)member = (enum log_level)level;
 }
 
@@ -91,7 +70,7 @@ static void take_format(const struct item *item, void *member)
 {
     static const char *const words[] = {[LOG_LOGFMT] = "logfmt", [LOG_JSON] = "json"};
     unsigned format = *(enum log_format *)member;
-    take_word(item, words, COUNT(words), &format);
+    field_word(item, words, COUNT(words), &format);
     *(enum log_format *)member = (enum log_format)format;
 }
 
@@ -115,6 +94,8 @@ static void take_timeouts(const struct item *item, void *timeouts)
         KEY("linger", take_duration_or_0, config_timeouts, linger),
         KEY("lag", take_duration, config_timeouts, lag),
         KEY("drain", take_duration_or_0, config_timeouts, drain),
+        KEY("retrieve", take_duration, config_timeouts, retrieve),
+        KEY("commit", take_duration, config_timeouts, commit),
     };
     fields_take(item, "timeouts", keys, COUNT(keys), timeouts);
 }

@@ -96,6 +96,14 @@ static void take_folder(const struct item *item, void *node)
     take_attributes(item, n);
 }
 
+static void take_weight(const struct item *item, void *member)
+{
+    int64_t n;
+    if (field_integer(item, 1, 100, &n)) {
+        *(unsigned *)member = (unsigned)n;
+    }
+}
+
 static const struct key node_keys[] = {
     KEY("host", take_host, config_node, host),
     KEY("port", take_port, config_node, port),
@@ -109,10 +117,11 @@ static const struct key node_keys[] = {
     KEY("expire", take_duration_or_0, config_node, expire_ms),
     {"retry", take_node_retry, 0},
     KEY("deliveries", take_deliveries, config_node, deliveries),
+    KEY("weight", take_weight, config_node, weight),
+    KEY("health", take_duration_or_0, config_node, health_ms),
+    {"as", take_as, 0},
     {"tls", take_later, 0},
     {"allow", take_later, 0},
-    {"health", take_later, 0},
-    {"weight", take_later, 0},
     {"admin", take_later, 0},
 };
 
@@ -120,7 +129,8 @@ static const struct key node_keys[] = {
 static void refuse_remote_keys(struct check *c, const struct declaration *d, const struct place *root)
 {
     static const char *const remote[] = {
-        "host", "port", "ae_title", "calling", "max_associations", "max_pdu", "tcp_congestion"};
+        "host",    "port",           "ae_title", "calling", "max_associations",
+        "max_pdu", "tcp_congestion", "weight",   "health",  "as"};
     for (size_t i = 0; i < COUNT(remote); i++) {
         if (value_field(&d->value, remote[i]) != NULL) {
             struct place at = {d, root, remote[i], 0};
@@ -156,6 +166,7 @@ void check_node(struct check *c, const struct declaration *d, struct config_node
     out->retry_first_ms = c->config->retry_first_ms;
     out->retry_most_ms = c->config->retry_most_ms;
     out->deliveries = 2;
+    out->weight = 1;
     fields_take(&item, "a node", node_keys, COUNT(node_keys), out);
     if (d->value.kind != VALUE_TABLE) {
         return;

@@ -179,26 +179,20 @@ void take_hold(const struct item *item, void *route)
     }
 }
 
-/* Why this route cannot have a queue, and what would be right; NULL: it can. */
-static const char *no_queue(const struct check *c, const struct config_route *r)
-{
-    if (r->service != CONFIG_STORE) {
-        return "means nothing for service = \"echo\", which waits for its answer; ";
-    }
-    return c->config->spool.is_off ? "needs the queue, and the gateway says spool = false; " : NULL;
-}
-
+/* There is none: the gateway says spool = false. */
 static void refuse_queue(struct check *c, const struct declaration *d, const struct place *root,
-                         const struct config_route *r, const char *why)
+                         const struct config_route *r)
 {
     struct place copy = {d, root, "copy", 0}, on_failure = {d, root, "on_failure", 0};
     if (value_field(&d->value, "copy") != NULL) {
-        check_error(c, &copy, "copy %s%s", why,
-                    r->service == CONFIG_STORE ? "give it a folder, or name the nodes in to"
-                                               : "name the nodes in to");
+        check_error(c, &copy,
+                    "copy needs the queue, and the gateway says spool = false; give it a folder, or name the "
+                    "nodes in to");
     }
     if (r->queues && value_field(&d->value, "on_failure") != NULL) {
-        check_error(c, &on_failure, "on_failure = \"queue\" %swrite \"fail\" or leave it out", why);
+        check_error(c, &on_failure,
+                    "on_failure = \"queue\" needs the queue, and the gateway says spool = false; write "
+                    "\"fail\" or leave it out");
     }
 }
 
@@ -221,20 +215,24 @@ static void check_hold(struct check *c, const struct declaration *d, const struc
 void check_route_queue(struct check *c, const struct declaration *d, const struct place *root,
                        struct config_route *r)
 {
-    const char *why = no_queue(c, r);
-    bool has_queue = why == NULL;
+    bool may_queue = r->service == CONFIG_STORE || r->service == CONFIG_MPPS;
+    bool has_queue = may_queue && !c->config->spool.is_off;
     if (has_queue) {
         r->queues = r->queues || value_field(&d->value, "on_failure") == NULL;
     } else {
-        refuse_queue(c, d, root, r, why);
+        if (may_queue) {
+            refuse_queue(c, d, root, r);
+        }
         r->queues = false;
         r->copy_count = 0;
     }
-    if (c->config->spool.is_off) {
-        refuse_journal(c, d, root);
-        r->journal = false;
+    if (r->service == CONFIG_STORE) {
+        if (c->config->spool.is_off) {
+            refuse_journal(c, d, root);
+        }
+        check_hold(c, d, root, r);
     }
-    check_hold(c, d, root, r);
+    r->journal = r->journal && r->service == CONFIG_STORE && !c->config->spool.is_off;
     if (value_field(&d->value, "on_failure") != NULL && value_field(&d->value, "to") == NULL) {
         struct place at = {d, root, "on_failure", 0};
         check_warning(c, &at, "on_failure says what becomes of a to that fails, and there is no to");

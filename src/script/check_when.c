@@ -131,12 +131,22 @@ static void add_sop_instance(const struct item *item, void *user)
     add_glob(item, user, text);
 }
 
-static void unknown_sop_class(const struct item *item, const char *text)
+static bool is_class(const struct dicom_uid *uid)
+{
+    return uid->type == DICOM_UID_SOP_CLASS || uid->type == DICOM_UID_META_SOP_CLASS;
+}
+
+static void unknown_sop_class(const struct item *item, const char *text, enum config_service service)
 {
     struct suggestion nearest = {.word = text};
     const struct dicom_uid *uid;
-    for (size_t i = 0; (uid = dicom_uid_storage_class(i)) != NULL; i++) {
+    for (size_t i = 0; service == CONFIG_STORE && (uid = dicom_uid_storage_class(i)) != NULL; i++) {
         suggest_offer(&nearest, uid->keyword);
+    }
+    for (size_t i = 0; service != CONFIG_STORE && (uid = dicom_uid_at(i)) != NULL; i++) {
+        if (is_class(uid)) {
+            suggest_offer(&nearest, uid->keyword);
+        }
     }
     if (nearest.name != NULL) {
         check_error(item->check, item->at,
@@ -151,7 +161,8 @@ static void unknown_sop_class(const struct item *item, const char *text)
     }
 }
 
-static void add_sop_class(const struct item *item, void *user)
+static void add_class(const struct item *item, struct config_condition *condition,
+                      enum config_service service)
 {
     const char *text =
         field_text(item, "a SOP class: its UID, with `*` and `?` for what varies, or its keyword");
@@ -160,16 +171,26 @@ static void add_sop_class(const struct item *item, void *user)
     }
     if (is_uid_pattern(text)) {
         if (!uid_is_too_long(item, text)) {
-            add_glob(item, user, text);
+            add_glob(item, condition, text);
         }
         return;
     }
     const struct dicom_uid *uid = dicom_uid_find_keyword(text);
-    if (uid == NULL || uid->type != DICOM_UID_SOP_CLASS) {
-        unknown_sop_class(item, text);
+    if (uid == NULL || !is_class(uid) || (service == CONFIG_STORE && uid->type == DICOM_UID_META_SOP_CLASS)) {
+        unknown_sop_class(item, text, service);
         return;
     }
-    add_glob(item, user, uid->uid);
+    add_glob(item, condition, uid->uid);
+}
+
+static void add_stored_class(const struct item *item, void *user)
+{
+    add_class(item, user, CONFIG_STORE);
+}
+
+static void add_any_class(const struct item *item, void *user)
+{
+    add_class(item, user, CONFIG_OTHER);
 }
 
 static const struct condition_kind facts[] = {
@@ -177,7 +198,7 @@ static const struct condition_kind facts[] = {
     {"called", CONFIG_FACT_CALLED, 0, add_title},
     {"remote", CONFIG_FACT_REMOTE, 0, add_remote},
     {"listener", CONFIG_FACT_LISTENER, 0, add_listener},
-    {"SOPClassUID", CONFIG_FACT_SOP_CLASS, 0, add_sop_class},
+    {"SOPClassUID", CONFIG_FACT_SOP_CLASS, 0, add_stored_class},
     {"SOPInstanceUID", CONFIG_FACT_SOP_INSTANCE, 0, add_sop_instance},
 };
 
@@ -241,7 +262,7 @@ static const char *keyword_in_other_case(const char *key)
 
 static void refuse_key(const struct item *item)
 {
-    static const char *const others[] = {"service", "peer"};
+    static const char *const others[] = {"service", "level", "peer"};
     const char *key = item->at->key;
     struct suggestion nearest = {.word = key};
     for (size_t i = 0; i < COUNT(facts); i++) {
@@ -262,85 +283,53 @@ static void refuse_key(const struct item *item)
     } else {
         check_error(
             item->check, item->at,
-            "unknown key \"%s\" in when; the keys are calling, called, remote, listener, service, and "
+            "unknown key \"%s\" in when; the keys are calling, called, remote, listener, service, level, and "
             "attributes of the data set, as Modality or \"0008,0060\"",
             key);
     }
 }
 
-static void unknown_service(const struct item *item, const char *text)
-{
-    static const char *const later[] = {"find", "move", "get", "worklist", "mpps", "commit", "print"};
-    struct suggestion nearest = {.word = text};
-    suggest_offer(&nearest, "store");
-    suggest_offer(&nearest, "echo");
-    for (size_t i = 0; i < COUNT(later); i++) {
-        if (strcmp(text, later[i]) == 0) {
-            check_error(item->check, item->at,
-                        "service = \"%s\" is not available in this version; there are \"store\" and \"echo\"",
-                        text);
-            return;
-        }
-        suggest_offer(&nearest, later[i]);
-    }
-    if (nearest.name != NULL) {
-        check_error(item->check, item->at, "unknown service \"%s\"; did you mean \"%s\"?", text,
-                    nearest.name);
-    } else {
-        check_error(item->check, item->at, "unknown service \"%s\"; there are \"store\" and \"echo\"", text);
-    }
-}
-
-static void take_service(const struct item *item, struct config_route *route)
-{
-    if (item->value->kind == VALUE_TABLE) {
-        check_error(
-            item->check, item->at,
-            "a list of services or its negation is not available in this version; write one route a service");
-        return;
-    }
-    const char *text = field_text(item, "\"store\" or \"echo\"");
-    if (text == NULL) {
-        return;
-    }
-    if (strcmp(text, "echo") == 0) {
-        route->service = CONFIG_ECHO;
-    } else if (strcmp(text, "store") != 0) {
-        unknown_service(item, text);
-    }
-}
-
-/* C-ECHO has no instance and one SOP class, Verification. */
-static void refuse_for_echo(const struct item *when, const struct field *fields, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        const char *key = fields[i].key;
-        if (check_is_attribute(key)) {
-            struct place at = {when->at->declaration, when->at, key, 0};
-            check_error(when->check, &at, "%s says nothing about service = \"echo\"; leave it out", key);
-        }
-    }
-}
-
-/* The facts of the command are known sooner than the data set, under whatever name they are asked for. */
-static const struct condition_kind *find_command_fact(const char *key)
+/* The facts of the command are known sooner than the data set, under whatever name they are asked for. A query's command names no
+ * instance: there it is a key like others. */
+static const struct condition_kind *find_command_fact(const char *key, enum config_service service)
 {
     if (strcmp(key, "0008,0016") == 0) {
         key = "SOPClassUID";
     } else if (strcmp(key, "0008,0018") == 0) {
         key = "SOPInstanceUID";
     }
-    return find_fact(key);
+    return check_has_identifier(service) && strcmp(key, "SOPInstanceUID") == 0 ? NULL : find_fact(key);
+}
+
+static void take_fact(const struct item *item, const struct condition_kind *fact, struct config_route *route)
+{
+    struct condition_kind kind = *fact;
+    if (fact->fact == CONFIG_FACT_SOP_CLASS && route->service != CONFIG_STORE) {
+        kind.add = add_any_class;
+    }
+    check_condition(item, &kind, route);
+}
+
+/* C-ECHO has no instance and one SOP class, Verification. */
+static void refuse_for_echo(const struct item *item)
+{
+    check_error(item->check, item->at, "%s says nothing about service = \"echo\"; leave it out",
+                item->at->key);
 }
 
 static void take_condition(const struct item *item, struct config_route *route)
 {
     const char *key = item->at->key;
-    const struct condition_kind *fact = find_command_fact(key);
+    const struct condition_kind *fact = find_command_fact(key, route->service);
     if (strcmp(key, "service") == 0) {
-        take_service(item, route);
+        return; /* has been taken */
+    }
+    if (strcmp(key, "level") == 0) {
+        check_level(item, route);
+    } else if (check_is_attribute(key) && route->service == CONFIG_ECHO) {
+        refuse_for_echo(item);
     } else if (fact != NULL) {
-        check_condition(item, fact, route);
+        take_fact(item, fact, route);
     } else if (check_is_attribute(key)) {
         check_attribute(item, route);
     } else {
@@ -358,6 +347,27 @@ static void take_conditions(const struct item *when, const struct field *fields,
     }
 }
 
+/* What the other keys mean depends on it. */
+static void take_service(const struct item *when, struct config_route *route)
+{
+    struct place at = {when->at->declaration, when->at, "service", 0};
+    struct item item = {when->check, &at, value_field(when->value, "service")};
+    if (item.value != NULL) {
+        check_service_name(&item, &route->service);
+    }
+}
+
+/* A function may stand among the keys, once: it is asked where they hold. */
+static void take_items(const struct item *when, struct config_route *route)
+{
+    const struct value *v = when->value;
+    if (v->item_count == 1 && v->items[0].kind == VALUE_FUNCTION) {
+        route->has_when_function = true;
+    } else if (v->item_count > 0) {
+        check_error(when->check, when->at, "a value without a key in when; write it as key = value");
+    }
+}
+
 void check_when(const struct item *when, struct config_route *route)
 {
     const struct value *v = when->value;
@@ -365,9 +375,7 @@ void check_when(const struct item *when, struct config_route *route)
         field_wrong_type(when, "a table, { key = value, ... }");
         return;
     }
-    if (v->item_count > 0) {
-        check_error(when->check, when->at, "a value without a key in when; write it as key = value");
-    }
+    take_items(when, route);
     if (v->other_count > 0) {
         check_error(when->check, when->at,
                     "a key in when is neither a name nor a tag; write it as Modality, [\"0008,0060\"] or "
@@ -378,10 +386,7 @@ void check_when(const struct item *when, struct config_route *route)
         when->check->failed = true;
         return;
     }
+    take_service(when, route);
     take_conditions(when, v->fields, v->field_count, route);
     take_conditions(when, v->tags, v->tag_count, route);
-    if (route->service == CONFIG_ECHO) {
-        refuse_for_echo(when, v->fields, v->field_count);
-        refuse_for_echo(when, v->tags, v->tag_count);
-    }
 }

@@ -1,4 +1,4 @@
-/* What the two halves of checking `when` share: facts (check_when.c) and attributes (check_when_data.c). */
+/* What the parts of checking `when` share: facts (check_when.c), services (check_when_service.c) and attributes (check_when_data.c). */
 #ifndef HILUM_SCRIPT_CHECK_WHEN_H
 #define HILUM_SCRIPT_CHECK_WHEN_H
 
@@ -18,6 +18,13 @@ struct condition_kind {
 
 /* Makes a condition of a value, a list of values or { no = ... }. The route has room for it. */
 void check_condition(const struct item *item, const struct condition_kind *kind, struct config_route *route);
+
+/* The service that a name means; as it was after an error (check_when_service.c). */
+void check_service_name(const struct item *item, enum config_service *service);
+/* Its requests bring an identifier, which says what is looked for, and no instance. */
+bool check_has_identifier(enum config_service service);
+/* Makes a condition of `level`. */
+void check_level(const struct item *item, struct config_route *route);
 
 /* True if a key means an attribute and nothing else: "Modality", "0008,0060", "Sequence[1].Keyword", known or not. */
 bool check_is_attribute(const char *key);

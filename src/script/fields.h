@@ -55,6 +55,8 @@ void field_wrong_type(const struct item *item, const char *expected);
 const char *field_text(const struct item *item, const char *expected);
 /* An integer in range; false after an error. */
 bool field_integer(const struct item *item, int64_t min, int64_t max, int64_t *out);
+/* One of a few words, its number in *out; after an error *out is as it was. */
+void field_word(const struct item *item, const char *const *words, size_t count, unsigned *out);
 /* Bytes, written with a unit; false after an error. */
 bool field_size(const struct item *item, uint64_t min, uint64_t *out);
 /* Replaces the text that the member owns. */

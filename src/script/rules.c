@@ -13,8 +13,10 @@
 #include "script/rules_inside.h"
 #include "script/sandbox.h"
 
-const char *const rule_words[RULE_KINDS] = {
-    [RULE_WHEN] = "when", [RULE_MORPH] = "morph", [RULE_ON_STUDY] = "on_study"};
+const char *const rule_words[RULE_KINDS] = {[RULE_WHEN] = "when",
+                                            [RULE_MORPH] = "morph",
+                                            [RULE_MORPH_RESPONSE] = "morph_response",
+                                            [RULE_ON_STUDY] = "on_study"};
 
 static void keep_function(lua_State *lua, const struct declaration *d, struct rule *rule)
 {
@@ -40,7 +42,11 @@ void rules_keep_functions(lua_State *lua, const struct declaration *d, int index
     index = lua_absindex(lua, index);
     for (int kind = 0; kind < RULE_KINDS; kind++) {
         lua_pushstring(lua, rule_words[kind]);
-        if (lua_rawget(lua, index) == LUA_TFUNCTION) {
+        if (lua_rawget(lua, index) == LUA_TTABLE && kind == RULE_WHEN) {
+            lua_rawgeti(lua, -1, 1); /* among its conditions */
+            lua_remove(lua, -2);
+        }
+        if (lua_isfunction(lua, -1)) {
             keep_function(lua, d, &r->of[d->ordinal][kind]);
         } else {
             lua_pop(lua, 1);
@@ -52,7 +58,7 @@ static bool has_functions(const struct config *config)
 {
     for (size_t i = 0; i < config->route_count; i++) {
         const struct config_route *r = &config->routes[i];
-        if (r->has_when_function || r->has_morph || r->has_on_study) {
+        if (r->has_when_function || r->has_morph || r->has_morph_response || r->has_on_study) {
             return true;
         }
     }
@@ -63,6 +69,7 @@ static bool has_functions(const struct config *config)
 static bool is_the_same(const struct rules *r, const struct declaration *d, const char **before_out)
 {
     *before_out = d->kind == DECLARE_NODE    ? r->config->nodes[d->ordinal].name
+                  : d->kind == DECLARE_POOL  ? r->config->pools[d->ordinal].as_node.name
                   : d->kind == DECLARE_ROUTE ? r->config->routes[d->ordinal].name
                                              : NULL;
     return *before_out == NULL || (d->name.kind == VALUE_STRING && strcmp(d->name.text, *before_out) == 0);
@@ -73,6 +80,7 @@ static bool has_the_same_functions(const struct rules *r, size_t route)
     const struct config_route *before = &r->config->routes[route];
     return (r->of[route][RULE_WHEN].function != LUA_NOREF) == before->has_when_function &&
            (r->of[route][RULE_MORPH].function != LUA_NOREF) == before->has_morph &&
+           (r->of[route][RULE_MORPH_RESPONSE].function != LUA_NOREF) == before->has_morph_response &&
            (r->of[route][RULE_ON_STUDY].function != LUA_NOREF) == before->has_on_study;
 }
 
@@ -84,11 +92,11 @@ static void compare_counts(struct rules *r)
 {
     const struct config *c = r->config;
     const size_t before[DECLARATION_KINDS] = {
-        [DECLARE_GATEWAY] = SIZE_MAX, [DECLARE_LISTEN] = c->listen_count, [DECLARE_NODE] = c->node_count,
-        [DECLARE_POOL] = SIZE_MAX,    [DECLARE_ROUTE] = c->route_count,
+        [DECLARE_GATEWAY] = SIZE_MAX,   [DECLARE_LISTEN] = c->listen_count, [DECLARE_NODE] = c->node_count,
+        [DECLARE_POOL] = c->pool_count, [DECLARE_ROUTE] = c->route_count,
     };
     struct script *s = &r->script;
-    for (int kind = 0; kind < DECLARATION_KINDS; kind++) {
+    for (int kind = 0; kind < DECLARATION_KINDS && s->report.errors == 0; kind++) {
         if (before[kind] != SIZE_MAX && before[kind] != s->declarations.counts[kind]) {
             report_printf(
                 &s->report, s->sources.first, 1, false,

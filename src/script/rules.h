@@ -1,5 +1,5 @@
 /*
- * The functions of a configuration, `when`, `morph` and `on_study` of its routes, in a Lua state of one worker.
+ * The functions of a configuration, `when`, `morph`, `morph_response` and `on_study` of its routes, in a Lua state of one worker.
  *
  * Opening evaluates again what the configuration was made of: the text of its file and modules and the environment it asked
  * for, as they were, whatever stands on the disk by now. The functions are matched by the order of declarations. Then globals
@@ -28,6 +28,7 @@ struct rules_assoc {
     struct view calling, called;
     struct view remote; /* the sender's address as text */
     struct view listener;
+    struct view service;                                  /* as config_service_name says */
     struct view sop_class, sop_instance, transfer_syntax; /* UIDs */
 };
 
@@ -60,6 +61,8 @@ void script_rules_close(struct rules **r);
 MUST_USE enum result rules_when(struct rules *r, const struct rules_call *call, bool *holds_out);
 /* The same without an answer. What the function changed in the data set until it failed is not undone. */
 MUST_USE enum result rules_morph(struct rules *r, const struct rules_call *call);
+/* Likewise, of what comes back. */
+MUST_USE enum result rules_morph_response(struct rules *r, const struct rules_call *call);
 
 /* A group of instances that has been quiet, as they were received. Borrowed while a call lasts. */
 struct rules_study_series {

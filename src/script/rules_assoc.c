@@ -20,6 +20,7 @@ static const struct {
     {"called", offsetof(struct rules_assoc, called)},
     {"remote", offsetof(struct rules_assoc, remote)},
     {"listener", offsetof(struct rules_assoc, listener)},
+    {"service", offsetof(struct rules_assoc, service)},
     {"sop_class", offsetof(struct rules_assoc, sop_class)},
     {"sop_instance", offsetof(struct rules_assoc, sop_instance)},
     {"transfer_syntax", offsetof(struct rules_assoc, transfer_syntax)},
@@ -34,10 +35,11 @@ static int refuse_key(lua_State *lua, const char *key)
     if (nearest.name != NULL) {
         return luaL_error(lua, "assoc has no '%s'; did you mean '%s'?", key, nearest.name);
     }
-    return luaL_error(lua,
-                      "assoc has no '%s'; it has calling, called, remote, listener, peer, sop_class, "
-                      "sop_instance and transfer_syntax",
-                      key);
+    return luaL_error(
+        lua,
+        "assoc has no '%s'; it has calling, called, remote, listener, service, peer, sop_class, "
+        "sop_instance and transfer_syntax",
+        key);
 }
 
 /* The number in it is that of its call: one that a rule has kept is known by that, and reads nothing that is gone. */

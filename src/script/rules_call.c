@@ -204,6 +204,12 @@ enum result rules_morph(struct rules *r, const struct rules_call *call)
     return call_rule(r, call, RULE_MORPH, &now);
 }
 
+enum result rules_morph_response(struct rules *r, const struct rules_call *call)
+{
+    struct running now = {0};
+    return call_rule(r, call, RULE_MORPH_RESPONSE, &now);
+}
+
 enum result rules_on_study(struct rules *r, const struct config_route *route, const struct rules_study *study,
                            bool *adds_out)
 {

@@ -9,8 +9,8 @@
 
 struct dicom_uid_key;
 
-enum rule_kind { RULE_WHEN, RULE_MORPH, RULE_ON_STUDY };
-#define RULE_KINDS 3
+enum rule_kind { RULE_WHEN, RULE_MORPH, RULE_MORPH_RESPONSE, RULE_ON_STUDY };
+#define RULE_KINDS 4
 
 /* The key of a route, by kind. */
 extern const char *const rule_words[RULE_KINDS];

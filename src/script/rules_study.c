@@ -151,6 +151,9 @@ static void take_node(lua_State *lua, const struct config *config, bool *adds)
         adds[node - config->nodes] = true;
         return;
     }
+    if (config_pool_named(config, nearest.word) != NULL) {
+        luaL_error(lua, "it returned '%s', which is a pool; name one of its nodes", nearest.word);
+    }
     for (size_t i = 0; i < config->node_count; i++) {
         suggest_offer(&nearest, config->nodes[i].name);
     }

@@ -27,7 +27,7 @@ struct rules_watch {
 /* Copies, for the call may be over when they are read; cut where they do not fit. */
 struct rules_sight {
     char route[128];
-    const char *rule; /* "when", "morph" */
+    const char *rule; /* "when", "morph", "morph_response", "on_study" */
     char calling[17], remote[64];
     uint64_t ms; /* since it began */
 };

@@ -92,6 +92,26 @@ bool field_integer(const struct item *item, int64_t min, int64_t max, int64_t *o
     return true;
 }
 
+void field_word(const struct item *item, const char *const *words, size_t count, unsigned *out)
+{
+    char list[96] = "one of";
+    for (size_t i = 0; i < count; i++) {
+        size_t len = strlen(list);
+        snprintf(list + len, sizeof(list) - len, "%s \"%s\"", i > 0 ? "," : "", words[i]);
+    }
+    const char *text = field_text(item, list);
+    if (text == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *out = (unsigned)i;
+            return;
+        }
+    }
+    check_error(item->check, item->at, "%s = \"%s\" is unknown; it must be %s", item->at->key, text, list);
+}
+
 void take_associations(const struct item *item, void *member)
 {
     int64_t n;

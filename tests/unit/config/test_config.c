@@ -41,6 +41,9 @@ static void a_new_configuration_has_the_documented_defaults(void **state)
     assert_int_equal(c->timeouts.linger, 10000);
     assert_int_equal(c->timeouts.lag, 5000);
     assert_int_equal(c->timeouts.drain, 8000);
+    assert_int_equal(c->timeouts.retrieve, 600000);
+    assert_int_equal(c->timeouts.commit, 86400000);
+    assert_true(c->study_attribute == SIZE_MAX); /* no pool asks for it */
     assert_int_equal(c->log_level, LOG_INFO);
     assert_int_equal(c->log_format, LOG_LOGFMT);
     assert_int_equal(c->listen_count + c->node_count + c->route_count, 0);
@@ -87,6 +90,16 @@ static void the_end_frees_all_that_hangs_on_it(void **state)
     c->nodes[0].calling_title = strdup("C");
     c->nodes[0].tcp_congestion = strdup("reno");
     c->nodes[0].folder = strdup("x");
+    c->nodes[0].moves = calloc(2, sizeof(*c->nodes[0].moves));
+    c->nodes[0].moves[0].title = strdup("WS1");
+    c->nodes[0].moves[0].as = strdup("WS1_THERE");
+    c->nodes[0].moves[1].title = strdup("*"); /* through us */
+    c->nodes[0].move_count = 2;
+    c->pools = calloc(1, sizeof(*c->pools));
+    c->pool_count = 1;
+    c->pools[0].as_node.name = strdup("p");
+    c->pools[0].members = calloc(1, sizeof(*c->pools[0].members));
+    c->pools[0].weights = calloc(1, sizeof(*c->pools[0].weights));
     c->routes = calloc(1, sizeof(*c->routes));
     c->route_count = 1;
     c->routes[0].name = strdup("r");
@@ -101,7 +114,7 @@ static void the_end_frees_all_that_hangs_on_it(void **state)
     assert_null(c);
 }
 
-static void a_spool_is_needed_where_a_route_for_storage_may_queue(void **state)
+static void a_spool_is_needed_where_a_route_may_queue_or_commits(void **state)
 {
     (void)state;
     const struct config_node *nodes[1] = {NULL};
@@ -116,6 +129,12 @@ static void a_spool_is_needed_where_a_route_for_storage_may_queue(void **state)
         {{.copy = nodes, .copy_count = 1}, false, true, "copies alone"},
         {{.copy = nodes, .copy_count = 1}, true, false, "there is no spool"},
         {{.to = nodes, .to_count = 1, .queues = true, .service = CONFIG_ECHO}, false, false, "no storage"},
+        {{.to = nodes, .to_count = 1, .queues = true, .service = CONFIG_MPPS}, false, true, "MPPS is queued"},
+        {{.copy = nodes, .copy_count = 1, .service = CONFIG_MPPS}, false, true, "a copy of MPPS"},
+        {{.to = nodes, .to_count = 1, .service = CONFIG_MPPS}, false, false, "MPPS that fails"},
+        {{.service = CONFIG_COMMIT}, false, true, "commitment outlives a restart"},
+        {{.service = CONFIG_COMMIT}, true, false, "there is no spool for it"},
+        {{.to = nodes, .to_count = 1, .service = CONFIG_FIND}, false, false, "a query"},
         {{.queues = true}, false, false, "nothing that could fail"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -139,11 +158,23 @@ static void a_node_is_found_by_its_name(void **state)
     assert_null(config_node_named(&config, ""));
 }
 
+static void a_pool_is_found_by_its_name(void **state)
+{
+    (void)state;
+    struct config_node nodes[] = {{.name = "pacs"}};
+    struct config_pool pools[] = {{.as_node.name = NULL}, {.as_node.name = "all"}};
+    struct config config = {.nodes = nodes, .node_count = 1, .pools = pools, .pool_count = 2};
+    assert_ptr_equal(config_pool_named(&config, "all"), &pools[1]);
+    assert_null(config_pool_named(&config, "pacs"));
+    assert_null(config_node_named(&config, "all"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_spool_is_needed_where_a_route_for_storage_may_queue),
+        cmocka_unit_test(a_spool_is_needed_where_a_route_may_queue_or_commits),
         cmocka_unit_test(a_node_is_found_by_its_name),
+        cmocka_unit_test(a_pool_is_found_by_its_name),
         cmocka_unit_test(a_new_configuration_has_the_documented_defaults),
         cmocka_unit_test(the_last_reference_ends_it_and_no_other),
         cmocka_unit_test(the_end_frees_all_that_hangs_on_it),

@@ -425,8 +425,8 @@ static void a_route_copies_and_queues(void **state)
         {"", "x", true, true, false, CONFIG_HOLD_STUDY, 60000},
         {"x", "d", true, true, true, CONFIG_HOLD_SERIES, 120000},
         {"x", "d", true, true, false, CONFIG_HOLD_STUDY, 1},
-        {"x", "", false, true, false, CONFIG_HOLD_NONE, 0},
-        {"x", "", false, true, false, CONFIG_HOLD_NONE, 0},
+        {"x", "", false, false, false, CONFIG_HOLD_NONE, 0},
+        {"x", "", false, false, false, CONFIG_HOLD_NONE, 0},
     };
     for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
         const struct config_route *r = &l.config->routes[i];

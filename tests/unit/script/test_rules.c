@@ -28,6 +28,7 @@ static struct rules_assoc example(void)
         .called = view_of("HILUM"),
         .remote = view_of("10.1.2.3"),
         .listener = view_of("main"),
+        .service = view_of("store"),
         .sop_class = view_of("1.2.840.10008.5.1.4.1.1.2"),
         .sop_instance = view_of("1.2.3"),
         .transfer_syntax = view_of("1.2.840.10008.1.2.1"),
@@ -183,18 +184,23 @@ static void another_set_of_declarations_stops_the_start(void **state)
     static const char text[] =
         "route 'first' { to = 'pacs1', when = function() end }\n"
         "route 'other' { to = 'pacs1', morph = function() end }\n"
-        "route 'third' { copy = 'pacs1', hold = { quiet = '1s' }, on_study = function() end }\n" REST;
+        "route 'third' { copy = 'pacs1', hold = { quiet = '1s' }, on_study = function() end }\n"
+        "pool 'all' { members = 'pacs1' } "
+        "route 'fourth' { to = 'all', when = { service = 'get' }, morph_response = function() end }\n" REST;
     static const struct {
         const char *from, *to, *problem;
     } cases[] = {
         {"'first'", "'fixed'",
          ":1: route \"first\": evaluated again for its functions, \"fixed\" stands in its place"},
-        {"'pacs1' { host", "'pacsX' { host", ":6: node \"pacs1\": evaluated again"},
+        {"'pacs1' { host", "'pacsX' { host", ":7: node \"pacs1\": evaluated again"},
         {"when = f", "whim = f", ":1: route \"first\": evaluated again, it has other functions than before"},
         {"route 'other'", "pool  'other'",
-         ":1: evaluated again for its functions, the file declares 2 times route, not 3"},
+         ":1: evaluated again for its functions, the file declares 2 times pool, not 1"},
         {"on_study = f", "in_study = f",
          ":3: route \"third\": evaluated again, it has other functions than before"},
+        {"morph_response = f", "morph_responze = f",
+         ":4: route \"fourth\": evaluated again, it has other functions than before"},
+        {"pool 'all'", "pool 'any'", ":4: pool \"all\": evaluated again for its functions, \"any\" stands"},
         {"listen {", "assert {",
          ":1: evaluated again for its functions, the file declares 0 times listen, not 1"},
         {"route 'first'", "error 'first'", ":1: first; the Lua code must run"},
@@ -251,6 +257,7 @@ static void assoc_shows_the_facts_of_its_call_and_cannot_be_changed(void **state
     static const char *const fine[] = {
         "assert(assoc.calling == 'CT1')",
         "assert(assoc.called == 'HILUM' and assoc.remote == '10.1.2.3' and assoc.listener == 'main')",
+        "assert(assoc.service == 'store')",
         "assert(assoc.sop_class == '1.2.840.10008.5.1.4.1.1.2' and assoc.sop_instance == '1.2.3')",
         "assert(assoc.transfer_syntax == '1.2.840.10008.1.2.1' and assoc.peer == nil)",
         "assert(ds == nil)",
@@ -295,6 +302,33 @@ static void push_text(struct lua_State *lua, void *arg)
 static void push_fails(struct lua_State *lua, void *arg)
 {
     luaL_error(lua, "no %s", (const char *)arg);
+}
+
+/* Each kind of function is found by its own key, that of `when` also among its conditions. */
+static void a_route_may_have_a_function_of_each_kind(void **state)
+{
+    struct ruled r = open_text(
+        *state,
+        "route 'a' { to = 'pacs1', when = { service = 'worklist', calling = 'CT*', function (ds, assoc)\n"
+        "  return assoc.service == 'worklist' end },\n"
+        "  morph = function () error('of a request') end,\n"
+        "  morph_response = function () error('of a response') end }\n"
+        "route 'b' { to = 'pacs1', when = { service = 'move' }, morph_response = function () end }\n");
+    struct rules_assoc assoc = example();
+    struct rules_call call = {.route = &r.loaded.config->routes[0], .assoc = &assoc};
+    bool holds = true;
+    assert_int_equal(rules_when(r.rules, &call, &holds), OK);
+    assert_false(holds);
+    assoc.service = view_of("worklist");
+    assert_int_equal(rules_when(r.rules, &call, &holds), OK);
+    assert_true(holds);
+    assert_int_equal(rules_morph(r.rules, &call), ERR_USAGE);
+    assert_error_has(&r, "site.lua:3: route \"a\": morph: of a request");
+    assert_int_equal(rules_morph_response(r.rules, &call), ERR_USAGE);
+    assert_error_has(&r, "site.lua:4: route \"a\": morph_response: of a response");
+    call.route = &r.loaded.config->routes[1];
+    assert_int_equal(rules_morph_response(r.rules, &call), OK);
+    close_ruled(&r);
 }
 
 static void the_data_set_is_what_the_caller_pushes(void **state)
@@ -665,7 +699,7 @@ static void settings_and_functions_are_checked(void **state)
         {"route 'x' { to = 'pacs1',\ntrace = true }", 2,
          "warning: route \"x\": trace records what morph changes", OK},
         {"route 'x' { to = 'pacs1', when = { service = 'echo' },\nmorph = function() end }", 2,
-         "morph changes nothing of", ERR_USAGE},
+         "morph means nothing for service = \"echo\", which has no data set", ERR_USAGE},
         {"gateway {\nuid_key = '' } route 'x' { to = 'pacs1' }", 2, "uid_key is empty", ERR_USAGE},
         {"gateway {\nrule_instructions = 100 } route 'x' { to = 'pacs1' }", 2,
          "rule_instructions is 100, which is out of range", ERR_USAGE},
@@ -709,6 +743,7 @@ int main(void)
         cmocka_unit_test(another_set_of_declarations_stops_the_start),
         cmocka_unit_test(pairs_come_in_the_order_of_their_keys_while_a_file_is_evaluated),
         cmocka_unit_test(assoc_shows_the_facts_of_its_call_and_cannot_be_changed),
+        cmocka_unit_test(a_route_may_have_a_function_of_each_kind),
         cmocka_unit_test(the_data_set_is_what_the_caller_pushes),
         cmocka_unit_test(what_runs_is_seen_from_outside_and_told_of_once_when_it_is_slow),
         cmocka_unit_test(an_error_says_where_it_came_from),
