@@ -12,6 +12,7 @@
 #include "relay/edition.h"
 #include "relay/hold.h"
 #include "relay/keep.h"
+#include "relay/message_move.h"
 #include "relay/message_queue.h"
 #include "relay/message_route.h"
 
@@ -27,6 +28,7 @@ void message_preset(struct message *m, uint16_t status, const char *comment)
 static void free_parts(struct message *m)
 {
     message_queue_free(m);
+    message_move_free(m);
     hold_free(&m->hold);
     gathered_free(&m->gathered);
     for (unsigned i = 0; i < m->edition_count; i++)

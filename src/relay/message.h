@@ -33,6 +33,7 @@ struct gathered;
 struct hold;
 struct keep;
 struct message_commit;
+struct message_move;
 
 struct message {
     struct session *session;
@@ -50,6 +51,7 @@ struct message {
     struct sink **sinks;
     struct message_outcome *outcomes; /* by sink; sinks[i] is NULL once it is gone */
     struct stage **stages;            /* by sink: its chain; NULL: plain forwarding */
+    struct message_move *move;        /* it belongs to a C-MOVE through us, or may; NULL: it does not */
     struct hold *hold;                /* not decided yet */
     struct gathered *
         gathered; /* what is held back: for the decision, for those that get it whole; and the header as it came, as long as

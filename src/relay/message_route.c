@@ -9,6 +9,7 @@
 #include "relay/edition.h"
 #include "relay/hold.h"
 #include "relay/keep.h"
+#include "relay/message_move.h"
 #include "relay/ruled.h"
 
 /* One try to decide. */
@@ -47,6 +48,15 @@ static void fail_rule(struct message *m, const struct config_route *route, const
         LOG_STR("cause", why));
     snprintf(comment, sizeof(comment), "%s of route %s failed", word, route->name);
     message_route_fail(m, DIMSE_STATUS_RULE_FAILED, comment);
+}
+
+/* To which C-MOVE it belongs cannot be told. */
+static void fail_move(struct message *m)
+{
+    const char *why = message_move_why(m);
+    LOG(LOG_WARN, "to which C-MOVE it belongs cannot be told", LOG_STR("assoc", m->session->a.id),
+        LOG_STR("message", m->id), LOG_STR("cause", why));
+    message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, why);
 }
 
 static void fail_state(struct message *m, enum result r)
@@ -91,7 +101,8 @@ static struct ruled *ruled_of(struct asking *a)
                               .remote = a->remote,
                               .listener = s->listen->name,
                               .charsets = s->relay->charsets,
-                              .pool = s->relay->pool};
+                              .pool = s->relay->pool,
+                              .is_response = message_move_is_found(a->m)};
     return &a->ruled;
 }
 
@@ -125,11 +136,11 @@ static bool make_editions(struct asking *a, const struct route_decision *d)
     }
     for (size_t i = 0; i < d->count; i++) {
         const struct config_route *route = d->destinations[i].route;
-        if (!route->has_morph || message_edition(m, route))
+        if (!route_destination_morphs(&d->destinations[i]) || message_edition(m, route))
             continue;
         struct ruled_failure failure;
         if (!ruled_morph(ruled_of(a), route, &m->editions[m->edition_count++], &failure)) {
-            fail_ruled(m, &failure, route, "morph");
+            fail_ruled(m, &failure, route, a->ruled.is_response ? "morph_response" : "morph");
             return false;
         }
     }
@@ -180,7 +191,8 @@ static void set_out(struct message *m, const struct route_decision *d)
 static bool decide(struct asking *a, struct route_decision *d)
 {
     struct message *m = a->m;
-    enum result r = route_decide(m->session->config, &a->facts, d);
+    enum result r =
+        message_move_is_found(m) ? message_move_decide(m, d) : route_decide(m->session->config, &a->facts, d);
     if (!m->hold && m->is_preset) /* a function has failed, or cannot be asked */
         return true;
     hilum_assert(m->hold);
@@ -203,11 +215,27 @@ static void facts_of(const struct message *m, enum config_service service, struc
     out->has_instance = true;
 }
 
+/* Whether it belongs to a C-MOVE. False: that is not known yet, or it has failed. */
+static bool settle_move(struct message *m)
+{
+    enum result r = message_move_settle(m, m->hold->is_ended);
+    if (r == ERR_PROTO) {
+        m->hold->why = message_move_why(m);
+        m->hold->tag = m->move->tag;
+        fail_unreadable(m);
+    } else if (r != OK && r != NEED_MORE) {
+        fail_move(m);
+    }
+    return r == OK;
+}
+
 /* As far as what is held goes. */
 static void pursue(struct message *m)
 {
     struct asking a = {.m = m};
     struct route_decision d = {0};
+    if (!settle_move(m))
+        return;
     bool is_over = false;
     facts_of(m, CONFIG_STORE, &a.facts);
     a.facts.holds = holds;
@@ -233,6 +261,10 @@ static enum result begin_hold(struct message *m, const struct route_facts *facts
     m->hold = hold_new(m->session->config, view_of(m->transfer_syntax), m->gathered, m->session->relay->pool);
     if (!m->hold)
         return ERR_MEMORY;
+    if (message_move_is_found(m)) {
+        hold_want_header(m->hold);
+        return OK;
+    }
     return hold_begin(m->hold, m->session->config, facts, d, decided);
 }
 
@@ -240,10 +272,16 @@ void message_route(struct message *m, enum config_service service)
 {
     struct route_facts facts;
     struct route_decision d = {0};
+    if (service == CONFIG_STORE && message_move_find(m) != OK) {
+        fail_move(m);
+        return;
+    }
     facts_of(m, service, &facts);
-    enum result decided = route_decide(m->session->config, &facts, &d);
+    enum result decided =
+        message_move_is_found(m) ? message_move_decide(m, &d) : route_decide(m->session->config, &facts, &d);
     enum result r = decided == NEED_MORE ? OK : decided;
-    bool is_plain = decided == OK && !route_morphs(&d) && !route_names_folders(&d);
+    bool is_plain =
+        decided == OK && message_move_is_known(m) && !route_morphs(&d) && !route_names_folders(&d);
     if (r == OK && !is_plain && m->facts.has_data)
         r = begin_hold(m, &facts, &d, decided);
     if (r != OK)
@@ -255,6 +293,7 @@ void message_route(struct message *m, enum config_service service)
 
 void message_route_data(struct message *m, struct buf *b, uint8_t *at, uint32_t len)
 {
+    message_move_data(m, at, len);
     if (hold_data(m->hold, b, at, len) != OK)
         message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
     else if (hold_is_ready(m->hold))

@@ -154,10 +154,14 @@ void move_look_free(struct move_look **lp)
     free(l);
 }
 
-enum result move_look_feed(struct move_look *l, const uint8_t *bytes, size_t len)
+void move_look_feed(struct move_look *l, const uint8_t *bytes, size_t len)
 {
     if (l->known == NEED_MORE)
         l->known = dicom_peek_feed(l->peek, bytes, len);
+}
+
+enum result move_look_state(const struct move_look *l)
+{
     return l->known;
 }
 

@@ -38,13 +38,15 @@ struct move_look;
 /* NULL without memory. */
 struct move_look *move_look_new(const char *transfer_syntax);
 void move_look_free(struct move_look **l);
-/* From the front. NEED_MORE; OK: all is known; ERR_PROTO: it cannot be read; ERR_MEMORY. */
-MUST_USE enum result move_look_feed(struct move_look *l, const uint8_t *bytes, size_t len);
-/* No more comes. */
+/* From the front. */
+void move_look_feed(struct move_look *l, const uint8_t *bytes, size_t len);
+/* NEED_MORE; OK: all is known; ERR_PROTO: it cannot be read; ERR_MEMORY. */
+MUST_USE enum result move_look_state(const struct move_look *l);
+/* The same, when no more comes. */
 MUST_USE enum result move_look_end(struct move_look *l);
 /* Why ERR_PROTO (fixed text), and where. */
 const char *move_look_fault(const struct move_look *l, uint32_t *tag_out);
-/* Of a data set with this much of it looked at. */
+/* So much of it has been looked at, in bytes; of a deflated one they are counted inflated. */
 uint64_t move_look_offset(const struct move_look *l);
 /* Once all is known: its patient, study and series; empty where it has none. As long as l. */
 struct view move_look_key(const struct move_look *l, enum move_level level);

@@ -137,11 +137,10 @@ bool moves_target(const struct config *config, const struct config_route *route,
         const struct config_move *m = &archive->moves[i];
         if (!text_glob(m->title, text, title.len))
             continue;
-        const char *to = m->as ? m->as : title_of_ours(config, archive);
-        text_copy(out->title, sizeof(out->title), to, strlen(to));
+        out->title = view_of(m->as ? m->as : title_of_ours(config, archive));
         return m->as || target_through_us(config, route, archive, text, out, why_out);
     }
-    memcpy(out->title, text, sizeof(text));
+    out->title = title;
     return true;
 }
 

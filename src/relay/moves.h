@@ -54,7 +54,8 @@ void moves_free(struct moves **m);
 
 /* Where an archive is told to move to. */
 struct moves_target {
-    char title[17];                 /* Move Destination (0000,0600) of the request to it */
+    struct view
+        title; /* Move Destination (0000,0600) of the request to it; of the configuration's, or `asked` */
     const struct config_node *node; /* not NULL: it moves to us, and we send there (moves_begin) */
 };
 

@@ -17,6 +17,7 @@ struct ruled {
     const char *remote, *listener; /* of `assoc`; the address without its port */
     struct dicom_charsets *charsets;
     struct pool *pool;
+    bool is_response; /* morphs are the routes' morph_response */
     /* private: what functions look at, cut when the first of them is asked */
     struct dicom_document document;
     struct dicom_text text;

@@ -31,6 +31,9 @@ struct sink_message {
     const char *calling, *called; /* the sender's titles, trimmed */
     const struct config *config;
     uint64_t user; /* the sender's association, as the outbound pool knows it */
+    /* Move Originator (0000,1030 and 1031) of what is sent for a C-MOVE through us; empty: there is none. */
+    struct view originator_title;
+    uint16_t originator_id;
     bool has_data;
     /* Of the data set as this sink gets it, by config.attributes; NULL: none is known. Needed until `start` returns. */
     const struct route_attributes *attributes;

@@ -121,7 +121,7 @@ static void await_response(struct sink_node *n)
 static void fill_command(const struct sink_node *n, struct dimse_command *c)
 {
     const struct dimse_command *in = n->sink.message->command;
-    /* The move originator (1030, 1031) belongs to the sender's leg and is dropped. */
+    /* The move originator (1030, 1031) belongs to the sender's leg and is dropped; ours is that of a C-MOVE through us. */
     *c = (struct dimse_command){.has = in->has & (DIMSE_HAS_AFFECTED_CLASS | DIMSE_HAS_FIELD |
                                                   DIMSE_HAS_PRIORITY | DIMSE_HAS_AFFECTED_INSTANCE),
                                 .field = in->field,
@@ -133,6 +133,11 @@ static void fill_command(const struct sink_node *n, struct dimse_command *c)
     c->has |= DIMSE_HAS_DATA_SET_TYPE;
     if (in->field == DIMSE_C_STORE_RQ)
         c->has |= DIMSE_HAS_PRIORITY;
+    if (n->sink.message->originator_title.len > 0) {
+        c->has |= DIMSE_HAS_ORIGINATOR_TITLE | DIMSE_HAS_ORIGINATOR_ID;
+        c->originator_title = n->sink.message->originator_title;
+        c->originator_id = n->sink.message->originator_id;
+    }
 }
 
 /* Moves what is queued to the association, beginning with the request. */

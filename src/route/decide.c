@@ -127,10 +127,15 @@ enum result route_decide(const struct config *config, const struct route_facts *
     return is_certain || !facts->has_instance ? OK : NEED_MORE;
 }
 
+bool route_destination_morphs(const struct route_destination *d)
+{
+    return d->is_moved ? d->route->has_morph_response : d->route->has_morph;
+}
+
 bool route_morphs(const struct route_decision *decision)
 {
     for (size_t i = 0; i < decision->count; i++) {
-        if (decision->destinations[i].route->has_morph) {
+        if (route_destination_morphs(&decision->destinations[i])) {
             return true;
         }
     }

@@ -35,6 +35,7 @@ struct route_destination {
     const struct config_node *node;
     const struct config_route *route; /* the first that named it: of a `to` destination, in its `to` */
     bool is_copy;                     /* no route names it for these bytes in `to`, one does in `copy` */
+    bool is_moved;                    /* of a C-MOVE's route: morph_response makes its bytes, not morph */
     bool back_to_sender;              /* true if any route that named it says so, in `to` or in `copy` */
     /* What routes that name it in `to` say; of a copy it means nothing. */
     bool stream;                     /* false if any says so */
@@ -67,7 +68,9 @@ MUST_USE enum result route_decide(const struct config *config, const struct rout
                                   struct route_decision *decision);
 void route_decision_free(struct route_decision *decision);
 
-/* Some route of these destinations morphs. */
+/* The route makes bytes of its own for it. */
+bool route_destination_morphs(const struct route_destination *d);
+/* It does for some of these destinations. */
 bool route_morphs(const struct route_decision *decision);
 /* Some folder of these destinations is named by attributes. */
 bool route_names_folders(const struct route_decision *decision);
