@@ -324,6 +324,12 @@ void outbound_cancel_request(struct outbound_exchange *x, uint8_t context_id)
     outbound_say(x->outbound, context_id, &c, NULL);
 }
 
+void outbound_foreign_over(struct outbound *o)
+{
+    o->foreign = NULL;
+    outbound_settle(o);
+}
+
 void *outbound_owner(const struct outbound *o)
 {
     return o->pool->options.owner;

@@ -169,6 +169,8 @@ void outbound_abandon(struct outbound_exchange *x, const char *why);
 void outbound_say(struct outbound *o, uint8_t context_id, const struct dimse_command *c, struct slices *data);
 /* Whose requests are asked to stop: C-CANCEL of an exchange that is requested. */
 void outbound_cancel_request(struct outbound_exchange *x, uint8_t context_id);
+/* The node's request has been answered; o->foreign is NULL afterwards. */
+void outbound_foreign_over(struct outbound *o);
 void *outbound_owner(const struct outbound *o);
 
 /* The sender's association is gone: what was private to it is released. */

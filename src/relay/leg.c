@@ -291,6 +291,7 @@ static void acquire(struct leg *l, bool fresh_only)
 
 void leg_begin(struct leg *l)
 {
+    l->is_over = l->is_sent = l->is_reused = l->wants_cancel = l->was_cancelled = l->has_responded = false;
     l->silence = (struct io_timer){.on_fire = on_silence, .owner = l};
     acquire(l, l->fresh_only);
 }

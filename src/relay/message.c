@@ -81,10 +81,9 @@ static void answer(struct message *m)
     message_queue_end(m);
     m->is_answered = true;
     log_message(m, status, comment);
-    if (!m->is_lost && !s->is_over && association_may_send(&s->a)) {
+    if (!m->is_lost && !s->is_over) {
         dimse_response_to(&m->command, status, comment[0] ? comment : NULL, &response);
-        if (!association_send_command(&s->a, m->context_id, &response))
-            association_abort(&s->a, "out of memory");
+        session_say(s, m->context_id, &response, NULL);
     }
     session_message_over(s, m);
 }
@@ -224,28 +223,22 @@ static bool routes_echo(const struct session *s)
     return route_serves(s->config, &facts);
 }
 
-/* PS3.7 9.1.1.1.1: ids of outstanding requests differ. With one id for two, an answer could be taken for the other's. */
-static bool is_id_taken(const struct message *m)
+bool message_takes(const struct session *s, uint8_t context_id, const struct dimse_command *c)
 {
-    const struct message *other;
-    TAILQ_FOREACH (other, &m->session->messages, link)
-        if (other != m && other->command.message_id == m->command.message_id)
-            return true;
-    return false;
+    (void)s, (void)context_id;
+    return c->field == DIMSE_C_STORE_RQ || c->field == DIMSE_C_ECHO_RQ;
 }
 
 static void decide(struct message *m)
 {
     const struct dimse_command *c = &m->command;
-    if (is_id_taken(m)) {
+    if (m->has_taken_id) {
         message_preset(m, DIMSE_STATUS_DUPLICATE_MESSAGE_ID, "message id of an outstanding request");
     } else if (c->field == DIMSE_C_ECHO_RQ) {
         if (routes_echo(m->session))
             message_route(m, CONFIG_ECHO);
         else
             message_preset(m, DIMSE_STATUS_SUCCESS, "");
-    } else if (c->field != DIMSE_C_STORE_RQ) {
-        message_preset(m, DIMSE_STATUS_UNRECOGNISED_OPERATION, "only C-STORE and C-ECHO are served");
     } else if (!dicom_uid_is_storage(view_of(m->abstract_syntax))) {
         message_preset(m, DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED, "not a presentation context for storage");
     } else if (m->facts.sop_instance.len == 0) {
@@ -313,9 +306,9 @@ void message_begin(struct session *s, uint8_t context_id, const struct dimse_com
         association_abort(&s->a, "out of memory");
         return;
     }
+    m->has_taken_id = session_has_request(s, c->message_id);
     TAILQ_INSERT_TAIL(&s->messages, m, link);
-    s->outstanding++;
-    s->a.has_work = true;
+    session_work_begins(s);
     s->receiving = m->facts.has_data ? m : NULL;
     decide(m);
     message_watch(m);

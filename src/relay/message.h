@@ -48,6 +48,7 @@ struct message {
     uint16_t status; /* preset: no destination is asked */
     char comment[65];
     bool is_preset;
+    bool has_taken_id; /* its message id is that of an outstanding request */
     struct sink **sinks;
     struct message_outcome *outcomes; /* by sink; sinks[i] is NULL once it is gone */
     struct stage **stages;            /* by sink: its chain; NULL: plain forwarding */
@@ -69,6 +70,8 @@ struct message {
     TAILQ_ENTRY(message) link, relay_link;
 };
 
+/* This request is a message's: answered by a status alone. Others are calls (call.h). */
+bool message_takes(const struct session *s, uint8_t context_id, const struct dimse_command *c);
 /* A request has come. The session's `receiving` is set if data follow. */
 void message_begin(struct session *s, uint8_t context_id, const struct dimse_command *c);
 void message_data(struct message *m, struct buf *b, uint8_t *at, uint32_t len);

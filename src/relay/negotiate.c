@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "dicom/uid.h"
+#include "route/service.h"
 
 static void advance(struct negotiation *g);
 
@@ -37,33 +38,65 @@ static struct asked *asked_for(struct negotiation *g, const struct config_node *
     return a;
 }
 
-/* 1: who may be sent what comes on context i. */
-static bool find_candidates(struct negotiation *g, unsigned i)
+static void add_candidate(struct negotiation *g, unsigned i, const struct config_node *node,
+                          const struct route_destination *to)
+{
+    struct asked *a = asked_for(g, node);
+    a->is_candidate[i] = true;
+    a->queues = a->queues || (to->queues && g->session->relay->spool);
+}
+
+/* A destination of something that comes on context i. */
+static void add_destination(struct negotiation *g, unsigned i, const struct route_destination *to)
+{
+    const struct config_pool *pool = to->node->pool;
+    /* The queue takes everything, as a folder does; beside a `to` a copy has no say. */
+    if (to->takes_all || (to->node->is_folder && !to->is_copy))
+        g->contexts[i].takers++;
+    if (to->node->is_folder || to->is_copy)
+        return;
+    for (size_t m = 0; pool && m < pool->member_count; m++)
+        add_candidate(g, i, pool->members[m], to);
+    if (!pool)
+        add_candidate(g, i, to->node, to);
+}
+
+/* Which services may come on a context, by its class and the roles that the sender proposes for it. */
+static uint32_t services_of(const struct negotiation *g, struct view abstract_syntax)
+{
+    const struct pdu_associate *request = request_of(g);
+    for (unsigned r = 0; r < request->role_count; r++)
+        if (dicom_uid_equal(request->roles[r].uid, abstract_syntax))
+            return route_services_of(abstract_syntax, request->roles[r].scu, request->roles[r].scp);
+    return route_services_of(abstract_syntax, true, false);
+}
+
+static bool find_candidates_for(struct negotiation *g, unsigned i, enum config_service service)
 {
     const struct pdu_context *c = &request_of(g)->contexts[i];
-    bool is_echo = dicom_uid_is(c->abstract_syntax, DICOM_VERIFICATION);
     struct route_facts facts;
     struct route_decision decision = {0};
-    if (!is_echo && !dicom_uid_is_storage(c->abstract_syntax)) {
-        g->contexts[i].is_refused = true;
-        return true;
-    }
-    session_facts(g->session, is_echo ? CONFIG_ECHO : CONFIG_STORE, &facts);
-    if (!is_echo)
+    session_facts(g->session, service, &facts);
+    if (service != CONFIG_ECHO)
         facts.sop_class = c->abstract_syntax;
     bool ok = route_decide(g->session->config, &facts, &decision) == OK;
-    for (size_t d = 0; ok && d < decision.count; d++) {
-        const struct route_destination *to = &decision.destinations[d];
-        /* The queue takes everything, as a folder does; beside a `to` a copy has no say. */
-        if (to->takes_all || (to->node->is_folder && !to->is_copy))
-            g->contexts[i].takers++;
-        if (!to->node->is_folder && !to->is_copy) {
-            struct asked *a = asked_for(g, to->node);
-            a->is_candidate[i] = true;
-            a->queues = a->queues || (to->queues && g->session->relay->spool);
-        }
-    }
+    g->contexts[i].is_served = g->contexts[i].is_served || (ok && decision.matched);
+    for (size_t d = 0; ok && d < decision.count; d++)
+        add_destination(g, i, &decision.destinations[d]);
     route_decision_free(&decision);
+    return ok;
+}
+
+/* 1: who may be sent what comes on context i. What is not stored, and no route serves, is refused here; the rest by a status. */
+static bool find_candidates(struct negotiation *g, unsigned i)
+{
+    uint32_t services = services_of(g, request_of(g)->contexts[i].abstract_syntax);
+    bool ok = true;
+    for (unsigned s = 0; ok && s < CONFIG_SERVICES; s++)
+        if (services & (UINT32_C(1) << s))
+            ok = find_candidates_for(g, i, (enum config_service)s);
+    bool is_ours = services & (1U << CONFIG_STORE | 1U << CONFIG_ECHO);
+    g->contexts[i].is_refused = !is_ours && !g->contexts[i].is_served;
     return ok;
 }
 

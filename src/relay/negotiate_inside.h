@@ -29,6 +29,7 @@ struct origin {
 struct negotiation {
     struct session *session;
     struct {
+        bool is_served;  /* some route may hold for what comes on it */
         bool is_refused; /* a service that is not served */
         unsigned
             takers; /* candidates that take everything: folders, and the queue for routes of copies alone */

@@ -178,14 +178,25 @@ bool proposal_add_pair(struct pdu_associate *request, const char *abstract_synta
     return proposal_add(request, id, view_of(abstract_syntax), &transfer, 1);
 }
 
+/* What comes back on a context of this class goes on to the sender, who takes it in the transfer syntax that it has accepted alone. */
+static bool comes_back(const struct session *s, const char *abstract_syntax)
+{
+    for (unsigned i = 0; s->extras && i < s->extras->role_count; i++)
+        if (s->extras->roles[i].scp && dicom_uid_is(s->extras->roles[i].uid, abstract_syntax))
+            return true;
+    return false;
+}
+
 bool proposal_fill(struct pdu_associate *request, const struct session *s, const char *abstract_syntax,
                    const char *transfer_syntax)
 {
-    bool ok = proposal_add_pair(request, abstract_syntax, transfer_syntax) &&
-              proposal_add_pair(request, abstract_syntax, DICOM_IMPLICIT_VR_LE);
+    bool ok =
+        proposal_add_pair(request, abstract_syntax, transfer_syntax) &&
+        (comes_back(s, abstract_syntax) || proposal_add_pair(request, abstract_syntax, DICOM_IMPLICIT_VR_LE));
     for (unsigned i = 0; ok && i < s->a.context_count; i++)
         ok = proposal_add_pair(request, s->a.contexts[i].abstract_syntax, s->a.contexts[i].transfer_syntax);
     for (unsigned i = 0; ok && i < s->a.context_count; i++)
-        ok = proposal_add_pair(request, s->a.contexts[i].abstract_syntax, DICOM_IMPLICIT_VR_LE);
+        ok = comes_back(s, s->a.contexts[i].abstract_syntax) ||
+             proposal_add_pair(request, s->a.contexts[i].abstract_syntax, DICOM_IMPLICIT_VR_LE);
     return ok;
 }

@@ -55,6 +55,7 @@ struct relay {
     bool is_draining, is_stopping;
     struct io_timer drain;
     TAILQ_HEAD(all_messages, message) messages; /* begun and not freed */
+    unsigned calls;                             /* the same of calls */
     struct io_task relief;                      /* memory is short */
     void (*on_session_over)(void *owner);       /* one for each relay_accept; may be NULL */
     void *owner;

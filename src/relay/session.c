@@ -8,15 +8,19 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "relay/call.h"
 #include "relay/delivery.h"
 #include "relay/message.h"
+#include "relay/reverse.h"
 #include "relay/study.h"
 
 enum {
     DRAIN_CHECK_MS = 100,
     DRAIN_REST_MS = 1000,
     ANSWERS_MAX_BYTES =
-        64 << 10, /* that a sender may leave unread before no more requests are taken from it */
+        64 << 10,   /* that a sender may leave unread before no more requests are taken from it */
+    CALLS_MAX = 64, /* requests whose responses come one by one */
+    CALL_ANSWERS_MAX_BYTES = 16 << 20,
 };
 
 void session_ref(struct session *s)
@@ -114,6 +118,12 @@ static void on_request(struct association *a)
         negotiate_begin(s);
 }
 
+void session_say(struct session *s, uint8_t context_id, const struct dimse_command *c, struct slices *data)
+{
+    if (!voice_say(&s->voice, context_id, c, data))
+        association_abort(&s->a, "out of memory");
+}
+
 static void answer_unknown(struct session *s, uint8_t context_id, const struct dimse_command *c)
 {
     (void)context_id;
@@ -124,31 +134,66 @@ static void answer_unknown(struct session *s, uint8_t context_id, const struct d
 
 static bool may_take_more(const struct session *s)
 {
-    return s->outstanding < s->a.window && association_backlog(&s->a) <= ANSWERS_MAX_BYTES;
+    size_t backlog = association_backlog(&s->a);
+    /* While responses are on their way a C-CANCEL may come, or the answer to what a node asks. */
+    if (!TAILQ_EMPTY(&s->calls) || !TAILQ_EMPTY(&s->reverses))
+        return s->outstanding < CALLS_MAX && backlog <= CALL_ANSWERS_MAX_BYTES;
+    return s->outstanding < s->a.window && backlog <= ANSWERS_MAX_BYTES;
 }
 
 static void hold_if_full(struct session *s)
 {
-    if (!s->receiving && !may_take_more(s))
+    if (!s->receiving && !s->receiving_call && !may_take_more(s))
         association_hold(&s->a);
 }
 
 static void on_sent(struct association *a)
 {
+    reverse_sent(a->owner);
     if (may_take_more(a->owner))
         association_resume(a);
+}
+
+bool session_has_request(const struct session *s, uint16_t message_id)
+{
+    const struct message *m;
+    const struct call *c;
+    TAILQ_FOREACH (m, &s->messages, link)
+        if (m->command.message_id == message_id)
+            return true;
+    TAILQ_FOREACH (c, &s->calls, link)
+        if (c->command.message_id == message_id)
+            return true;
+    return false;
+}
+
+/* Of what is over, or of C-STORE, nothing can be cancelled. */
+static void cancel(struct session *s, uint16_t message_id)
+{
+    struct call *c;
+    TAILQ_FOREACH (c, &s->calls, link)
+        if (c->command.message_id == message_id) {
+            call_cancel(c);
+            return;
+        }
 }
 
 static void on_command(struct association *a, uint8_t context_id, const struct dimse_command *c)
 {
     struct session *s = a->owner;
     if (dimse_is_response(c->field)) {
-        answer_unknown(s, context_id, c);
+        if (!reverse_response(s, c))
+            answer_unknown(s, context_id, c);
         return;
     }
-    if (c->field == DIMSE_C_CANCEL_RQ) /* nothing that could be cancelled is relayed in this version */
+    if (c->field == DIMSE_C_CANCEL_RQ) {
+        cancel(s, c->responded_id);
         return;
-    message_begin(s, context_id, c);
+    }
+    if (message_takes(s, context_id, c))
+        message_begin(s, context_id, c);
+    else
+        call_begin(s, context_id, c);
     hold_if_full(s);
 }
 
@@ -157,15 +202,25 @@ static void on_data(struct association *a, struct buf *b, uint8_t *at, uint32_t 
     struct session *s = a->owner;
     if (s->receiving)
         message_data(s->receiving, b, at, len);
+    else if (s->receiving_call)
+        call_data(s->receiving_call, b, at, len);
+    else if (s->answering)
+        reverse_data(s, b, at, len);
 }
 
 static void on_data_end(struct association *a)
 {
     struct session *s = a->owner;
     struct message *m = s->receiving;
+    struct call *c = s->receiving_call;
     s->receiving = NULL;
+    s->receiving_call = NULL;
     if (m)
         message_complete(m);
+    if (c)
+        call_complete(c);
+    if (s->answering)
+        reverse_data_end(s);
     hold_if_full(s);
 }
 
@@ -196,9 +251,20 @@ static void on_release(struct association *a)
         association_release_answer(a);
 }
 
+void session_work_begins(struct session *s)
+{
+    s->outstanding++;
+    s->a.has_work = true;
+}
+
 void session_message_over(struct session *s, struct message *m)
 {
     TAILQ_REMOVE(&s->messages, m, link);
+    session_work_over(s);
+}
+
+void session_work_over(struct session *s)
+{
     s->outstanding--;
     s->a.has_work = s->outstanding > 0;
     if (s->is_over)
@@ -223,14 +289,22 @@ static void on_end(struct association *a, enum association_end how, const char *
 {
     struct session *s = a->owner;
     struct message *m, *next;
+    struct call *c, *next_call;
     s->is_over = true;
     s->receiving = NULL;
+    s->receiving_call = NULL;
+    voice_clear(&s->voice);
+    reverse_sender_lost(s);
     leave_silent(s);
     log_end(s, how, why);
     negotiate_cancel(s);
     for (m = TAILQ_FIRST(&s->messages); m; m = next) {
         next = TAILQ_NEXT(m, link);
         message_sender_lost(m);
+    }
+    for (c = TAILQ_FIRST(&s->calls); c; c = next_call) {
+        next_call = TAILQ_NEXT(c, link);
+        call_sender_lost(c);
     }
     outbound_forget_user(s->relay->outbound, s->user);
     if (s->is_counted) /* its place is free before its peer closes: that may be waiting to connect again */
@@ -326,6 +400,9 @@ static struct session *session_new(struct relay *r, struct config *config, const
     s->user = ++r->next_user;
     set_source(s);
     TAILQ_INIT(&s->messages);
+    TAILQ_INIT(&s->calls);
+    TAILQ_INIT(&s->reverses);
+    voice_init(&s->voice, &s->a);
     s->a.user = &session_user;
     s->a.owner = s;
     s->a.io = r->io;
@@ -394,8 +471,13 @@ enum result relay_open(struct relay *r, const struct relay_options *o)
     r->relief = (struct io_task){.run = on_relief, .owner = r};
     r->pool->on_short = on_short;
     r->pool->on_short_arg = r;
-    struct outbound_options out = {
-        .io = o->io, .pool = o->pool, .resolver = o->resolver, .permits = o->permits, .worker = o->worker};
+    struct outbound_options out = {.io = o->io,
+                                   .pool = o->pool,
+                                   .resolver = o->resolver,
+                                   .permits = o->permits,
+                                   .worker = o->worker,
+                                   .foreign = &reverse_foreign,
+                                   .owner = r};
     r->outbound = outbound_pool_new(&out);
     r->folders = folder_context_new(o->io, o->pool);
     r->charsets = dicom_charsets_new();
@@ -423,7 +505,7 @@ static void end_resting(struct relay *r)
     uint64_t now = io_now(r->io);
     for (s = TAILQ_FIRST(&r->sessions); s; s = next) {
         next = TAILQ_NEXT(s, link);
-        bool rests = s->outstanding == 0 && !s->receiving && !s->negotiation;
+        bool rests = s->outstanding == 0 && !s->receiving && !s->receiving_call && !s->negotiation;
         if (!s->is_over && rests && now - s->a.stream.received_ms >= DRAIN_REST_MS)
             association_abort(&s->a, "stopping");
     }
@@ -455,7 +537,7 @@ bool relay_is_quiet(const struct relay *r)
     TAILQ_FOREACH (s, &r->sessions, link)
         if (!s->is_over)
             return false;
-    return TAILQ_EMPTY(&r->messages) && (!r->delivery || delivery_is_quiet(r->delivery));
+    return TAILQ_EMPTY(&r->messages) && r->calls == 0 && (!r->delivery || delivery_is_quiet(r->delivery));
 }
 
 void relay_stop(struct relay *r)
@@ -478,8 +560,8 @@ void relay_stop(struct relay *r)
 
 bool relay_is_empty(const struct relay *r)
 {
-    return TAILQ_EMPTY(&r->sessions) && TAILQ_EMPTY(&r->messages) && outbound_pool_is_empty(r->outbound) &&
-           (!r->delivery || delivery_is_empty(r->delivery)) &&
+    return TAILQ_EMPTY(&r->sessions) && TAILQ_EMPTY(&r->messages) && r->calls == 0 &&
+           outbound_pool_is_empty(r->outbound) && (!r->delivery || delivery_is_empty(r->delivery)) &&
            (!r->studies || studies_are_closed(r->studies));
 }
 

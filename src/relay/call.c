@@ -1,0 +1,310 @@
+#include "relay/call.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "dicom/uid.h"
+#include "dimse/status.h"
+#include "route/service.h"
+
+/* --- its end ------------------------------------------------------------------------------------------------------ */
+
+static void on_gone(struct io_task *task)
+{
+    struct call *c = task->owner;
+    c->session->relay->calls--;
+    for (size_t i = 0; i < c->edition_count; i++)
+        slices_clear(&c->editions[i].data);
+    slices_clear(&c->received);
+    octets_free(&c->bytes);
+    octets_free(&c->values);
+    route_attributes_free(&c->attributes);
+    free(c->editions);
+    free(c->destinations);
+    free(c->legs);
+    free(c->commands);
+    free(c->abstract_syntax);
+    free(c->transfer_syntax);
+    session_unref(c->session);
+    free(c);
+}
+
+static void log_call(const struct call *c, const struct dimse_command *r)
+{
+    char hex[8];
+    snprintf(hex, sizeof(hex), "%04X", r->status);
+    enum log_level level = dimse_status_class(r->status) == DIMSE_FAILURE ? LOG_WARN : LOG_INFO;
+    LOG(level, "request answered", LOG_STR("assoc", c->session->a.id), LOG_STR("message", c->id),
+        LOG_STR("command", dimse_field_name(c->command.field)),
+        LOG_STR("service", config_service_name(c->service)), LOG_STR("calling", c->session->calling),
+        LOG_TEXT("sop_class", c->sop_class.at, c->sop_class.len),
+        LOG_INT("destinations", c->destination_count), LOG_INT("pending", c->pending_responses),
+        LOG_INT("ms", io_now(c->session->relay->io) - c->begun_ms), LOG_STR("status", hex),
+        LOG_TEXT("comment", r->comment.at, r->comment.len));
+}
+
+/* Nothing is left of it but memory, which goes from the loop: whoever calls may be a leg's. */
+static void over(struct call *c)
+{
+    struct session *s = c->session;
+    c->is_answered = true;
+    for (unsigned i = 0; i < c->leg_count; i++)
+        leg_abandon(&c->legs[i]);
+    if (c->plan && c->plan->end)
+        c->plan->end(c);
+    c->plan = NULL;
+    if (s->receiving_call == c)
+        s->receiving_call = NULL;
+    TAILQ_REMOVE(&s->calls, c, link);
+    io_defer(s->relay->io, &c->gone);
+    session_work_over(s);
+}
+
+/* --- answers ------------------------------------------------------------------------------------------------------ */
+
+/* What the node says beyond a status; ids and UIDs are the request's, as it was sent (PS3.7 9.1.1.1.4). */
+static void fill_response(const struct call *c, const struct dimse_command *r, bool has_data,
+                          struct dimse_command *out)
+{
+    static const uint32_t passed = DIMSE_HAS_OFFENDING | DIMSE_HAS_COMMENT | DIMSE_HAS_ERROR_ID |
+                                   DIMSE_HAS_EVENT_TYPE | DIMSE_HAS_ATTRIBUTES | DIMSE_HAS_ACTION_TYPE |
+                                   DIMSE_HAS_REMAINING | DIMSE_HAS_COMPLETED | DIMSE_HAS_FAILED |
+                                   DIMSE_HAS_WARNING;
+    dimse_response_to(&c->command, r->status, NULL, out);
+    uint32_t echoed = out->has;
+    struct dimse_command ids = *out;
+    *out = *r;
+    out->has = (r->has & passed) | echoed;
+    out->field = ids.field;
+    out->responded_id = ids.responded_id;
+    out->affected_class = ids.affected_class;
+    if (echoed & DIMSE_HAS_AFFECTED_INSTANCE)
+        out->affected_instance = ids.affected_instance;
+    else
+        out->has |= r->has & DIMSE_HAS_AFFECTED_INSTANCE; /* of an N-CREATE: the node has made it */
+    if (echoed & ~r->has & DIMSE_HAS_EVENT_TYPE)
+        out->event_type = ids.event_type;
+    if (echoed & ~r->has & DIMSE_HAS_ACTION_TYPE)
+        out->action_type = ids.action_type;
+    out->data_set_type = has_data ? DIMSE_DATA_SET : DIMSE_NO_DATA_SET;
+}
+
+void call_respond(struct call *c, const struct dimse_command *r, struct slices *data)
+{
+    struct dimse_command out;
+    bool is_last = dimse_status_class(r->status) != DIMSE_PENDING;
+    if (c->is_answered)
+        return;
+    if (!c->is_lost) {
+        fill_response(c, r, data && data->bytes > 0, &out);
+        session_say(c->session, c->context_id, &out, data);
+    }
+    if (c->is_answered) /* the association is over for want of memory */
+        return;
+    c->pending_responses += !is_last;
+    if (is_last) {
+        log_call(c, r);
+        over(c);
+    }
+}
+
+static bool is_normalized(uint16_t field)
+{
+    return (field & 0x7FFF) >= DIMSE_N_EVENT_REPORT_RQ;
+}
+
+/* What a status of ours is called in the service's own words (PS3.7 10.1). */
+uint16_t call_status(const struct call *c, uint16_t status)
+{
+    if (!is_normalized(c->command.field))
+        return status;
+    if (status == DIMSE_STATUS_OUT_OF_RESOURCES)
+        return DIMSE_STATUS_RESOURCE_LIMITATION;
+    return status >= 0xA000 ? DIMSE_STATUS_PROCESSING_FAILURE : status;
+}
+
+void call_fail(struct call *c, uint16_t status, const char *comment)
+{
+    struct dimse_command r = {.has = DIMSE_HAS_STATUS, .status = call_status(c, status)};
+    if (comment && *comment) {
+        r.has |= DIMSE_HAS_COMMENT;
+        r.comment = (struct view){(const uint8_t *)comment, strnlen(comment, 64)};
+    }
+    call_respond(c, &r, NULL);
+}
+
+/* --- legs --------------------------------------------------------------------------------------------------------- */
+
+/* What is asked on these stands on what was asked before (a film session and its boxes), or comes with instances on contexts of the sender's. */
+static bool needs_own_association(const struct call *c)
+{
+    return c->service == CONFIG_GET || c->service == CONFIG_PRINT || c->service == CONFIG_UPS ||
+           (c->service == CONFIG_OTHER && is_normalized(c->command.field));
+}
+
+bool call_make_legs(struct call *c, unsigned count)
+{
+    const struct config_timeouts *t = &c->session->config->timeouts;
+    bool retrieves = c->service == CONFIG_MOVE || c->service == CONFIG_GET;
+    hilum_assert(!c->legs);
+    c->legs = calloc(count, sizeof(*c->legs));
+    c->commands = calloc(count, sizeof(*c->commands));
+    if (!c->legs || !c->commands)
+        return false;
+    for (unsigned i = 0; i < count; i++)
+        c->legs[i] = (struct leg){.owner = c,
+                                  .association = c->session->a.id,
+                                  .message = c->id,
+                                  .source = &c->session->source,
+                                  .abstract_syntax = c->abstract_syntax,
+                                  .transfer_syntax = c->transfer_syntax,
+                                  .silence_ms = retrieves ? t->retrieve : t->response,
+                                  .keeps = needs_own_association(c),
+                                  .is_over = true};
+    c->leg_count = count;
+    return true;
+}
+
+void call_set_leg(struct call *c, unsigned i, const struct call_destination *d)
+{
+    struct leg *l = &c->legs[i];
+    c->commands[i] = c->command;
+    c->commands[i].has &= ~(uint32_t)DIMSE_HAS_MESSAGE_ID;
+    l->command = &c->commands[i];
+    l->node = d->node;
+    l->data = d->data;
+}
+
+void call_cancel_legs(struct call *c)
+{
+    for (unsigned i = 0; i < c->leg_count; i++)
+        leg_cancel(&c->legs[i]);
+}
+
+void call_cancel(struct call *c)
+{
+    if (c->is_cancelled || c->is_answered)
+        return;
+    LOG(LOG_INFO, "cancelled by the sender", LOG_STR("assoc", c->session->a.id), LOG_STR("message", c->id));
+    c->is_cancelled = true;
+    if (!c->is_complete)
+        return; /* it is not answered before it is here */
+    call_cancel_legs(c);
+    if (c->plan && c->plan->cancel)
+        c->plan->cancel(c);
+}
+
+/* What a normalized request changes is changed, whether or not the sender hears of it; a query or retrieval for nobody is given up. */
+void call_sender_lost(struct call *c)
+{
+    if (c->is_answered)
+        return;
+    c->is_lost = true;
+    if (!c->is_complete || !is_normalized(c->command.field))
+        over(c);
+}
+
+/* --- the request -------------------------------------------------------------------------------------------------- */
+
+static bool fill(struct call *c, uint8_t context_id, const struct dimse_command *command)
+{
+    const struct association_context *context = association_context(&c->session->a, context_id);
+    c->context_id = context_id;
+    c->abstract_syntax = strdup(context->abstract_syntax);
+    c->transfer_syntax = strdup(context->transfer_syntax);
+    if (!c->abstract_syntax || !c->transfer_syntax || !dimse_copy(command, &c->values, &c->command))
+        return false;
+    bool is_affected = c->command.has & DIMSE_HAS_AFFECTED_CLASS;
+    c->sop_class = dicom_uid_trim(is_affected ? c->command.affected_class : c->command.requested_class);
+    is_affected = c->command.has & DIMSE_HAS_AFFECTED_INSTANCE;
+    c->sop_instance =
+        dicom_uid_trim(is_affected ? c->command.affected_instance : c->command.requested_instance);
+    c->has_data = dimse_has_data_set(command);
+    c->service = route_service(view_of(c->abstract_syntax), command->field);
+    return true;
+}
+
+static void refuse(struct call *c, uint16_t status, const char *comment)
+{
+    c->early_status = status;
+    c->early_comment = comment;
+    slices_clear(&c->received);
+}
+
+struct call *call_begin(struct session *s, uint8_t context_id, const struct dimse_command *command)
+{
+    struct call *c = calloc(1, sizeof(*c));
+    bool is_id_taken = session_has_request(s, command->message_id);
+    if (!c) {
+        association_abort(&s->a, "out of memory");
+        return NULL;
+    }
+    c->session = s;
+    session_ref(s);
+    c->gone = (struct io_task){.run = on_gone, .owner = c};
+    c->begun_ms = io_now(s->relay->io);
+    snprintf(c->id, sizeof(c->id), "%s/%u", s->a.id, ++s->next_message);
+    s->relay->calls++;
+    TAILQ_INSERT_TAIL(&s->calls, c, link);
+    session_work_begins(s);
+    if (!fill(c, context_id, command)) {
+        over(c);
+        association_abort(&s->a, "out of memory");
+        return NULL;
+    }
+    if (is_id_taken)
+        refuse(c, DIMSE_STATUS_DUPLICATE_MESSAGE_ID, "message id of an outstanding request");
+    s->receiving_call = c->has_data ? c : NULL;
+    if (!c->has_data)
+        call_complete(c);
+    return c;
+}
+
+void call_data(struct call *c, struct buf *b, uint8_t *at, uint32_t len)
+{
+    const struct config *config = c->session->config;
+    if (c->early_status)
+        return;
+    if (c->received.bytes + len > config->header_max)
+        refuse(c, DIMSE_STATUS_OUT_OF_RESOURCES, "a data set larger than header_max");
+    else if (!slices_push(&c->received, b, at, len))
+        refuse(c, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
+    else if (c->received.bytes > config->window / 2) /* every buffer is a quarter full at least */
+        stream_set_limit(&c->session->a.stream,
+                         (uint32_t)((config->window + 4 * config->header_max) / BUF_BYTES));
+}
+
+bool call_bytes(struct call *c, struct view *out)
+{
+    if (c->bytes.len == 0 && c->received.bytes > 0) {
+        octets_fill(&c->bytes, 0, c->received.bytes);
+        if (!c->bytes.failed)
+            slices_copy_out(&c->received, 0, c->bytes.data, c->received.bytes);
+    }
+    *out = (struct view){c->bytes.data, c->bytes.len};
+    return !c->bytes.failed;
+}
+
+static const struct call_plan *plan_of(const struct call *c)
+{
+    return c->destination_count == 1 ? &call_single : &call_every;
+}
+
+void call_complete(struct call *c)
+{
+    struct session *s = c->session;
+    if (s->receiving_call == c)
+        s->receiving_call = NULL;
+    c->is_complete = true;
+    if (c->early_status)
+        call_fail(c, c->early_status, c->early_comment);
+    else if (c->is_cancelled)
+        call_fail(c, DIMSE_STATUS_CANCELLED, "cancelled before it was complete");
+    else if (call_route(c)) {
+        c->plan = plan_of(c);
+        c->plan->begin(c);
+    }
+}

@@ -1,0 +1,369 @@
+#include "relay/reverse.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "dicom/uid.h"
+#include "dimse/status.h"
+#include "relay/call.h"
+#include "relay/message.h"
+
+struct reverse {
+    struct session *session;   /* NULL: the sender is lost */
+    struct outbound *outbound; /* NULL: the node is */
+    const struct config_node *node;
+    uint8_t node_context, sender_context;
+    struct octets values;
+    struct dimse_command command; /* as the node sent it */
+    uint16_t message_id;          /* towards the sender; 0: not asked yet */
+    uint16_t refused;             /* not 0: this is its answer */
+    const char *comment;
+    struct slices data; /* that has not gone on */
+    bool is_complete;   /* the node has sent all */
+    bool is_speaking;   /* the sender is in the middle of it */
+    bool is_said;       /* the sender has been sent all */
+    bool is_answered;   /* the sender has answered */
+    struct octets response_values;
+    struct dimse_command response;
+    struct slices response_data;
+    struct voice_turn turn;
+    struct io_timer silence;
+    TAILQ_ENTRY(reverse) link; /* of the session */
+};
+
+/* --- its end ------------------------------------------------------------------------------------------------------ */
+
+static void leave_session(struct reverse *r)
+{
+    struct session *s = r->session;
+    if (!s)
+        return;
+    r->session = NULL;
+    io_timer_stop(s->relay->io, &r->silence);
+    if (s->answering == r)
+        s->answering = NULL;
+    voice_leave(&s->voice, &r->turn);
+    TAILQ_REMOVE(&s->reverses, r, link);
+}
+
+static void reverse_free(struct reverse *r)
+{
+    leave_session(r);
+    slices_clear(&r->data);
+    slices_clear(&r->response_data);
+    octets_free(&r->values);
+    octets_free(&r->response_values);
+    free(r);
+}
+
+/* The node is told, if it is still there. */
+static void answer_node(struct reverse *r, const struct dimse_command *answer, struct slices *data)
+{
+    struct outbound *o = r->outbound;
+    r->outbound = NULL;
+    if (!o)
+        return;
+    outbound_say(o, r->node_context, answer, data);
+    outbound_foreign_over(o);
+}
+
+static void refuse_node(struct reverse *r, uint16_t status, const char *comment)
+{
+    struct dimse_command answer;
+    dimse_response_to(&r->command, status, comment, &answer);
+    answer_node(r, &answer, NULL);
+}
+
+/* The sender's answer goes to the node, once the node has sent all. UIDs are the node's own. */
+static void settle(struct reverse *r)
+{
+    struct dimse_command ids, answer = r->response;
+    if (!r->is_complete)
+        return;
+    if (r->refused || !r->is_answered) {
+        if (!r->refused && r->session)
+            return;
+        refuse_node(r, r->refused ? r->refused : DIMSE_STATUS_PROCESSING_FAILURE,
+                    r->refused ? r->comment : "the sender is gone");
+        reverse_free(r);
+        return;
+    }
+    if (!r->is_said && r->session)
+        return;
+    dimse_response_to(&r->command, r->response.status, NULL, &ids);
+    answer.responded_id = ids.responded_id;
+    answer.affected_class = ids.affected_class;
+    answer.affected_instance = ids.affected_instance;
+    answer.has |= ids.has;
+    answer.data_set_type = r->response_data.bytes > 0 ? DIMSE_DATA_SET : DIMSE_NO_DATA_SET;
+    answer_node(r, &answer, &r->response_data);
+    reverse_free(r);
+}
+
+/* --- to the sender ------------------------------------------------------------------------------------------------ */
+
+static void on_silence(struct io_timer *t)
+{
+    struct reverse *r = t->owner;
+    association_abort(&r->session->a, "no response to a node's request in time");
+}
+
+static void await_response(struct reverse *r)
+{
+    struct session *s = r->session;
+    if (r->is_said && !r->is_answered && !r->silence.is_armed && association_backlog(&s->a) == 0)
+        io_timer_start(s->relay->io, &r->silence, s->config->timeouts.response);
+}
+
+void reverse_sent(struct session *s)
+{
+    struct reverse *r;
+    TAILQ_FOREACH (r, &s->reverses, link)
+        await_response(r);
+}
+
+/* What is here goes on. The association may be over afterwards, and r with it. */
+static void speak(struct reverse *r)
+{
+    struct session *s = r->session;
+    struct association *a = &s->a;
+    bool ok = true;
+    while (ok && r->data.count > 0) {
+        const struct slice *first = slices_at(&r->data, 0);
+        uint32_t len = first->len;
+        ok = association_send_data(a, first->buf, first->at, len);
+        slices_consume(&r->data, len);
+    }
+    if (ok && r->is_complete) {
+        ok = association_send_data_end(a);
+        r->is_speaking = false;
+        r->is_said = true;
+        await_response(r);
+        ok = ok && voice_next(&s->voice);
+    }
+    if (!ok)
+        association_abort(a, "out of memory");
+}
+
+static uint16_t new_message_id(struct session *s)
+{
+    const struct reverse *r;
+    do {
+        s->next_request = s->next_request == UINT16_MAX ? 1 : s->next_request + 1;
+        TAILQ_FOREACH (r, &s->reverses, link)
+            if (r->message_id == s->next_request)
+                break;
+    } while (r);
+    return s->next_request;
+}
+
+static void on_turn(struct voice_turn *t)
+{
+    struct reverse *r = t->owner;
+    struct session *s = r->session;
+    struct dimse_command c = r->command;
+    r->message_id = c.message_id = new_message_id(s);
+    if (!association_send_command(&s->a, r->sender_context, &c)) {
+        association_abort(&s->a, "out of memory");
+        return;
+    }
+    if (dimse_has_data_set(&c)) {
+        r->is_speaking = true;
+        speak(r);
+    } else {
+        r->is_said = true;
+        await_response(r);
+    }
+}
+
+/* Enough is here to begin. */
+static void begin_in_time(struct reverse *r)
+{
+    bool is_enough = r->is_complete || r->data.bytes >= MESSAGE_FLOW_BYTES;
+    if (!is_enough || r->refused || r->message_id || r->turn.is_waiting || !r->session)
+        return;
+    if (!voice_ask(&r->session->voice, &r->turn))
+        association_abort(&r->session->a, "out of memory");
+}
+
+/* --- from the node ------------------------------------------------------------------------------------------------ */
+
+static struct session *session_of(struct relay *relay, uint64_t user)
+{
+    struct session *s;
+    TAILQ_FOREACH (s, &relay->sessions, link)
+        if (s->user == user && !s->is_over)
+            return s;
+    return NULL;
+}
+
+static bool is_retrieving(const struct session *s)
+{
+    const struct call *c;
+    TAILQ_FOREACH (c, &s->calls, link)
+        if (c->service == CONFIG_GET)
+            return true;
+    return false;
+}
+
+/* Where it can go on. A comment: nowhere. */
+static const char *find_way(struct reverse *r, const struct association_context *from)
+{
+    const struct association_context *to =
+        association_find(&r->session->a, from->abstract_syntax, from->transfer_syntax);
+    if (r->command.field == DIMSE_C_STORE_RQ && !is_retrieving(r->session))
+        return "a C-STORE that nobody has asked for";
+    if (!to)
+        return "the sender has no presentation context for it";
+    r->sender_context = to->id;
+    return NULL;
+}
+
+static struct reverse *reverse_new(struct session *s, struct outbound *o, uint8_t context_id,
+                                   const struct dimse_command *c)
+{
+    struct reverse *r = calloc(1, sizeof(*r));
+    if (!r || !dimse_copy(c, &r->values, &r->command)) {
+        free(r);
+        return NULL;
+    }
+    r->session = s;
+    r->outbound = o;
+    r->node = o->node;
+    r->node_context = context_id;
+    r->turn = (struct voice_turn){.owner = r, .on_turn = on_turn};
+    r->silence = (struct io_timer){.on_fire = on_silence, .owner = r};
+    TAILQ_INSERT_TAIL(&s->reverses, r, link);
+    return r;
+}
+
+static bool on_request(struct outbound *o, uint8_t context_id, const struct dimse_command *c)
+{
+    struct relay *relay = outbound_owner(o);
+    struct session *s = session_of(relay, o->user);
+    struct reverse *r = s && !o->foreign ? reverse_new(s, o, context_id, c) : NULL;
+    if (!r)
+        return false;
+    o->foreign = r;
+    r->comment = find_way(r, association_context(&o->a, context_id));
+    if (r->comment) {
+        r->refused = DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED;
+        LOG(LOG_WARN, "a node's request refused", LOG_STR("assoc", o->a.id), LOG_STR("node", o->node->name),
+            LOG_STR("command", dimse_field_name(c->field)), LOG_STR("cause", r->comment));
+    }
+    r->is_complete = !dimse_has_data_set(c);
+    if (r->is_complete) {
+        begin_in_time(r);
+        settle(r);
+    }
+    return true;
+}
+
+static void on_data(struct outbound *o, struct buf *b, uint8_t *at, uint32_t len)
+{
+    struct reverse *r = o->foreign;
+    if (!r || r->refused || !r->session)
+        return;
+    if (!slices_push(&r->data, b, at, len)) {
+        association_abort(&o->a, "out of memory");
+        return;
+    }
+    if (r->is_speaking)
+        speak(r);
+    else
+        begin_in_time(r);
+}
+
+static void on_data_end(struct outbound *o)
+{
+    struct reverse *r = o->foreign;
+    if (!r)
+        return;
+    r->is_complete = true;
+    if (r->is_speaking)
+        speak(r);
+    else
+        begin_in_time(r);
+    if (o->foreign == r) /* what it said may have ended the sender's association, and the node's with it */
+        settle(r);
+}
+
+static void on_end(struct outbound *o, const char *why)
+{
+    struct reverse *r = o->foreign;
+    o->foreign = NULL;
+    r->outbound = NULL;
+    if (r->session && r->is_speaking) {
+        LOG(LOG_WARN, "node lost in the middle of an instance that the sender is being sent",
+            LOG_STR("assoc", o->a.id), LOG_STR("node", o->node->name), LOG_STR("cause", why));
+        association_abort(&r->session->a, "a node was lost in the middle of an instance");
+        return; /* reverse_sender_lost has come, or comes */
+    }
+    if (!r->session || !r->message_id || r->is_answered)
+        reverse_free(r);
+    /* else the sender's answer comes, and is let go */
+}
+
+const struct outbound_foreign reverse_foreign = {
+    .on_request = on_request, .on_data = on_data, .on_data_end = on_data_end, .on_end = on_end};
+
+/* --- from the sender ---------------------------------------------------------------------------------------------- */
+
+bool reverse_response(struct session *s, const struct dimse_command *c)
+{
+    struct reverse *r;
+    TAILQ_FOREACH (r, &s->reverses, link)
+        if (r->message_id && !r->is_answered && r->message_id == c->responded_id)
+            break;
+    if (!r || c->field != (r->command.field | 0x8000))
+        return false;
+    io_timer_stop(s->relay->io, &r->silence);
+    if (!dimse_copy(c, &r->response_values, &r->response)) {
+        association_abort(&s->a, "out of memory");
+        return true;
+    }
+    if (dimse_has_data_set(c)) {
+        s->answering = r;
+        return true;
+    }
+    r->is_answered = true;
+    if (!r->outbound)
+        reverse_free(r);
+    else
+        settle(r);
+    return true;
+}
+
+void reverse_data(struct session *s, struct buf *b, uint8_t *at, uint32_t len)
+{
+    struct reverse *r = s->answering;
+    if (r->response_data.bytes + len > s->config->window / 2)
+        association_abort(&s->a, "a response larger than half the window");
+    else if (!slices_push(&r->response_data, b, at, len))
+        association_abort(&s->a, "out of memory");
+}
+
+void reverse_data_end(struct session *s)
+{
+    struct reverse *r = s->answering;
+    s->answering = NULL;
+    r->is_answered = true;
+    if (!r->outbound)
+        reverse_free(r);
+    else
+        settle(r);
+}
+
+void reverse_sender_lost(struct session *s)
+{
+    while (!TAILQ_EMPTY(&s->reverses)) {
+        struct reverse *r = TAILQ_FIRST(&s->reverses);
+        leave_session(r);
+        r->is_speaking = false;
+        slices_clear(&r->data);
+        if (!r->outbound)
+            reverse_free(r);
+        else
+            settle(r);
+    }
+}
