@@ -132,7 +132,7 @@ static void answer_foreign_request(struct outbound *o, uint8_t context_id, const
     struct dimse_command answer;
     if (c->field == DIMSE_C_CANCEL_RQ)
         return;
-    if (association_backlog(&o->a) > ANSWERS_MAX_BYTES) {
+    if (association_backlog(&o->a) + voice_backlog(&o->voice) > ANSWERS_MAX_BYTES) {
         association_fault(&o->a, (struct pdu_fault){PDU_ABORT_UNSPECIFIED,
                                                     "requests whose answers the node does not read"});
         return;

@@ -128,6 +128,6 @@ size_t voice_backlog(const struct voice *v)
     const struct voice_message *m;
     size_t bytes = 0;
     TAILQ_FOREACH (m, &v->waiting, link)
-        bytes += m->data.bytes;
+        bytes += sizeof(*m) + m->values.cap + m->data.bytes;
     return bytes;
 }

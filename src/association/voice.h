@@ -42,7 +42,7 @@ MUST_USE bool voice_ask(struct voice *v, struct voice_turn *t);
 void voice_leave(struct voice *v, struct voice_turn *t);
 /* Somebody's message has ended: what waits is said. False as voice_say. */
 MUST_USE bool voice_next(struct voice *v);
-/* Bytes of data sets that wait. */
+/* What waits, in bytes. */
 size_t voice_backlog(const struct voice *v);
 
 #endif
