@@ -10,6 +10,8 @@ enum { RAW_WINDOW_BITS = -15, MEMORY_LEVEL = 8 };
 
 enum { GZIP_TRAILER_BYTES = 8 }; /* CRC32 and length (RFC 1952) */
 
+enum { PIECE_BYTES = 16 << 10 };
+
 struct dicom_inflate {
     z_stream stream;
     bool is_over;
@@ -184,4 +186,48 @@ enum result dicom_deflate_next(struct dicom_deflate *z, struct view *in, bool is
         z->is_pad_due = false;
     }
     return NEED_MORE;
+}
+
+static enum result inflate_into(struct dicom_inflate *z, struct view in, size_t max, struct octets *out,
+                                const char **why_out)
+{
+    uint8_t piece[PIECE_BYTES];
+    size_t begin = out->len, len;
+    enum result r = OK;
+    while (r == OK) {
+        r = dicom_inflate_next(z, &in, piece, sizeof(piece), &len, why_out);
+        octets_append(out, piece, len);
+        if (out->failed)
+            return ERR_MEMORY;
+        if (out->len - begin > max) {
+            *why_out = "inflated, the data set is too large";
+            return ERR_LIMIT;
+        }
+    }
+    return r == NEED_MORE ? dicom_inflate_end(z, why_out) : r;
+}
+
+enum result dicom_inflate_all(struct view in, size_t max, struct octets *out, const char **why_out)
+{
+    struct dicom_inflate *z;
+    *why_out = "out of memory";
+    enum result r = dicom_inflate_new(&z);
+    if (r == OK)
+        r = inflate_into(z, in, max, out, why_out);
+    dicom_inflate_free(&z);
+    return r;
+}
+
+enum result dicom_deflate_all(struct view in, struct octets *out)
+{
+    struct dicom_deflate *z;
+    uint8_t piece[PIECE_BYTES];
+    enum result r = dicom_deflate_new(&z);
+    while (r == OK) {
+        size_t len;
+        r = dicom_deflate_next(z, &in, true, piece, sizeof(piece), &len);
+        octets_append(out, piece, len);
+    }
+    dicom_deflate_free(&z);
+    return r == NEED_MORE && !out->failed ? OK : ERR_MEMORY;
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/octets.h"
 #include "base/result.h"
 
 struct dicom_inflate;
@@ -52,5 +53,11 @@ void dicom_deflate_free(struct dicom_deflate **z);
  */
 MUST_USE enum result dicom_deflate_next(struct dicom_deflate *z, struct view *in, bool is_last, uint8_t *out,
                                         size_t room, size_t *len_out);
+
+/* A whole stream that stands in one piece, appended. ERR_LIMIT: it holds more than max bytes; ERR_PROTO; ERR_MEMORY. *why_out, a fixed text, in
+ * each case. */
+MUST_USE enum result dicom_inflate_all(struct view in, size_t max, struct octets *out, const char **why_out);
+/* The other way. OK or ERR_MEMORY. */
+MUST_USE enum result dicom_deflate_all(struct view in, struct octets *out);
 
 #endif

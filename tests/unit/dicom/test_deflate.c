@@ -232,6 +232,40 @@ static void a_bomb_comes_by_pieces(void **state)
     octets_free(&bomb);
 }
 
+/* In one piece: more than a step of either, nothing at all, too much, and cut short. */
+static void a_whole_stream_is_taken_in_one_go(void **state)
+{
+    (void)state;
+    enum { BYTES = 100000 };
+    uint8_t *bytes = malloc(BYTES);
+    struct octets deflated = {0}, plain = {0};
+    const char *why = "none";
+    assert_non_null(bytes);
+    for (size_t i = 0; i < BYTES; i++)
+        bytes[i] = (uint8_t)(i * i >> 7);
+    octets_append(&deflated, "in front", 8);
+    octets_append(&plain, "x", 1);
+    assert_int_equal(dicom_deflate_all((struct view){bytes, BYTES}, &deflated), OK);
+    struct view stream = {deflated.data + 8, deflated.len - 8};
+    assert_int_equal(stream.len % 2, 0);
+    assert_int_equal(dicom_inflate_all(stream, BYTES, &plain, &why), OK);
+    assert_int_equal(plain.len, 1 + BYTES);
+    assert_memory_equal(plain.data + 1, bytes, BYTES);
+    assert_int_equal(dicom_inflate_all(stream, BYTES - 1, &plain, &why), ERR_LIMIT);
+    assert_string_equal(why, "inflated, the data set is too large");
+    stream.len /= 2;
+    assert_int_equal(dicom_inflate_all(stream, BYTES, &plain, &why), ERR_PROTO);
+    assert_string_equal(why, "the deflate stream ends early");
+    octets_clear(&deflated);
+    octets_clear(&plain);
+    assert_int_equal(dicom_deflate_all((struct view){NULL, 0}, &deflated), OK);
+    assert_int_equal(dicom_inflate_all((struct view){deflated.data, deflated.len}, 0, &plain, &why), OK);
+    assert_int_equal(plain.len, 0);
+    octets_free(&deflated);
+    octets_free(&plain);
+    free(bytes);
+}
+
 static void either_may_be_given_up_in_the_middle(void **state)
 {
     (void)state;
@@ -261,6 +295,7 @@ int main(void)
         cmocka_unit_test(what_stands_behind_the_stream_is_dropped_or_told),
         cmocka_unit_test(broken_streams_are_told_and_stay_broken),
         cmocka_unit_test(a_bomb_comes_by_pieces),
+        cmocka_unit_test(a_whole_stream_is_taken_in_one_go),
         cmocka_unit_test(either_may_be_given_up_in_the_middle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
