@@ -8,13 +8,13 @@ enum {
     EDITION_FREE = 4 << 10    /* of an edition, so much more than what came does not count */
 };
 
-static bool fail(struct ruled_failure *f, enum result r, const char *why, uint32_t tag)
+bool ruled_fail(struct ruled_failure *f, enum result r, const char *why, uint32_t tag)
 {
     *f = (struct ruled_failure){.result = r, .why = why, .tag = tag};
     return false;
 }
 
-static bool fail_rule(struct ruled_failure *f, enum result r, const char *why)
+bool ruled_fail_rule(struct ruled_failure *f, enum result r, const char *why)
 {
     *f = (struct ruled_failure){.is_rule = true, .result = r, .why = why};
     return false;
@@ -42,10 +42,14 @@ static void bind_to(struct bind *b, const struct ruled *r, struct dicom_document
     b->sop_instance = r->message->sop_instance;
 }
 
+size_t ruled_tree_room(size_t len)
+{
+    return len * TREE_FACTOR > TREE_BYTES_MIN ? len * TREE_FACTOR : TREE_BYTES_MIN;
+}
+
 static size_t tree_room(const struct hold *h)
 {
-    size_t len = h->header.len < h->header_max ? h->header.len : h->header_max;
-    return len * TREE_FACTOR > TREE_BYTES_MIN ? len * TREE_FACTOR : TREE_BYTES_MIN;
+    return ruled_tree_room(h->header.len < h->header_max ? h->header.len : h->header_max);
 }
 
 /* False: it cannot be cut into a tree, and nothing is to be freed. */
@@ -53,11 +57,11 @@ static bool open_document(const struct ruled *r, struct dicom_document *d, struc
 {
     const struct hold *h = r->hold;
     if (!r->rules)
-        return fail(f, ERR_MEMORY, "the rules could not be opened", 0);
+        return ruled_fail(f, ERR_MEMORY, "the rules could not be opened", 0);
     enum result result = dicom_document_parse(d, h->header, h->encoding, h->behind, tree_room(h));
     if (result == OK)
         return true;
-    fail(f, result, d->why, d->tag);
+    ruled_fail(f, result, d->why, d->tag);
     dicom_document_free(d);
     return false;
 }
@@ -79,7 +83,7 @@ bool ruled_when(struct ruled *r, const struct config_route *route, bool *holds_o
     struct rules_call call = {.route = route, .assoc = &assoc, .push = bind_push, .arg = &b};
     enum result result = rules_when(r->rules, &call, holds_out);
     bind_free(&b);
-    return result == OK || fail_rule(failure_out, result, rules_error(r->rules));
+    return result == OK || ruled_fail_rule(failure_out, result, rules_error(r->rules));
 }
 
 static struct trace trace_of(const struct ruled *r)
@@ -116,19 +120,19 @@ static bool run(struct ruled *r, struct edition *e, struct bind *b, struct ruled
     struct rules_call call = {.route = e->route, .assoc = &assoc, .push = bind_push, .arg = b};
     enum result result = rules_morph(r->rules, &call);
     if (result != OK)
-        return fail_rule(f, result, rules_error(r->rules));
+        return ruled_fail_rule(f, result, rules_error(r->rules));
     struct trace trace = trace_of(r);
     e->received_header_len = r->hold->header_len;
     e->is_deflated = r->hold->is_deflated;
     result = edition_make(e, b, r->hold->bytes, r->pool, r->message, e->route->trace ? &trace : NULL);
     if (result == ERR_MEMORY)
-        return fail(f, result, "out of memory", 0);
+        return ruled_fail(f, result, "out of memory", 0);
     const char *why = b->document->why;
     if (result == ERR_LIMIT && !why)
-        return fail(f, result, "queue: full", 0);
+        return ruled_fail(f, result, "queue: full", 0);
     if (result != OK)
-        return fail_rule(f, result, why ? why : "the data set cannot be written");
-    return take_memory(r, e) || fail(f, ERR_MEMORY, "no memory to hold what routes ask for", 0);
+        return ruled_fail_rule(f, result, why ? why : "the data set cannot be written");
+    return take_memory(r, e) || ruled_fail(f, ERR_MEMORY, "no memory to hold what routes ask for", 0);
 }
 
 /* Of its own header: a folder is named by what is written into it. */
@@ -139,8 +143,8 @@ static bool take_attributes(struct ruled *r, struct edition *e, struct ruled_fai
         result = edition_take_attributes(e, r->hold, r->message->config, r->charsets);
     else
         e->facts.attributes = &r->hold->attributes;
-    return result == OK || fail(f, result == ERR_MEMORY ? ERR_MEMORY : ERR_LIMIT,
-                                "the morphed data set cannot be looked into", 0);
+    return result == OK || ruled_fail(f, result == ERR_MEMORY ? ERR_MEMORY : ERR_LIMIT,
+                                      "the morphed data set cannot be looked into", 0);
 }
 
 bool ruled_morph(struct ruled *r, const struct config_route *route, struct edition *e,

@@ -33,6 +33,12 @@ struct ruled_failure {
     uint32_t tag;
 };
 
+/* Both are false. */
+bool ruled_fail(struct ruled_failure *f, enum result r, const char *why, uint32_t tag);
+bool ruled_fail_rule(struct ruled_failure *f, enum result r, const char *why);
+/* What the tree over so many bytes may take, in bytes, with all that rules change in it. */
+size_t ruled_tree_room(size_t len);
+
 /* Asks a route's function. False: *failure_out says why not. */
 MUST_USE bool ruled_when(struct ruled *r, const struct config_route *route, bool *holds_out,
                          struct ruled_failure *failure_out);
