@@ -178,9 +178,12 @@ bool proposal_add_pair(struct pdu_associate *request, const char *abstract_synta
     return proposal_add(request, id, view_of(abstract_syntax), &transfer, 1);
 }
 
-/* What comes back on a context of this class goes on to the sender, who takes it in the transfer syntax that it has accepted alone. */
+/* What comes back on a context of this class goes on to the sender, who takes it in the transfer syntax that it has accepted alone: instances
+ * where it is their SCP, and events (N-EVENT-REPORT) of every other service. */
 static bool comes_back(const struct session *s, const char *abstract_syntax)
 {
+    if (!dicom_uid_is_storage(view_of(abstract_syntax)))
+        return true;
     for (unsigned i = 0; s->extras && i < s->extras->role_count; i++)
         if (s->extras->roles[i].scp && dicom_uid_is(s->extras->roles[i].uid, abstract_syntax))
             return true;
