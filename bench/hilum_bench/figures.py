@@ -28,6 +28,7 @@ METRICS = {
     "resident_mib": lambda s: scaled(s.get("resident_bytes"), 1 / 1048576),
     "p50_us": lambda s: s.get("latency_p50_us"),
     "p99_us": lambda s: s.get("latency_p99_us"),
+    "first_us": lambda s: s.get("first_p50_us"),
     "kept": lambda s: s.get("kept"),
     "alone_gb_per_s": lambda s: s.get("alone_gb_per_s"),
     "bytes_per_association": lambda s: s.get("bytes_per_association"),

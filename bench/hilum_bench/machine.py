@@ -10,8 +10,8 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HILUM = os.path.abspath(os.environ.get("HILUM", os.path.join(ROOT, "build", "hilum")))
-LOAD, SINK, WRITER, FILL = (os.path.join(os.path.dirname(HILUM), "bench", name)
-                            for name in ("load", "sink", "writer", "fill"))
+LOAD, SINK, WRITER, FILL, FIND = (os.path.join(os.path.dirname(HILUM), "bench", name)
+                            for name in ("load", "sink", "writer", "fill", "find"))
 NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
 

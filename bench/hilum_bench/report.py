@@ -137,8 +137,18 @@ def depth_columns(figures, congestion, row):
     return queued_columns(figures, congestion, row, (("start ms", "starting_ms"), ("page ms", "listing_ms")))
 
 
+def find_columns(figures, congestion, row):
+    def figure(metric):
+        return lambda entry: cell(figures.spread(congestion, row.key, entry, metric))
+    return [("responses/s", figure("instances_per_s")),
+            ("of direct", lambda entry: cell(figures.ratio(congestion, row.key, entry, "direct", "instances_per_s"))),
+            ("first response us", figure("first_us")), ("query us", figure("p50_us")),
+            ("CPU us/response", figure("cpu_per_instance_us")), ("machine us/response", figure("machine_per_instance_us")),
+            ("resident MiB", figure("resident_mib"))]
+
+
 COLUMNS = {"rate": rate_columns, "stalled": stalled_columns, "idle": idle_columns, "enqueue": enqueue_columns,
-           "depth": depth_columns}
+           "depth": depth_columns, "find": find_columns}
 
 
 def row_table(figures, congestion, row):

@@ -188,6 +188,8 @@ class Hilum(Router):
                 nodes.setdefault(port, f"sink-{port}")
             to = ", ".join(f'"{nodes[port]}"' for port in sinks)
             lines.append(f'route "{name}" {{ when = {{ listener = "{name}", {condition} }}, to = {{ {to} }}, {morph} }}')
+            if len(sinks) == 1 and not condition:
+                lines.append(f'route "find-{name}" {{ when = {{ listener = "{name}", service = "find" }}, to = {{ {to} }} }}')
         lines += [f'node "{node}" {{ host = "127.0.0.1", port = {port}, ae_title = "SINK" }}'
                   for port, node in nodes.items()]
         return [machine.HILUM, "run", self.write("hilum.lua", "\n".join(lines) + "\n")]

@@ -10,8 +10,8 @@ import time
 
 from . import measure, routers
 from .process import Failed, pin, processors, wait_until
-from .tools import Idle, Load, arrived
-from .workloads import HEALTHY
+from .tools import Find, Idle, Load, arrived
+from .workloads import ANSWERS, HEALTHY
 
 SETTLED_SECONDS = 0.01   # of processor time in SETTLED_PAUSE: less is at rest
 SETTLED_PAUSE = 0.1
@@ -208,7 +208,25 @@ def queued(stage, row, router, seed):
         **{f"latency_{name}_us": report["latency_us"][name] for name in ("p50", "p99", "mean")}}, report
 
 
-KINDS = {"rate": rate, "stalled": stalled, "idle": idle, "enqueue": enqueue, "depth": depth}
+def find(stage, row, router, _copies, _seed):
+    """Queries on one association; "instances" are the answers."""
+    sink, (port, title) = stage.sinks_of("plain")[0], router.target("plain")
+    Find(stage.folder, port, called=title, answers=ANSWERS, queries=1, warmup=0, congestion=stage.congestion).result(ANSWERS)
+    before, meter = sink.count(), Meter(router)
+    report = Find(stage.folder, port, called=title, answers=ANSWERS, queries=row.count, warmup=0,
+                  congestion=stage.congestion).result(row.count * ANSWERS)
+    figures, after = meter.stop(), sink.count()
+    got = after["answers"] - before["answers"]
+    if got != report["answers"] or after["faults"] != before["faults"]:
+        raise Failed(f"{sink.name} has sent {got} answers, {report['answers']} have come: {sink.said()}")
+    if report["congestion"] != stage.congestion:
+        raise Failed(f"find's connection used {report['congestion']} and not {stage.congestion}")
+    return figures | {"instances": report["answers"], "seconds": report["seconds"],
+                      "instances_per_s": report["answers_per_s"], "latency_p50_us": report["query_us"]["p50"],
+                      "first_p50_us": report["first_us"]["p50"], "load_cpu_s": sum(report["cpu"].values())}
+
+
+KINDS = {"rate": rate, "stalled": stalled, "idle": idle, "enqueue": enqueue, "depth": depth, "find": find}
 
 
 def take(stage, row, router, copies, seed):

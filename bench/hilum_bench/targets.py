@@ -110,6 +110,8 @@ TARGETS = (
     Target("1,000,000 entries: milliseconds for a page of the list", "depth", "listing_ms", MILLION, None, both(100)),
     Target("1,000,000 entries: copy of 8 KiB, rate against an empty queue", "depth", "instances_per_s", MILLION,
            "hilum-enqueue", both(0.8), at_least=True),
+    Target("C-FIND with 10,000 responses: responses/s of direct", "find", "instances_per_s", ("hilum-copy",), "direct", both(0.8),
+           at_least=True),
     Target("8 KiB: p50 added to direct, against what HAProxy adds", "latency", "p50_us", BEST, "haproxy", both(1.3),
            added=True),
     Target("resident bytes of an idle association", "idle", "bytes_per_association", BEST, None, both(4096)),

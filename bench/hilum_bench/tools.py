@@ -52,8 +52,10 @@ class Sink(Speaker):
 class Load:
     """One run of the load generator. start(), then finish() gives its result, checked."""
 
+    program = machine.LOAD
+
     def __init__(self, folder, port, limit=60, **settings):
-        self.command = [machine.LOAD, f"127.0.0.1:{port}", *options(cpu=processors()[0], **settings)]
+        self.command = [self.program, f"127.0.0.1:{port}", *options(cpu=processors()[0], **settings)]
         self.log, self.limit = f"{folder}/load.log", limit
         self.cut = "seconds" in settings
 
@@ -100,6 +102,16 @@ class Load:
                  (self.popen.returncode != 0 and f"exit status {self.popen.returncode}"))
         if wrong:
             raise Failed(f"load: {wrong}{self.complaint()}")
+
+
+class Find(Load):
+    """Likewise, of queries."""
+
+    program = machine.FIND
+
+    def check(self, report, expected):
+        if report["failures"] or report["faults"] or report["answers"] != expected or self.popen.returncode != 0:
+            raise Failed(f"find: {report['answers']} answers of {expected}, {report['faults']} faults{self.complaint()}")
 
 
 class Idle(Speaker):

@@ -19,8 +19,9 @@ DESTINATIONS = {
     "third": ("third",),
     "stalled": ("stalled",),
 }
+ANSWERS = 10000  # that a sink has for each query
 SINKS = {
-    "plain": {},
+    "plain": {"answers": ANSWERS},
     "second": {},
     "third": {},
     "fourth": {},
@@ -65,7 +66,7 @@ class Row:
     per_association: int = 0     # 0: all on one
     to: str = "plain"
     copies: tuple = (1,)         # fan-out: an entry for each
-    kind: str = "rate"           # "rate", "stalled", "idle", "enqueue", "depth"
+    kind: str = "rate"           # "rate", "stalled", "idle", "enqueue", "depth", "find"
     one_cpu: bool = False        # load, sink and router on one processor
     seconds: float = 0           # of a sample that is limited by time
     routers: tuple = PROXIES
@@ -100,6 +101,9 @@ class Row:
 
     def described(self):
         """The row in the words of a reader."""
+        if self.kind == "find":
+            return (f"{self.count} queries one after another, each with {ANSWERS:,} answers; find and sink on one processor, the "
+                    "router on another")
         text = [f"{in_units(self.size)} instances", f"{in_units(self.pdu)} PDUs"]
         text.append("1 association" if self.associations == 1 else f"{self.associations} associations side by side")
         if self.per_association == 1:
@@ -187,6 +191,8 @@ FULL = (
         count=10000, routers=("haproxy", "nginx", "hilum"), only=("cubic",), cost=5),
     Row("latency", "latency", "instances of 8 KiB, everything on one processor", size=8 * KIB, count=6000, one_cpu=True,
         routers=SMALL),
+    Row("find", "queries", f"C-FIND with {ANSWERS:,} responses", kind="find", count=20,
+        routers=("direct", "haproxy", "hilum-copy"), times=2, cost=0.6),
     Row("nagle", "Nagle and delayed ACK", "instances of 8 KiB to a sink with Nagle's algorithm and delayed ACKs",
         size=8 * KIB, count=200, to="nagle", routers=("direct", "haproxy", "hilum"), only=("cubic",), cost=6),
 )
@@ -217,6 +223,7 @@ SHORT = {
     "depth": {"rounds": 1},
     "stalled": {"routers": ("haproxy", "hilum"), "only": ("cubic",), "seconds": 0.7, "cost": 2.2},
     "idle": {"routers": ("haproxy", "hilum"), "rounds": 1},
+    "find": {"only": ("cubic",), "times": 1, "count": 10},
     "latency": {"routers": ("direct", "haproxy", "hilum"), "count": 3000},
 }
 
