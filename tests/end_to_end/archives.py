@@ -16,7 +16,6 @@ import dicom
 import harness
 import peer_data
 from dicom import CT, EXPLICIT, IMPLICIT
-from harness import free_port, wait_until
 from peer_client import Client, getting
 from peer_data import FIND_OF, GET_OF, UNIQUE_KEY, elements
 from sender import Sender

@@ -28,6 +28,8 @@ import urllib.request
 
 import dicom
 from dicom import CT, EXPLICIT, IMPLICIT
+from peer_client import Client
+from peer_service import Service
 from sender import Sender
 from sink import Sink
 
@@ -81,6 +83,16 @@ def folder(name, pattern):
 def route(name, to, **keys):
     """A route; `when=dict(...)` and other keys as in the configuration. What fails is the sender's failure, unless on_failure says otherwise."""
     return declare("route", name, {"to": [to] if isinstance(to, str) else to, "on_failure": "fail", **keys})
+
+
+def services(to, *names, **keys):
+    """A route for each of these services."""
+    when = keys.pop("when", {})
+    return [route(f"all {name}", to, when={"service": name, **when}, **keys) for name in names]
+
+
+def pool(name, members, **keys):
+    return declare("pool", name, {"members": list(members), **keys})
 
 
 # ---- waiting and looking
@@ -380,6 +392,19 @@ class Case(unittest.TestCase):
         sink = Sink(**script)
         self.addCleanup(self._stop_sink, sink)
         return sink
+
+    def service(self, scripts=None, **settings):
+        """A scripted SCP of every service (peer_service.py)."""
+        service = Service(scripts, **settings)
+        self.addCleanup(self._stop_sink, service)
+        return service
+
+    def client(self, gateway, classes, transfers=(EXPLICIT, IMPLICIT), seconds=20, **request):
+        """An associated SCU of these classes."""
+        pairs = [(one, list(transfers)) for one in classes]
+        client = Client(getattr(gateway, "port", gateway), pairs, seconds=seconds * SLOW, **request)
+        self.addCleanup(client.close)
+        return client
 
     def _stop_sink(self, sink):
         sink.stop()

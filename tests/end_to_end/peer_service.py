@@ -16,7 +16,6 @@ Requests for which there is no script get status 0211, C-STORE and C-ECHO what S
 
 import dataclasses
 import select
-import threading
 import time
 
 import dicom

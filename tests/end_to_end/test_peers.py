@@ -12,17 +12,11 @@ from dicom import EXPLICIT, IMPLICIT
 from harness import Case, storescp, tool
 from peer_client import Client
 from peer_data import LEVELS, STUDY_ROOT_MOVE, UNIQUE_KEY, data_of, read
-from peer_service import Service
 
 ALL_TYPES = os.path.join(harness.ROOT, "src", "dimse", "command.h")
 
 
 class Scripted(Case):
-    def service(self, scripts=None, **settings):
-        service = Service(scripts, **settings)
-        self.addCleanup(self._stop_sink, service)
-        return service
-
     def test_every_type_of_message_passes_between_them(self):
         service = self.service()
         rows = peer_table.table(service.port, service)
