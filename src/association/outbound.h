@@ -45,6 +45,8 @@ struct outbound_want {
         keeps; /* the association is this user's alone from now on, and stays until outbound_forget_user: what is done on it stands on what was done before */
     bool
         is_alone; /* the user has one at a time: where another is opened, those of its own that rest are released before */
+    bool
+        is_probe; /* without a free permit it fails at once, and nobody is asked to make room; the log says little of it */
     uint64_t wait_ms; /* for a permit, or a busy node */
     /* Fills contexts, roles and so on of a new request (everything but titles, max length and our own identity). */
     bool (*build)(struct outbound_want *w, struct pdu_associate *request);
@@ -61,6 +63,7 @@ struct outbound_want {
     /* In on_failed: the node is there, and turned this request away by itself: it was rejected for good; or aborted, or the node hung up. Another calling
      * title, or other classes, it may take. */
     bool was_turned_away, was_rejected;
+    bool was_for_title; /* was_rejected, and for the calling or the called title (PS3.8 9.3.4) */
 
     /* private */
     struct outbound_pool *pool;
@@ -101,7 +104,7 @@ struct outbound {
     const struct config_node *node;
     char calling[17];
     uint64_t profile, user;
-    bool keeps, is_private, is_used, is_leaving, is_doomed, is_open, asked_window;
+    bool keeps, is_private, is_used, is_leaving, is_doomed, is_open, asked_window, is_probe;
     struct permits *permits; /* one is held; NULL: none */
     unsigned outstanding;    /* attached exchanges */
     uint16_t next_id;

@@ -92,6 +92,8 @@ static bool obtain_permit(struct outbound_want *w)
         w->has_permit = true;
         return true;
     }
+    if (w->is_probe)
+        return false;
     w->permit_wait = permits_wait(w->permits, p->options.io, on_granted, w);
     if (!w->permit_wait)
         return false;
@@ -108,8 +110,9 @@ static void on_established(struct association *a)
     o->is_open = true;
     o->opener = NULL;
     knowledge_learn(p->knowledge, o->node, o->calling, &a->ul.request, &a->ul.accept, io_now(p->options.io));
-    LOG(LOG_INFO, "association opened", LOG_STR("assoc", a->id), LOG_STR("node", o->node->name),
-        LOG_INT("contexts", a->context_count), LOG_INT("max_length", a->ul.accept.max_length));
+    LOG(o->is_probe ? LOG_DEBUG : LOG_INFO, "association opened", LOG_STR("assoc", a->id),
+        LOG_STR("node", o->node->name), LOG_INT("contexts", a->context_count),
+        LOG_INT("max_length", a->ul.accept.max_length));
     if (!w) {
         outbound_settle(o);
         return;
@@ -201,6 +204,12 @@ static void on_sent(struct association *a)
     }
 }
 
+static bool is_for_title(struct pdu_reject r)
+{
+    return r.source == PDU_REJECT_USER &&
+           (r.reason == PDU_REJECT_CALLING_AE || r.reason == PDU_REJECT_CALLED_AE);
+}
+
 static void opening_failed(struct outbound *o, enum association_end how, const char *why)
 {
     struct outbound_want *w = o->opener;
@@ -209,6 +218,7 @@ static void opening_failed(struct outbound *o, enum association_end how, const c
     o->opener = NULL;
     w->opening = NULL;
     w->was_rejected = how == ASSOCIATION_REJECTED && !is_transient;
+    w->was_for_title = w->was_rejected && is_for_title(o->a.ul.reject);
     w->was_turned_away = w->was_rejected || how == ASSOCIATION_ABORTED || how == ASSOCIATION_LOST;
     if (o->pool->is_closing) {
         fail(w, OUTBOUND_UNREACHABLE, why);
@@ -232,15 +242,23 @@ static void opening_failed(struct outbound *o, enum association_end how, const c
     fail(w, no_answer ? OUTBOUND_UNREACHABLE : OUTBOUND_REJECTED, why);
 }
 
+/* What a probe finds is told by whoever sent it. */
+static enum log_level level_of_end(const struct outbound *o, enum association_end how)
+{
+    if (o->is_probe)
+        return LOG_DEBUG;
+    bool is_quiet = how == ASSOCIATION_RELEASED || how == ASSOCIATION_LOST ||
+                    (how == ASSOCIATION_CLOSED && o->outstanding == 0);
+    return is_quiet ? LOG_INFO : LOG_WARN;
+}
+
 static void on_end(struct association *a, enum association_end how, const char *why)
 {
     struct outbound *o = a->owner;
     struct outbound_pool *p = o->pool;
     struct permits *permits = o->permits;
-    bool quiet = how == ASSOCIATION_RELEASED || (how == ASSOCIATION_CLOSED && o->outstanding == 0);
-    LOG(quiet || how == ASSOCIATION_LOST ? LOG_INFO : LOG_WARN, "association to node ended",
-        LOG_STR("assoc", a->id), LOG_STR("node", o->node->name), LOG_STR("how", association_end_name(how)),
-        LOG_STR("cause", why));
+    LOG(level_of_end(o, how), "association to node ended", LOG_STR("assoc", a->id),
+        LOG_STR("node", o->node->name), LOG_STR("how", association_end_name(how)), LOG_STR("cause", why));
     o->is_leaving = true;
     o->is_foreign_data = false;
     voice_clear(&o->voice);
@@ -288,6 +306,7 @@ static struct outbound *outbound_new(struct outbound_want *w)
     text_copy(o->calling, sizeof(o->calling), w->calling, strlen(w->calling));
     o->profile = w->profile;
     o->is_private = w->is_private;
+    o->is_probe = w->is_probe;
     o->next_id = 1;
     o->linger = (struct io_timer){.on_fire = outbound_on_linger, .owner = o};
     o->keeps = w->keeps;
@@ -363,6 +382,8 @@ static void pursue(struct outbound_want *w)
     if (!obtain_permit(w)) {
         if (w->permit_wait)
             wait_in_line(w, UINT64_MAX);
+        else if (w->permits && w->is_probe)
+            fail(w, OUTBOUND_NO_PERMIT, "no free association");
         else
             fail(w, OUTBOUND_OUT_OF_MEMORY, "out of memory");
         return;
@@ -384,7 +405,7 @@ void outbound_acquire(struct outbound_pool *p, struct outbound_want *w)
     w->has_permit = w->is_waiting = w->is_done = w->no_window = false;
     w->opening = NULL;
     w->backoff_ms = 0;
-    w->was_turned_away = w->was_rejected = false;
+    w->was_turned_away = w->was_rejected = w->was_for_title = false;
     w->why[0] = '\0';
     w->deadline_ms = io_now(p->options.io) + w->wait_ms;
     w->timer = (struct io_timer){.on_fire = on_timer, .owner = w};

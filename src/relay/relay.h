@@ -20,6 +20,7 @@
 
 struct delivery;
 struct moves;
+struct probes;
 struct studies;
 struct session;
 
@@ -41,6 +42,7 @@ struct relay {
     struct spool *spool;       /* NULL: there is no queue */
     struct circuits *circuits; /* of all workers */
     struct moves *moves;       /* C-MOVEs through us, over all workers */
+    struct probes *probes;
     struct delivery *delivery; /* with a spool */
     struct studies *studies;   /* likewise */
     struct spool_notes *notes; /* likewise: what was relayed, for the ledger */

@@ -11,6 +11,7 @@
 #include "relay/call.h"
 #include "relay/delivery.h"
 #include "relay/message.h"
+#include "relay/probe.h"
 #include "relay/reverse.h"
 #include "relay/study.h"
 
@@ -481,13 +482,14 @@ enum result relay_open(struct relay *r, const struct relay_options *o)
     r->outbound = outbound_pool_new(&out);
     r->folders = folder_context_new(o->io, o->pool);
     r->charsets = dicom_charsets_new();
+    r->probes = probes_new(r, o->workers);
     if (r->spool) {
         r->delivery = delivery_new(r, o->workers);
         r->notes = spool_notes_new(r->spool, r->io);
         r->studies = studies_new(r, o->workers);
     }
     bool has_queue = !r->spool || (r->delivery && r->notes && r->studies);
-    return r->outbound && r->folders && r->charsets && has_queue ? OK : ERR_MEMORY;
+    return r->outbound && r->probes && r->folders && r->charsets && has_queue ? OK : ERR_MEMORY;
 }
 
 void relay_configure(struct relay *r, struct config *config)
@@ -496,6 +498,8 @@ void relay_configure(struct relay *r, struct config *config)
         delivery_configure(r->delivery, config);
     if (r->studies)
         studies_configure(r->studies, config);
+    if (!r->is_draining && !r->is_stopping)
+        probes_configure(r->probes, config);
 }
 
 /* An association that rests between messages is not waited for: the sender has all its answers. */
@@ -523,6 +527,7 @@ void relay_drain(struct relay *r)
     if (r->is_draining)
         return;
     r->is_draining = true;
+    probes_stop(r->probes);
     if (r->delivery)
         delivery_drain(r->delivery);
     if (r->studies)
@@ -544,6 +549,7 @@ void relay_stop(struct relay *r)
 {
     struct session *s, *next;
     r->is_stopping = true;
+    probes_stop(r->probes);
     io_timer_stop(r->io, &r->drain);
     for (s = TAILQ_FIRST(&r->sessions); s; s = next) {
         next = TAILQ_NEXT(s, link);
@@ -572,6 +578,7 @@ void relay_leave(struct relay *r)
 
 void relay_close(struct relay *r)
 {
+    probes_free(&r->probes);
     delivery_free(&r->delivery);
     studies_free(&r->studies);
     outbound_pool_free(&r->outbound);
