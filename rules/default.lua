@@ -11,7 +11,7 @@
 --   hilum check my.lua         says what is wrong, with its line, and what would be right
 --   hilum run my.lua           starts it; on SIGHUP it reads the file again
 --
--- A configuration is Lua 5.4 and made of four declarations. rules/example.lua shows a whole site,
+-- A configuration is Lua 5.4 and made of a few declarations. rules/example.lua shows a whole site,
 -- docs/config.md has every key.
 
 -- gateway: settings of the whole, all optional. These are the defaults.

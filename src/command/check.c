@@ -77,13 +77,13 @@ static void print_count(size_t count, const char *what, const char *end)
     fprintf(stderr, "%zu %s%s%s", count, what, count == 1 ? "" : "s", end);
 }
 
-/* Of the routes for storage, what they do with the queue. */
+/* Of the routes that may queue, what they do with the queue. */
 static void print_queue(const struct config *config)
 {
     size_t copies = 0, queues = 0, fails = 0;
     for (size_t i = 0; i < config->route_count; i++) {
         const struct config_route *r = &config->routes[i];
-        if (r->service == CONFIG_STORE) {
+        if (r->service == CONFIG_STORE || r->service == CONFIG_MPPS) {
             copies += r->copy_count > 0;
             queues += r->to_count > 0 && r->queues;
             fails += r->to_count > 0 && !r->queues;

@@ -5,21 +5,35 @@
 #include "command/explain_asking.h"
 #include "config/pattern.h"
 #include "dimse/status.h"
+#include "relay/balance.h"
 #include "route/explain.h"
 #include "route/match.h"
 
-/* "pool by study: pacs1, pacs2" */
-static const char *print_pool(struct asking *a, const struct config_pool *p)
+static void put(struct octets *out, const char *text)
+{
+    octets_append(out, text, strlen(text));
+}
+
+/* "pool by study: pacs1, pacs2; a study that is new to it goes to pacs2". Where a study is that is not, only the gateway knows. */
+static const char *print_pool(struct asking *a, const struct config_pool *p, const struct sink_message *m)
 {
     struct octets text = {0};
+    put(&text, "pool by ");
+    put(&text, config_balance_name(p->balance));
     for (size_t i = 0; i < p->member_count; i++) {
-        const char *name = p->members[i]->name;
-        octets_append(&text, ", ", i > 0 ? 2 : 0);
-        octets_append(&text, name, strlen(name));
+        put(&text, i > 0 ? ", " : ": ");
+        put(&text, p->members[i]->name);
     }
-    const char *printed = text.failed ? NULL
-                                      : asking_print(a, "pool by %s: %.*s", config_balance_name(p->balance),
-                                                     (int)text.len, (const char *)text.data);
+    struct view study = {NULL, 0};
+    if (p->balance == CONFIG_BALANCE_STUDY && m->attributes)
+        study = route_attributes_text(m->attributes, a->x->config->study_attribute);
+    if (study.len > 0) {
+        struct balance b = {.pool = p, .key = study};
+        put(&text, "; a study that is new to it goes to ");
+        put(&text, p->members[balance_first(&b, p->balance, 0)]->name);
+    }
+    const char *printed =
+        text.failed ? NULL : asking_print(a, "%.*s", (int)text.len, (const char *)text.data);
     octets_free(&text);
     if (!printed)
         a->result = ERR_MEMORY;
@@ -29,7 +43,7 @@ static const char *print_pool(struct asking *a, const struct config_pool *p)
 static const char *print_where(struct asking *a, const struct config_node *node, const struct sink_message *m)
 {
     if (node->pool)
-        return print_pool(a, node->pool);
+        return print_pool(a, node->pool, m);
     if (!node->is_folder)
         return asking_print(a, strchr(node->host, ':') ? "%s at [%s]:%u" : "%s at %s:%u", node->ae_title,
                             node->host, (unsigned)node->port);
@@ -49,13 +63,22 @@ static const char *print_where(struct asking *a, const struct config_node *node,
     return asking_print(a, "%s", path);
 }
 
-/* By title and address, as far as that is known without asking a name server. A pool has other members to go to. */
+/* By title and address, as far as that is known without asking a name server. */
 static bool is_sender(const struct asking *a, const struct config_node *node)
 {
     struct config_network at;
-    return !node->is_folder && !node->pool && strcmp(node->ae_title, a->x->sender.calling) == 0 &&
+    return !node->is_folder && strcmp(node->ae_title, a->x->sender.calling) == 0 &&
            config_network_parse(node->host, &at) == OK &&
            memcmp(at.address, a->x->sender.address, sizeof(at.address)) == 0;
+}
+
+/* It does not go back to another member either. */
+static bool came_from(const struct asking *a, const struct config_node *node)
+{
+    for (size_t i = 0; node->pool && i < node->pool->member_count; i++)
+        if (is_sender(a, node->pool->members[i]))
+            return true;
+    return !node->pool && is_sender(a, node);
 }
 
 static const struct route_destination *find_destination(const struct asking *a,
@@ -82,7 +105,7 @@ static void tell_destination(struct asking *a, struct explain_route *r, const st
         d = find_destination(a, node, NULL);
         to->skipped =
             d ? asking_print(a, "route \"%s\" sends it the same", d->route->name) : "nothing goes out";
-    } else if (is_sender(a, node) && !d->back_to_sender) {
+    } else if (came_from(a, node) && !d->back_to_sender) {
         to->skipped = "it came from there";
     }
 }

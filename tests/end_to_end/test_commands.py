@@ -43,7 +43,11 @@ MISTAKES = [
     ('route "r" { to = { "a" }, transfer = "JPEG2000Lossless" }', ["transfer", "not available in this version"]),
     ('route "r" { to = { "a" }, on_failure = "retry" }', ["on_failure", "\"queue\" or \"fail\""]),
     ('route "r" { to = { "a" }, final = "yes" }', ["final"]),
-    ('pool "p" { members = { "a" } }', ["pool", "not available in this version"]),
+    ('pool "p" { members = { "a", "disk" } }', ["\"p\"", "\"disk\" is a folder"]),
+    ('pool "a" { members = { "a" } }', ["a node \"a\" on line 2 already"]),
+    ('route "r" { to = { "disk" }, when = { service = "find" } }', ["\"disk\" is a folder", "\"find\""]),
+    ('route "r" { to = { "a" }, when = { service = "fnid" } }', ["\"fnid\"", "\"find\""]),
+    ('route "r" { to = { "a" }, when = { level = "study" } }', ["level", "\"store\""]),
     ('node "b" { host = "h", port = 1, ae_title = "X", tls = {} }', ["tls", "not available in this version"]),
     ('listen { port = 2762, tls = {} }', ["tls", "not available in this version"]),
     ('listen { port = 11113, allow = { "nonsense" } }', ["CIDR"]),
@@ -79,11 +83,18 @@ class Check(Case):
                            'route "4" { to = "a", when = { service = "echo" } }\n')
         done = hilum("check", path)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("4 routes (2 with copy; on_failure: 1 queue, 1 fail): fine\n", done.stderr)
-
-    def test_the_configuration_that_ships_is_valid(self):
-        done = hilum("check", os.path.join(ROOT, "rules", "default.lua"), cwd=ROOT)
+        self.assertIn(" 2 nodes, 4 routes (2 with copy; on_failure: 1 queue, 1 fail): fine\n", done.stderr)
+        path = self.config('listen "11112"' + VALID + 'pool "p" { members = "a" } pool "q" { members = "a" }\n'
+                           'route "1" { to = "p", when = { service = "find" } }\n'
+                           'route "2" { to = "a", copy = "q", when = { service = "mpps" } }\n')
+        done = hilum("check", path)
         self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(" 2 nodes, 2 pools, 2 routes (1 with copy; on_failure: 1 queue, 0 fail): fine\n", done.stderr)
+
+    def test_the_configurations_that_ship_are_valid(self):
+        for name in ("default.lua", "example.lua"):
+            done = hilum("check", os.path.join(ROOT, "rules", name), cwd=ROOT)
+            self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
 
     def test_each_mistake_is_told_with_its_file_and_line(self):
         for mistake, words in MISTAKES:

@@ -160,6 +160,40 @@ class Routes(Explained):
         self.assertIn("refused with 0124", self.words(config, other))
 
 
+class Pools(Explained):
+    POOL = 'pool "all" { members = { "pacs", "ai" }, %s }'
+    STUDY = {"StudyInstanceUID": "*"}
+
+    def test_a_pool_says_how_it_balances_and_where_a_new_study_would_go(self):
+        config = self.config(self.POOL % 'balance = "study"', route("r", "all", when=self.STUDY))
+        went = {}
+        for number in range(24):
+            for image in range(2):
+                file = self.file([(0x0020000D, "UI", f"1.2.826.1.{number}"), (0x00200013, "IS", str(image))])
+                where = self.one(config, file)[1]["r"]["to"][0]["where"]
+                found = re.fullmatch("pool by study: pacs, ai; a study that is new to it goes to (pacs|ai)", where)
+                self.assertTrue(found, where)
+                self.assertEqual(went.setdefault(number, found[1]), found[1])
+        self.assertEqual(set(went.values()), {"pacs", "ai"})
+        self.assertIn("to all: pool by study: pacs, ai; a study", self.words(config, file))
+
+    def test_of_a_pool_that_balances_otherwise_nobody_knows_beforehand(self):
+        for balance in ("least", "round-robin", "failover"):
+            config = self.config(self.POOL % f'balance = "{balance}"', declare("route", "r", {"copy": "all", "when": self.STUDY}))
+            to = self.one(config, self.file([(0x0020000D, "UI", "1.2")]))[1]["r"]["copy"]
+            self.assertEqual(to, [{"node": "all", "where": f"pool by {balance}: pacs, ai", "skipped": None}])
+
+    def test_what_came_from_a_member_does_not_go_back_to_its_pool(self):
+        config = self.config(self.POOL % "", route("r", "all"))
+        file, routes = self.one(config, self.file(), "--calling", "AI")
+        self.assertEqual((file["status"], file["comment"]), ("0124", "it came from its only destination"))
+        self.assertEqual(routes["r"]["to"][0]["skipped"], "it came from there")
+
+    def test_routes_for_other_services_say_so(self):
+        config = self.config(route("s", "pacs"), declare("route", "q", {"to": "pacs", "when": {"service": "find"}}))
+        self.assertEqual(self.one(config, self.file())[1]["q"]["why"], 'it is for service "find"')
+
+
 class Changes(Explained):
     def changes(self, config, *arguments):
         _, routes = self.one(config, *arguments)
