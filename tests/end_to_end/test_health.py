@@ -141,7 +141,7 @@ class Circuit(Health):
         gateway = self.queueing(keeper, retry=MINUTES, deliveries=1)
         self.assert_stored(self.sender(gateway).store(make_instance(3000)))
         self.away(gateway)
-        wait_until(lambda: gateway.events("delivery to a node waits"), "the queue's own try")
+        wait_until(lambda: gateway.events("delivery from the queue"), "the queue's own try")
         visits = len(keeper.visits)
         gateway.write(node("renamed", keeper, ae_title="A", retry=MINUTES, deliveries=1),
                       route("all", to="renamed", on_failure="queue"))
