@@ -203,7 +203,7 @@ static enum result ask_for_more(struct asking *a, enum result decided)
 {
     if (a->hold)
         return hold_ask(a->hold, a->x->config, &a->facts, &a->decision, decided);
-    if (decided == OK && !route_morphs(&a->decision) && !route_names_folders(&a->decision))
+    if (decided == OK && !route_morphs(&a->decision) && !route_destinations_ask(&a->decision))
         return OK;
     begin_hold(a, decided);
     return a->result == OK ? NEED_MORE : a->result;

@@ -46,16 +46,12 @@ static bool has_less(const struct balance *b, size_t i, size_t than)
 static bool is_before(const struct balance *b, enum config_balance by, size_t i, size_t other, size_t at_turn)
 {
     size_t count = b->pool->member_count;
-    switch (by) {
-    case CONFIG_BALANCE_STUDY:
+    if (by == CONFIG_BALANCE_STUDY)
         return score_of(b, i) > score_of(b, other);
-    case CONFIG_BALANCE_LEAST:
+    if (by == CONFIG_BALANCE_LEAST)
         return has_less(b, i, other);
-    case CONFIG_BALANCE_ROUND_ROBIN:
+    if (by == CONFIG_BALANCE_ROUND_ROBIN)
         return (i + count - at_turn) % count < (other + count - at_turn) % count;
-    case CONFIG_BALANCE_FAILOVER:
-        break;
-    }
     return i < other;
 }
 

@@ -246,7 +246,7 @@ enum result hold_begin(struct hold *h, const struct config *config, const struct
 {
     bool function, any = false;
     route_wants(config, facts, h->wanted, &function);
-    route_folder_wants(config, d, h->wanted);
+    route_destinations_want(config, d, h->wanted);
     for (size_t i = 0; i < config->attribute_count; i++)
         any = any || h->wanted[i];
     enum result r = any ? hold_want_attributes(h, config) : OK;
@@ -333,9 +333,9 @@ enum result hold_ask(struct hold *h, const struct config *config, const struct r
     enum result gathered = gathered_state(h->bytes, &why);
     if (gathered != OK)
         return gathered; /* what is known already would go out with a hole in it */
-    if (decided == OK && route_names_folders(d)) {
+    if (decided == OK && route_destinations_ask(d)) {
         memset(h->still, 0, config->attribute_count * sizeof(*h->still));
-        is_lacking = route_folder_wants(config, d, h->still) && lacks(h);
+        is_lacking = route_destinations_want(config, d, h->still) && lacks(h);
     } else if (decided == NEED_MORE) {
         is_lacking = route_wants(config, facts, h->still, &function) && lacks(h);
     }

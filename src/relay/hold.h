@@ -56,7 +56,7 @@ struct hold *hold_new(const struct config *config, struct view transfer_syntax, 
 void hold_free(struct hold **h);
 
 /* Asks for what a decision still needs: `decided` is what route_decide said, OK or NEED_MORE, with *d and these facts. Attributes of
- * conditions and of folders first; the header at once where nothing else can help. OK or ERR_MEMORY. */
+ * conditions and of destinations first; the header at once where nothing else can help. OK or ERR_MEMORY. */
 MUST_USE enum result hold_begin(struct hold *h, const struct config *config, const struct route_facts *facts,
                                 const struct route_decision *d, enum result decided);
 /* Looks for the attributes that are set in h->wanted. */
@@ -90,7 +90,7 @@ MUST_USE enum result hold_take_attributes(struct hold *h, struct dicom_charsets 
 /*
  * Whether that will do: `decided` is what route_decide said, OK or NEED_MORE, with *d and these facts.
  *
- * OK         the decision is made, with the attributes that its folders want, and the header if it morphs
+ * OK         the decision is made, with the attributes that its destinations want, and the header if it morphs
  * NEED_MORE  it is not; what it lacks has been asked for
  * else       what it lacks will not be known: as hold_state
  */

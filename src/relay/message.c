@@ -29,6 +29,7 @@ static void free_parts(struct message *m)
 {
     message_queue_free(m);
     message_move_free(m);
+    message_place_free(m);
     hold_free(&m->hold);
     gathered_free(&m->gathered);
     for (unsigned i = 0; i < m->edition_count; i++)
@@ -96,7 +97,7 @@ static void on_settle(struct io_task *task)
         message_queue_settle(m))
         answer(m);
     if (m->is_answered && m->gone_count == m->sink_count && message_queue_is_idle(m) &&
-        (!m->gathered || gathered_is_idle(m->gathered)))
+        !message_is_placing(m) && (!m->gathered || gathered_is_idle(m->gathered)))
         message_free(m);
 }
 
@@ -153,6 +154,7 @@ static void take_status(struct sink *s, uint16_t status, const char *comment)
     hilum_assert(!s->is_done);
     struct message_outcome *outcome = &m->outcomes[s->index];
     s->is_done = true;
+    outcome->node = s->node; /* of a pool it may be another one by now */
     outcome->status = status;
     text_printable(outcome->comment, sizeof(outcome->comment), comment ? comment : "",
                    comment ? strlen(comment) : 0);
@@ -196,6 +198,7 @@ void message_take_sink(struct message *m, struct sink *s)
     s->on_taken = sink_taken;
     s->on_done = sink_done;
     s->on_gone = sink_gone;
+    s->on_moved = message_sink_moved;
     s->progress_ms = io_now(m->session->relay->io);
     m->sinks[m->sink_count++] = s;
 }
@@ -380,6 +383,13 @@ static void on_gathered_moved(void *owner)
     message_leave_gathered(m);
     if (!m->is_answered)
         set_limit(m);
+    settle(m);
+}
+
+void message_placed(struct message *m)
+{
+    if (m->hold)
+        on_gathered_moved(m);
     settle(m);
 }
 

@@ -19,6 +19,7 @@ struct message_outcome {
     const struct config_route *route; /* the first that named it */
     bool queues, journals; /* what may pass is taken over by the queue; it may be written ahead for that */
     bool is_taken_over;
+    bool is_elsewhere; /* another destination has become the same, and its outcome counts */
 };
 
 /* A destination that gets it from the queue. */
@@ -34,6 +35,7 @@ struct hold;
 struct keep;
 struct message_commit;
 struct message_move;
+struct message_placing;
 
 struct message {
     struct session *session;
@@ -54,6 +56,7 @@ struct message {
     struct stage **stages;            /* by sink: its chain; NULL: plain forwarding */
     struct message_move *move;        /* it belongs to a C-MOVE through us, or may; NULL: it does not */
     struct hold *hold;                /* not decided yet */
+    struct message_placing *placing;  /* of its pools; NULL: it has none */
     struct gathered *
         gathered; /* what is held back: for the decision, for those that get it whole; and the header as it came, as long as
                                          editions are, so that what they have in its place counts against `memory`. NULL: nothing is */

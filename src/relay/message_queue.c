@@ -97,10 +97,30 @@ static int edition_index(struct message_commit *c, const struct edition *e)
     return (int)c->edition_count++;
 }
 
+/* The member that a pool has come to gets it as a `to`. */
+static bool has_another(const struct message *m, const struct message_copy *copy)
+{
+    for (unsigned i = 0; i < m->sink_count; i++)
+        if (m->outcomes[i].node == copy->node && m->sink_editions[i] == copy->edition &&
+            !m->outcomes[i].is_elsewhere)
+            return true;
+    return false;
+}
+
+static unsigned count_copies(const struct message *m)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < m->copy_count; i++)
+        count += !has_another(m, &m->copies[i]);
+    return count;
+}
+
 static void add_copies(struct message *m, struct message_commit *c)
 {
     for (unsigned i = 0; i < m->copy_count; i++) {
         const struct message_copy *copy = &m->copies[i];
+        if (has_another(m, copy))
+            continue;
         bool is_held = copy->route->hold != CONFIG_HOLD_NONE;
         c->entries[c->entry_count++] =
             (struct spool_new_entry){.node = copy->node->name,
@@ -194,7 +214,7 @@ static bool wants_commit(const struct message *m)
             return false;
         failed++;
     }
-    return failed + m->copy_count > 0;
+    return failed + count_copies(m) > 0;
 }
 
 bool message_queue_settle(struct message *m)
@@ -233,7 +253,7 @@ void message_queue_note(const struct message *m)
     for (unsigned i = 0; i < m->sink_count; i++) {
         const struct message_outcome *o = &m->outcomes[i];
         const struct edition *e = m->sink_editions[i];
-        if (o->is_taken_over || dimse_store_severity(o->status) >= 2)
+        if (o->is_taken_over || o->is_elsewhere || dimse_store_severity(o->status) >= 2)
             continue;
         r.node = o->node->name;
         r.route = o->route->name;

@@ -168,13 +168,9 @@ static void release_held(struct message *m)
         keep_give_up(m->keep);
 }
 
+/* Each destination is a node. */
 static void set_out(struct message *m, const struct route_decision *d)
 {
-    if (d->count == 0) {
-        message_route_fail(m, DIMSE_STATUS_NOT_AUTHORISED, "no route takes this instance");
-        return;
-    }
-    m->facts.attributes = m->hold ? &m->hold->attributes : NULL;
     if (!message_make_sinks(m, d) || m->is_preset) {
         hold_free(&m->hold);
         return;
@@ -185,6 +181,33 @@ static void set_out(struct message *m, const struct route_decision *d)
         m->editions[i].facts.attributes = NULL;
     if (m->hold)
         release_held(m);
+}
+
+static void set_out_placed(struct message *m)
+{
+    if (message_settle_places(m))
+        set_out(m, message_decision(m));
+    else
+        message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, "queue: where its study goes cannot be kept");
+}
+
+/* It is decided. */
+static void go(struct message *m, struct route_decision *d)
+{
+    if (d->count == 0) {
+        message_route_fail(m, DIMSE_STATUS_NOT_AUTHORISED, "no route takes this instance");
+        return;
+    }
+    m->facts.attributes = m->hold ? &m->hold->attributes : NULL;
+    if (!message_has_pool(d)) {
+        set_out(m, d);
+        return;
+    }
+    enum result r = message_place_take(m, d);
+    if (r == OK)
+        set_out_placed(m);
+    else if (r == ERR_MEMORY)
+        message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
 }
 
 /* With what is known now. False: more is needed, and has been asked for. */
@@ -203,7 +226,7 @@ static bool decide(struct asking *a, struct route_decision *d)
     if (r != OK)
         fail_state(m, r);
     else if (!route_morphs(d) || make_editions(a, d))
-        set_out(m, d);
+        go(m, d);
     return true;
 }
 
@@ -281,13 +304,13 @@ void message_route(struct message *m, enum config_service service)
         message_move_is_found(m) ? message_move_decide(m, &d) : route_decide(m->session->config, &facts, &d);
     enum result r = decided == NEED_MORE ? OK : decided;
     bool is_plain =
-        decided == OK && message_move_is_known(m) && !route_morphs(&d) && !route_names_folders(&d);
+        decided == OK && message_move_is_known(m) && !route_morphs(&d) && !route_destinations_ask(&d);
     if (r == OK && !is_plain && m->facts.has_data)
         r = begin_hold(m, &facts, &d, decided);
     if (r != OK)
         message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
     else if (!m->hold)
-        set_out(m, &d);
+        go(m, &d);
     route_decision_free(&d);
 }
 
@@ -296,19 +319,26 @@ void message_route_data(struct message *m, struct buf *b, uint8_t *at, uint32_t 
     message_move_data(m, at, len);
     if (hold_data(m->hold, b, at, len) != OK)
         message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
-    else if (hold_is_ready(m->hold))
+    else if (!m->placing && hold_is_ready(m->hold))
         pursue(m);
 }
 
 void message_route_end(struct message *m)
 {
     hold_end(m->hold);
-    pursue(m);
+    if (!m->placing)
+        pursue(m);
 }
 
 void message_route_moved(struct message *m)
 {
+    const char *why;
     hold_moved(m->hold);
-    if (hold_is_ready(m->hold))
+    if (m->placing) {
+        if (gathered_state(m->gathered, &why) != OK)
+            message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, why);
+        else if (!message_is_placing(m) && gathered_is_settled(m->gathered))
+            set_out_placed(m);
+    } else if (hold_is_ready(m->hold))
         pursue(m);
 }

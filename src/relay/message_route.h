@@ -4,6 +4,8 @@
 
 #include "relay/message.h"
 
+struct place;
+
 /* Decides, or begins to hold (m->hold). What cannot be decided, and what nobody takes, is preset. */
 void message_route(struct message *m, enum config_service service);
 
@@ -24,6 +26,28 @@ void message_preset(struct message *m, uint16_t status, const char *comment);
 void message_queue_moved(struct message *m);
 /* message.c: where nobody waits for what is gathered any more it goes, unless it has to count. */
 void message_leave_gathered(struct message *m);
+/* message_place.c: some destination is a pool. */
+bool message_has_pool(const struct route_decision *d);
+/* Finds their members; the decision is the message's from now on, and empty here. OK; NEED_MORE: message_placed comes; ERR_MEMORY. */
+MUST_USE enum result message_place_take(struct message *m, struct route_decision *d);
+/* They are found: members stand for their pools in message_decision, and what another destination stands for has no node. False: where a copy's study
+ * goes could not be made durable. */
+MUST_USE bool message_settle_places(struct message *m);
+struct route_decision *message_decision(struct message *m);
+/* The place of the decision's i-th destination; NULL: it is a node. */
+struct place *message_place_at(const struct message *m, size_t i);
+/* It is a sink's from now on. */
+void message_leave_place(struct message *m, size_t i);
+/* The message came from there, or from one of the pool's members, and is not to go back. */
+bool message_goes_back(const struct session *s, const struct route_destination *d);
+/* Something is on its way to message_placed. */
+bool message_is_placing(const struct message *m);
+/* Nothing may be on its way. */
+void message_place_free(struct message *m);
+/* message.c: the members are known. */
+void message_placed(struct message *m);
+/* message_sinks.c: the sink of a pool goes to another member. As sink.on_moved. */
+bool message_sink_moved(struct sink *s);
 /* message_sinks.c: false without memory. The sinks are not started. */
 bool message_make_sinks(struct message *m, const struct route_decision *d);
 

@@ -6,6 +6,7 @@
 #include "relay/message_queue.h"
 #include "relay/message_route.h"
 #include "relay/sink_node.h"
+#include "relay/sink_pool.h"
 
 struct edition *message_edition(struct message *m, const struct config_route *route)
 {
@@ -62,6 +63,46 @@ void message_start_sinks(struct message *m)
     message_start_next_limited(m);
 }
 
+/* Permits are waited for in node order, so no place is waited for while one is held, or waited for, that comes later. */
+static bool must_be_hasty(const struct message *m, const struct sink *s)
+{
+    for (unsigned i = 0; i < m->sink_count; i++) {
+        const struct sink *other = m->sinks[i];
+        if (other && other != s && !other->is_done && other->is_started &&
+            other->node->max_associations > 0 && other->node->index >= s->node->index)
+            return true;
+    }
+    return false;
+}
+
+/* The same bytes go there already. */
+static bool is_doubled(const struct message *m, const struct sink *s)
+{
+    for (unsigned i = 0; i < m->sink_count; i++)
+        if (i != s->index && m->outcomes[i].node == s->node &&
+            m->sink_editions[i] == m->sink_editions[s->index])
+            return true;
+    return false;
+}
+
+bool message_sink_moved(struct sink *s)
+{
+    struct message *m = s->owner;
+    struct message_outcome *o = &m->outcomes[s->index];
+    o->is_elsewhere = is_doubled(m, s);
+    if (o->is_elsewhere)
+        return false;
+    o->node = s->node;
+    s->is_started = s->is_ready = false;
+    s->is_hasty = s->node->max_associations > 0 && must_be_hasty(m, s);
+    if (s->node->max_associations == 0) {
+        s->is_started = true;
+        s->ops->start(s);
+    }
+    message_start_next_limited(m);
+    return true;
+}
+
 static void stage_failed(struct stage *st, uint16_t status, const char *what)
 {
     if (!st->sink->is_done) /* what a stage passed on may have ended it */
@@ -105,15 +146,24 @@ static bool add_stages(struct message *m, struct sink *s, const struct route_des
                             stage_failed));
 }
 
-static bool add_sink(struct message *m, const struct route_destination *d)
+/* NULL without memory. A place that is not taken over is the message's. */
+static struct sink *new_sink(struct message *m, const struct route_destination *d, struct place *place,
+                             const struct sink_message *facts)
+{
+    if (d->node->is_folder)
+        return sink_folder_new(m->session->relay->folders, d->node, facts);
+    return place ? sink_pool_new_take(&m->session->source, place, facts)
+                 : sink_node_new(&m->session->source, d->node, facts);
+}
+
+static bool add_sink(struct message *m, const struct route_destination *d, size_t index)
 {
     struct relay *r = m->session->relay;
     struct edition *e = message_edition(m, d->route);
-    const struct sink_message *facts = e ? &e->facts : &m->facts;
-    struct sink *s = d->node->is_folder ? sink_folder_new(r->folders, d->node, facts)
-                                        : sink_node_new(&m->session->source, d->node, facts);
+    struct sink *s = new_sink(m, d, message_place_at(m, index), e ? &e->facts : &m->facts);
     if (!s)
         return false;
+    message_leave_place(m, index);
     message_take_sink(m, s);
     struct message_outcome *o = &m->outcomes[s->index];
     o->node = d->node;
@@ -131,11 +181,6 @@ static void add_copy(struct message *m, const struct route_destination *d)
         (struct message_copy){.node = d->node, .route = d->route, .edition = message_edition(m, d->route)};
 }
 
-static bool goes_back(const struct session *s, const struct route_destination *d)
-{
-    return s->came_from && s->came_from[d->node->index] && !d->back_to_sender;
-}
-
 bool message_make_sinks(struct message *m, const struct route_decision *d)
 {
     unsigned back = 0;
@@ -146,12 +191,14 @@ bool message_make_sinks(struct message *m, const struct route_decision *d)
     m->copies = calloc(d->count, sizeof(*m->copies));
     bool ok = m->sinks && m->stages && m->outcomes && m->sink_editions && m->copies;
     for (size_t i = 0; ok && i < d->count; i++) {
-        if (goes_back(m->session, &d->destinations[i]))
+        if (!d->destinations[i].node)
+            continue; /* another one stands for it */
+        if (message_goes_back(m->session, &d->destinations[i]))
             back++;
         else if (d->destinations[i].is_copy)
             add_copy(m, &d->destinations[i]);
         else
-            ok = add_sink(m, &d->destinations[i]);
+            ok = add_sink(m, &d->destinations[i], i);
     }
     ok = ok && message_queue_begin(m);
     if (!ok) {

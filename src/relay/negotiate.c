@@ -38,12 +38,30 @@ static struct asked *asked_for(struct negotiation *g, const struct config_node *
     return a;
 }
 
-static void add_candidate(struct negotiation *g, unsigned i, const struct config_node *node,
-                          const struct route_destination *to)
+static struct asked_pool *pool_for(struct negotiation *g, const struct config_pool *pool)
+{
+    for (unsigned i = 0; i < g->pool_count; i++)
+        if (g->pools[i].pool == pool)
+            return &g->pools[i];
+    g->pools[g->pool_count].pool = pool;
+    return &g->pools[g->pool_count++];
+}
+
+bool negotiate_is_member(const struct config_pool *pool, const struct config_node *node)
+{
+    for (size_t i = 0; i < pool->member_count; i++)
+        if (pool->members[i] == node)
+            return true;
+    return false;
+}
+
+static struct asked *add_candidate(struct negotiation *g, unsigned i, const struct config_node *node,
+                                   const struct route_destination *to)
 {
     struct asked *a = asked_for(g, node);
     a->is_candidate[i] = true;
     a->queues = a->queues || (to->queues && g->session->relay->spool);
+    return a;
 }
 
 /* A destination of something that comes on context i. */
@@ -55,10 +73,14 @@ static void add_destination(struct negotiation *g, unsigned i, const struct rout
         g->contexts[i].takers++;
     if (to->node->is_folder || to->is_copy)
         return;
-    for (size_t m = 0; pool && m < pool->member_count; m++)
+    if (!pool) {
+        struct asked *a = add_candidate(g, i, to->node, to);
+        a->is_direct[i] = a->has_direct = true;
+        return;
+    }
+    pool_for(g, pool)->is_candidate[i] = true;
+    for (size_t m = 0; m < pool->member_count; m++)
         add_candidate(g, i, pool->members[m], to);
-    if (!pool)
-        add_candidate(g, i, to->node, to);
 }
 
 /* Which services may come on a context, by its class and the roles that the sender proposes for it. */
@@ -150,7 +172,7 @@ static bool each_open_pair(const struct asked *a,
     const struct negotiation *g = a->g;
     const struct pdu_associate *senders = request_of(g);
     for (unsigned i = 0; i < senders->context_count; i++) {
-        if (!a->is_candidate[i] || a->is_away || a->choice[i] < 0)
+        if (!a->is_candidate[i] || a->is_away || a->is_left_out || a->choice[i] < 0)
             continue;
         for (unsigned o = 0; o < g->asked_count; o++) {
             const struct asked *other = &g->asked[o];
@@ -292,6 +314,7 @@ static void negotiation_free(struct negotiation *g)
     for (unsigned i = 0; i < g->asked_count; i++)
         pdu_associate_free(&g->asked[i].items);
     free(g->asked);
+    free(g->pools);
     free(g->origins);
     session_unref(g->session);
     free(g);
@@ -308,12 +331,61 @@ static void ask_again(struct negotiation *g)
 /* Every rejected candidate, and an identity that may be the cause: the sender learns it now, not image by image. */
 static bool identity_refused(const struct negotiation *g)
 {
-    if (!request_of(g)->has_identity || g->asked_count == 0)
-        return false;
-    for (unsigned i = 0; i < g->asked_count; i++)
-        if (!g->asked[i].is_rejected)
+    unsigned rejected = 0;
+    for (unsigned i = 0; i < g->asked_count; i++) {
+        if (!g->asked[i].is_rejected && !g->asked[i].is_left_out)
             return false;
-    return true;
+        rejected += g->asked[i].is_rejected;
+    }
+    return request_of(g)->has_identity && rejected > 0;
+}
+
+/* --- members of pools that are away ------------------------------------------------------------------------- */
+
+static bool is_there(const struct negotiation *g, const struct asked *a)
+{
+    struct relay *r = g->session->relay;
+    return !a->is_away && circuit_may_try(r->circuits, a->node, io_now(r->io), NULL);
+}
+
+static bool has_other(const struct negotiation *g, const struct config_pool *pool, const struct asked *one)
+{
+    for (unsigned i = 0; i < g->asked_count; i++) {
+        const struct asked *a = &g->asked[i];
+        if (a != one && negotiate_is_member(pool, a->node) && is_there(g, a))
+            return true;
+    }
+    return false;
+}
+
+/* Each pool that it is asked for has another one that is there: nobody waits for it, and what it would take does not matter. */
+static bool may_be_left_out(const struct negotiation *g, const struct asked *a)
+{
+    bool may = !a->has_direct;
+    for (unsigned i = 0; may && i < g->pool_count; i++)
+        may = !negotiate_is_member(g->pools[i].pool, a->node) || has_other(g, g->pools[i].pool, a);
+    return may;
+}
+
+static void leave_out_away(struct negotiation *g)
+{
+    for (unsigned i = 0; i < g->asked_count; i++) {
+        struct asked *a = &g->asked[i];
+        if (a->is_away && may_be_left_out(g, a))
+            a->is_left_out = true;
+    }
+}
+
+/* False: nothing is to be had of it now. */
+static bool is_to_be_asked(struct asked *a)
+{
+    struct negotiation *g = a->g;
+    bool may_be_out = may_be_left_out(g, a);
+    if ((!a->queues && !may_be_out) || health_may_try(g->session->relay, a->node, &a->is_trial))
+        return true;
+    a->is_left_out = may_be_out;
+    a->is_away = !may_be_out;
+    return false;
 }
 
 /* Nothing is pending: the next round, or the answer. */
@@ -324,6 +396,7 @@ static void advance(struct negotiation *g)
         negotiation_free(g);
         return;
     }
+    leave_out_away(g);
     if (g->round == 1)
         ask_again(g);
     if (g->pending > 0)
@@ -344,7 +417,8 @@ static bool prepare(struct negotiation *g)
     for (size_t i = 0; i < s->config->node_count; i++)
         ae_nodes += !s->config->nodes[i].is_folder;
     g->asked = calloc(ae_nodes ? ae_nodes : 1, sizeof(*g->asked));
-    if (!g->asked || !proposal_keep_extras(s, request_of(g)))
+    g->pools = calloc(s->config->pool_count ? s->config->pool_count : 1, sizeof(*g->pools));
+    if (!g->asked || !g->pools || !proposal_keep_extras(s, request_of(g)))
         return false;
     for (unsigned i = 0; i < request_of(g)->context_count; i++)
         if (!find_candidates(g, i))
@@ -372,9 +446,7 @@ void negotiate_begin(struct session *s)
         struct asked *a = &g->asked[i];
         if (!look_up(a) && !needs_items)
             continue;
-        if (a->queues && !health_may_try(s->relay, a->node, &a->is_trial))
-            a->is_away = true;
-        else
+        if (is_to_be_asked(a))
             ask(a, build_mirror);
     }
     if (g->pending == 0)

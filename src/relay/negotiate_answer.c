@@ -27,11 +27,33 @@ static bool node_takes(const struct asked *a, const struct pdu_context *c, unsig
     return a->choice[i] == (int)t || negotiate_takes_alone(a, i, t) == 0;
 }
 
+/* Of one destination. */
+enum { WHOLE_VOTE = 1 << 16 };
+
+/* A pool has one vote, in as many parts as it has members with a say: what all of them take comes first, what one takes is better than nothing. */
+static unsigned vote_of_pool(const struct negotiation *g, const struct config_pool *pool,
+                             const struct pdu_context *c, unsigned i, unsigned t)
+{
+    unsigned members = 0, taking = 0;
+    for (unsigned n = 0; n < g->asked_count; n++) {
+        const struct asked *a = &g->asked[n];
+        if (a->is_left_out || !negotiate_is_member(pool, a->node))
+            continue;
+        members++;
+        taking += node_takes(a, c, i, t);
+    }
+    return members > 0 ? WHOLE_VOTE * taking / members : 0;
+}
+
 static unsigned votes_for(const struct negotiation *g, const struct pdu_context *c, unsigned i, unsigned t)
 {
-    unsigned votes = g->contexts[i].takers;
+    unsigned votes = WHOLE_VOTE * g->contexts[i].takers;
     for (unsigned n = 0; n < g->asked_count; n++)
-        votes += g->asked[n].is_candidate[i] && node_takes(&g->asked[n], c, i, t);
+        if (g->asked[n].is_direct[i] && node_takes(&g->asked[n], c, i, t))
+            votes += WHOLE_VOTE;
+    for (unsigned n = 0; n < g->pool_count; n++)
+        if (g->pools[n].is_candidate[i])
+            votes += vote_of_pool(g, g->pools[n].pool, c, i, t);
     return votes;
 }
 
@@ -39,7 +61,7 @@ static unsigned votes_for(const struct negotiation *g, const struct pdu_context 
 static int first_choice(const struct negotiation *g, unsigned i)
 {
     for (unsigned n = 0; n < g->asked_count; n++)
-        if (g->asked[n].is_candidate[i] && g->asked[n].choice[i] >= 0)
+        if (g->asked[n].is_candidate[i] && !g->asked[n].is_left_out && g->asked[n].choice[i] >= 0)
             return g->asked[n].choice[i];
     return -1;
 }
@@ -132,7 +154,7 @@ void negotiate_keep_items(struct asked *a, const struct pdu_associate *answer)
 static bool is_asked_for(const struct negotiation *g, const struct asked *a, struct view uid)
 {
     const struct pdu_associate *request = &g->session->a.ul.request;
-    for (unsigned i = 0; i < request->context_count; i++)
+    for (unsigned i = 0; i < request->context_count && !a->is_left_out; i++)
         if (a->is_candidate[i] && dicom_uid_equal(request->contexts[i].abstract_syntax, uid))
             return true;
     return false;

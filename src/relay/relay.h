@@ -18,15 +18,19 @@
 #include "relay/sink_folder.h"
 #include "spool/spool.h"
 
+struct affinity;
 struct delivery;
 struct moves;
 struct probes;
 struct studies;
 struct session;
 
+enum { RELAY_TURNS = 256 };
+
 /* Over all workers. */
 struct relay_totals {
-    atomic_uint associations; /* inbound ones that have made a request and are not over */
+    atomic_uint associations;                /* inbound ones that have made a request and are not over */
+    atomic_uint_fast64_t turns[RELAY_TURNS]; /* of pools that go round, by their index */
 };
 
 struct relay {
@@ -39,6 +43,7 @@ struct relay {
     struct ruleset_list rulesets; /* of configurations that some association began with */
     struct ruleset *newest_rules;
     struct relay_totals *totals;
+    struct affinity *affinity; /* where studies are, of all workers */
     struct spool *spool;       /* NULL: there is no queue */
     struct circuits *circuits; /* of all workers */
     struct moves *moves;       /* C-MOVEs through us, over all workers */
@@ -70,6 +75,7 @@ struct relay_options {
     struct permits_registry *permits;
     struct relay_totals *totals;
     struct spool *spool; /* NULL: there is no queue */
+    struct affinity *affinity;
     struct circuits *circuits;
     struct moves *moves;
     unsigned worker, workers, silent_max;

@@ -462,6 +462,7 @@ enum result relay_open(struct relay *r, const struct relay_options *o)
                         .resolver = o->resolver,
                         .totals = o->totals,
                         .spool = o->spool,
+                        .affinity = o->affinity,
                         .circuits = o->circuits,
                         .moves = o->moves,
                         .worker = o->worker,

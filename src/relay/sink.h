@@ -42,7 +42,7 @@ struct sink_message {
 struct sink;
 
 struct sink_ops {
-    /* Begins: opens what it needs. Calls on_ready (at once or later) when that is done, or on_done with a failure. */
+    /* Begins: opens what it needs; again after on_moved. Calls on_ready (at once or later) when that is done, or on_done with a failure. */
     void (*start)(struct sink *s);
     /* The next bytes of the data set. May come before on_ready: the sink keeps them by reference. */
     void (*data)(struct sink *s, struct buf *b, uint8_t *at, uint32_t len);
@@ -86,9 +86,13 @@ struct sink {
     unsigned index;
     enum config_zero_copy zero_copy;
     bool is_started, is_ready, is_flowing, is_done;
+    bool is_hasty; /* it fails rather than wait for a place at its node */
     void (*on_ready)(struct sink *s);
     /* The kernel has taken some of what it was given. */
     void (*on_taken)(struct sink *s);
+    /* Of a pool, from the loop: it goes to another node, which `node` is now, and is to be started again. False: the message gives that node the same bytes
+     * already, and it is done. */
+    bool (*on_moved)(struct sink *s);
     /* Once. status is for the verdict; comment (may be NULL) at most 64 characters count. */
     void (*on_done)(struct sink *s, uint16_t status, const char *comment);
     /* The sink has freed itself after this returns. */

@@ -310,7 +310,7 @@ static void acquire(struct sink_node *n, bool fresh_only)
                                      .transfer_syntax = m->transfer_syntax,
                                      .fresh_only = fresh_only,
                                      .is_alone = s->is_alone,
-                                     .wait_ms = s->config->timeouts.response,
+                                     .wait_ms = n->sink.is_hasty ? 0 : s->config->timeouts.response,
                                      .build = build,
                                      .exchange = &n->exchange,
                                      .on_ready = on_ready,

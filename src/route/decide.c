@@ -132,6 +132,19 @@ bool route_destination_morphs(const struct route_destination *d)
     return d->is_moved ? d->route->has_morph_response : d->route->has_morph;
 }
 
+void route_destination_merge(struct route_destination *one, const struct route_destination *other)
+{
+    one->back_to_sender = one->back_to_sender || other->back_to_sender;
+    one->takes_all = one->takes_all || other->takes_all;
+    if (other->is_copy) {
+        return;
+    }
+    one->stream = one->stream && other->stream;
+    one->zero_copy = more_careful(one->zero_copy, other->zero_copy);
+    one->queues = one->queues || other->queues;
+    one->journal = one->journal || other->journal;
+}
+
 bool route_morphs(const struct route_decision *decision)
 {
     for (size_t i = 0; i < decision->count; i++) {

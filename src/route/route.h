@@ -66,14 +66,16 @@ struct route_decision {
  */
 MUST_USE enum result route_decide(const struct config *config, const struct route_facts *facts,
                                   struct route_decision *decision);
+/* Both are the same node after all: what `other` asks for is added to `one`, which is no copy unless both are. */
+void route_destination_merge(struct route_destination *one, const struct route_destination *other);
 void route_decision_free(struct route_decision *decision);
 
 /* The route makes bytes of its own for it. */
 bool route_destination_morphs(const struct route_destination *d);
 /* It does for some of these destinations. */
 bool route_morphs(const struct route_decision *decision);
-/* Some folder of these destinations is named by attributes. */
-bool route_names_folders(const struct route_decision *decision);
+/* Some of these destinations ask something of the data set: route_destinations_want. */
+bool route_destinations_ask(const struct route_decision *decision);
 
 /*
  * What the routes that may hold ask for and is not known yet: nothing of a route that certainly does not, or does, or stands behind a
@@ -83,9 +85,10 @@ bool route_names_folders(const struct route_decision *decision);
 bool route_wants(const struct config *config, const struct route_facts *facts, bool *attributes_out,
                  bool *function_out);
 
-/* What folders among the destinations ask for: sets the flags of the attributes that their patterns hold, and leaves all others as they
- * are; `wanted` has config.attribute_count flags. True if there is any. What of it is known already is not looked at. */
-bool route_folder_wants(const struct config *config, const struct route_decision *decision, bool *wanted);
+/* What destinations ask for: sets the flags of the attributes that folders' patterns hold, and of the study where a pool balances by it; leaves all others as
+ * they are; `wanted` has config.attribute_count flags. True if there is any. What of it is known already is not looked at. */
+bool route_destinations_want(const struct config *config, const struct route_decision *decision,
+                             bool *wanted);
 
 /* True if some route names this service and may hold for the association. */
 bool route_serves(const struct config *config, const struct route_facts *facts);

@@ -152,7 +152,7 @@ static void warn_of_member(struct check *c, const struct place *at, const struct
             check_warning(
                 c, at,
                 "node \"%s\" belongs to what to names as well (\"%s\"); where an instance goes to it "
-                "by to, it gets that twice",
+                "by to, it gets no copy",
                 common->name, r->to[i]->name);
             return;
         }

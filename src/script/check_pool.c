@@ -49,6 +49,8 @@ static void add_member(const struct item *item, void *user)
     } else if (strlen(name) > NAME_MAX_BYTES) {
         check_error(c, item->at, "the name \"%s\" is longer than %d bytes; give the node a shorter one", name,
                     NAME_MAX_BYTES);
+    } else if (p->member_count == CONFIG_POOL_MEMBERS_MAX) {
+        check_error(c, item->at, "a pool has %d members at most", CONFIG_POOL_MEMBERS_MAX);
     } else {
         p->members[p->member_count++] = node;
     }

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "relay/affinity.h"
 #include "relay/moves.h"
 #include "worker/worker.h"
 
@@ -24,6 +25,7 @@ struct gateway {
     struct permits_registry *permits;
     struct relay_totals totals;
     struct spool *spool; /* NULL: there is no queue */
+    struct affinity *affinity;
     struct circuits *circuits;
     struct moves *moves;
     struct worker *workers;
@@ -74,6 +76,7 @@ static enum result open_workers(struct gateway *g)
                                          .permits = g->permits,
                                          .totals = &g->totals,
                                          .spool = g->spool,
+                                         .affinity = g->affinity,
                                          .circuits = g->circuits,
                                          .moves = g->moves,
                                          .silent_max = descriptors / 2 / count,
@@ -234,6 +237,8 @@ enum result gateway_start(struct config *config, struct gateway **out)
     if (r == OK)
         r = open_spool(g);
     if (r == OK)
+        r = (g->affinity = affinity_new(g->spool)) ? OK : ERR_MEMORY;
+    if (r == OK)
         r = open_workers(g);
     for (unsigned i = 0; r == OK && i < g->worker_count; i++)
         r = worker_start(&g->workers[i]);
@@ -333,6 +338,7 @@ bool gateway_stop(struct gateway **gp)
     resolver_free(&g->resolver); /* its last answers go to rings that still stand */
     for (unsigned i = 0; i < g->worker_count; i++)
         worker_close(&g->workers[i]);
+    affinity_free(&g->affinity);
     moves_free(&g->moves);
     permits_registry_free(&g->permits);
     circuits_free(&g->circuits);

@@ -33,6 +33,7 @@ enum result worker_open(struct worker *w, const struct worker_options *o, char *
                                           .permits = o->permits,
                                           .totals = o->totals,
                                           .spool = o->spool,
+                                          .affinity = o->affinity,
                                           .circuits = o->circuits,
                                           .moves = o->moves,
                                           .workers = o->peer_count,

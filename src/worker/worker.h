@@ -52,6 +52,7 @@ struct worker_options {
     struct permits_registry *permits;
     struct relay_totals *totals;
     struct spool *spool; /* NULL: there is no queue */
+    struct affinity *affinity;
     struct circuits *circuits;
     struct moves *moves;
     unsigned silent_max;

@@ -492,13 +492,13 @@ static void folders_of_a_decision_want_what_their_patterns_hold(void **state)
     struct route_destination destinations[3] = {{.node = &plain}, {.node = &other}, {.node = &one}};
     struct route_decision d = {.destinations = destinations, .count = 1};
     bool wanted[5] = {true}; /* by somebody else */
-    assert_false(route_folder_wants(&config, &d, wanted));
+    assert_false(route_destinations_want(&config, &d, wanted));
     assert_memory_equal(wanted, ((bool[5]){true, false, false, false, false}), 5);
     d.count = 2;
-    assert_true(route_folder_wants(&config, &d, wanted));
+    assert_true(route_destinations_want(&config, &d, wanted));
     assert_memory_equal(wanted, ((bool[5]){true, false, false, true, false}), 5);
     d.count = 3;
-    assert_true(route_folder_wants(&config, &d, wanted));
+    assert_true(route_destinations_want(&config, &d, wanted));
     assert_memory_equal(wanted, ((bool[5]){true, true, false, true, false}), 5);
 }
 

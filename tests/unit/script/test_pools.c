@@ -271,11 +271,11 @@ static void a_node_is_a_destination_once_in_a_pool_or_out_of_it(void **state)
         {R("to = 'p',\ncopy = 'a'"), 5,
          "warning: route \"r\": node \"a\" belongs to what to names as well (\"p\"); where an instance goes "
          "to it "
-         "by to, it gets that twice"},
+         "by to, it gets no copy"},
         {R("to = 'b',\ncopy = 'p'"), 5,
          "warning: route \"r\": node \"b\" belongs to what to names as well (\"b\"); where an instance goes "
          "to it "
-         "by to, it gets that twice"},
+         "by to, it gets no copy"},
         {A "node 'c' { host = 'c', ae_title = 'C',\nweight = 2 }", 3,
          "warning: node \"c\": weight is its share among the members of a pool, and it is in none"},
     };
