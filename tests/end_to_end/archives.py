@@ -208,12 +208,13 @@ class World:
 
 # ---- a worklist
 
-WORKLIST = [("ADAM", "CT"), ("BETA", "MR"), ("CARL", "CT"), ("DORA", "US")]
+STEPS = [("ADAM", "CT"), ("BETA", "MR"), ("CARL", "CT"), ("DORA", "US"), ("EMIL", "MR")]  # studies 1 and so on
+WORKLIST = STEPS[:4]  # what a worklist has unless it is told
 
 
 def worklist_dump(patient, modality):
     """A worklist file as text, for dump2dcm."""
-    number = [name for name, _ in WORKLIST].index(patient) + 1
+    number = [name for name, _ in STEPS].index(patient) + 1
     return "\n".join([
         f"(0008,0050) SH ACC{number}", f"(0010,0010) PN {patient}^TEST", f"(0010,0020) LO {patient}-1",
         "(0010,0030) DA 19700101", "(0010,0040) CS O", f"(0020,000d) UI {study_uid(number)}", "(0032,1060) LO HEAD",
@@ -222,15 +223,17 @@ def worklist_dump(patient, modality):
         f"(0040,1001) SH RP{number}", ""])
 
 
-def worklist(title="WORKLIST"):
-    """DCMTK's worklist server with the four steps of WORKLIST."""
+def worklist(title="WORKLIST", patients=tuple(name for name, _ in WORKLIST)):
+    """DCMTK's worklist server with the steps of these patients."""
     program, dump2dcm = harness.need("wlmscpfs"), harness.need("dump2dcm")
 
     def command(peer):
         folder = os.path.join(peer.received, title)
         os.mkdir(folder)
         open(os.path.join(folder, "lockfile"), "w").close()
-        for patient, modality in WORKLIST:
+        for patient, modality in STEPS:
+            if patient not in patients:
+                continue
             text = os.path.join(peer.folder, patient + ".dump")
             with open(text, "w") as f:
                 f.write(worklist_dump(patient, modality))
