@@ -55,7 +55,7 @@ static const char several[] = "several C-MOVEs asked for it, and it names none";
 enum result message_move_find(struct message *m)
 {
     struct move *move = NULL;
-    enum moves_found found = m->session->relay->moves ? find(m, &move) : MOVES_NONE;
+    enum moves_found found = find(m, &move);
     if (found == MOVES_NONE && (m->command.has & DIMSE_HAS_ORIGINATOR_ID))
         log_found(m, "belongs to no C-MOVE through us", "");
     if (found == MOVES_NONE)

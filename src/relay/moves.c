@@ -307,7 +307,7 @@ enum moves_found moves_find(struct moves *m, const struct moves_instance *i, uin
                             struct move **out)
 {
     *out = NULL;
-    if (atomic_load(&m->count) == 0)
+    if (!m || atomic_load(&m->count) == 0)
         return MOVES_NONE;
     pthread_mutex_lock(&m->lock);
     sweep(m, now_ms);
@@ -363,7 +363,7 @@ size_t moves_destinations(struct moves *m, const struct config *config, const ch
                           const struct config_node **out)
 {
     size_t count = 0;
-    if (atomic_load(&m->count) == 0)
+    if (!m || atomic_load(&m->count) == 0)
         return 0;
     pthread_mutex_lock(&m->lock);
     sweep(m, now_ms);

@@ -85,7 +85,7 @@ MUST_USE enum result moves_begin(struct moves *m, const struct moves_order *orde
 /* Its final response is in, or it is given up. Nulls it; NULL is nothing to end. */
 void moves_end(struct moves *m, struct move **move, uint64_t now_ms);
 
-/* --- for what archives send -------------------------------------------------------------------------------------- */
+/* --- for what archives send; no registry (NULL) knows of no moves --------------------------------------------------- */
 
 /* A C-STORE-RQ that came. Texts are trimmed. */
 struct moves_instance {

@@ -1,13 +1,14 @@
 /*
  * What a sender is offered follows from what its candidate destinations take.
  *
- *   1 candidates: for each context, the nodes of every route that may hold
+ *   1 candidates: for each context, the nodes of every route that may hold, and the destinations of the sender's C-MOVEs through us
  *   2 what is not known of a node is asked: the sender's contexts, mirrored with the same ids, on an association that then
  *     waits in the outbound pool for the first message
  *   3 where the choices of several nodes differ, they are asked again, one transfer syntax a context
  *   4 each context gets the transfer syntax that most of its candidates take unchanged (negotiate_answer.c)
  */
 #include "relay/health.h"
+#include "relay/moves.h"
 #include "relay/negotiate_inside.h"
 #include "relay/proposal.h"
 
@@ -120,6 +121,22 @@ static bool find_candidates(struct negotiation *g, unsigned i)
     bool is_ours = services & (1U << CONFIG_STORE | 1U << CONFIG_ECHO);
     g->contexts[i].is_refused = !is_ours && !g->contexts[i].is_served;
     return ok;
+}
+
+/* Beside those of routes: to whom goes what an archive sends for C-MOVEs through us. */
+static bool add_moved(struct negotiation *g)
+{
+    struct session *s = g->session;
+    const struct pdu_associate *request = request_of(g);
+    const struct config_node **nodes = calloc(s->config->node_count + 1, sizeof(*nodes));
+    if (!nodes)
+        return false;
+    size_t count = moves_destinations(s->relay->moves, s->config, s->calling, io_now(s->relay->io), nodes);
+    for (unsigned i = 0; count > 0 && i < request->context_count; i++)
+        for (size_t n = 0; dicom_uid_is_storage(request->contexts[i].abstract_syntax) && n < count; n++)
+            asked_for(g, nodes[n])->is_candidate[i] = true;
+    free(nodes);
+    return true;
 }
 
 /* Fills the node's choices from what is known; true if something is not known. */
@@ -423,7 +440,7 @@ static bool prepare(struct negotiation *g)
     for (unsigned i = 0; i < request_of(g)->context_count; i++)
         if (!find_candidates(g, i))
             return false;
-    return find_origin(g);
+    return add_moved(g) && find_origin(g);
 }
 
 void negotiate_begin(struct session *s)

@@ -118,7 +118,9 @@ static bool run(struct ruled *r, struct edition *e, struct bind *b, struct ruled
 {
     struct rules_assoc assoc = assoc_of(r);
     struct rules_call call = {.route = e->route, .assoc = &assoc, .push = bind_push, .arg = b};
-    enum result result = rules_morph(r->rules, &call);
+    assoc.service = view_of(config_service_name(e->route->service));
+    enum result result =
+        r->is_response ? rules_morph_response(r->rules, &call) : rules_morph(r->rules, &call);
     if (result != OK)
         return ruled_fail_rule(f, result, rules_error(r->rules));
     struct trace trace = trace_of(r);
