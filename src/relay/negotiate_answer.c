@@ -151,16 +151,18 @@ void negotiate_keep_items(struct asked *a, const struct pdu_associate *answer)
     a->has_items = true;
 }
 
-static bool is_asked_for(const struct negotiation *g, const struct asked *a, struct view uid)
+/* The node has answered for that class, and takes it: one that does not has no say in how it is used. */
+static bool has_say(const struct negotiation *g, const struct asked *a, struct view uid)
 {
     const struct pdu_associate *request = &g->session->a.ul.request;
-    for (unsigned i = 0; i < request->context_count && !a->is_left_out; i++)
-        if (a->is_candidate[i] && dicom_uid_equal(request->contexts[i].abstract_syntax, uid))
+    for (unsigned i = 0; i < request->context_count && a->has_items && !a->is_left_out; i++)
+        if (a->is_candidate[i] && a->choice[i] >= 0 &&
+            dicom_uid_equal(request->contexts[i].abstract_syntax, uid))
             return true;
     return false;
 }
 
-/* A role is granted if it was proposed and every node asked for that class grants it; no answer means the default:
+/* A role is granted if it was proposed and every node that takes that class grants it; no answer means the default:
  * requestor SCU, acceptor SCP (PS3.7 D.3.3.4). Without nodes the gateway is an SCP. */
 static struct pdu_role answer_role(const struct negotiation *g, const struct pdu_role *proposed)
 {
@@ -168,7 +170,7 @@ static struct pdu_role answer_role(const struct negotiation *g, const struct pdu
     for (unsigned n = 0; n < g->asked_count; n++) {
         const struct asked *a = &g->asked[n];
         bool node_scu = true, node_scp = false;
-        if (!is_asked_for(g, a, proposed->uid))
+        if (!has_say(g, a, proposed->uid))
             continue;
         has_node = true;
         for (unsigned r = 0; r < a->items.role_count; r++)
@@ -196,7 +198,7 @@ static bool answer_roles(const struct negotiation *g, struct pdu_associate *answ
     return true;
 }
 
-/* Byte by byte the least of what every node asked for that class answered; a node that left it out cannot do it. */
+/* Byte by byte the least of what every node that takes that class answered; a node that left it out cannot do it. */
 static bool answer_one_extended(const struct negotiation *g, const struct pdu_extended *proposed,
                                 uint8_t *info, size_t *len_out)
 {
@@ -206,7 +208,7 @@ static bool answer_one_extended(const struct negotiation *g, const struct pdu_ex
     for (unsigned n = 0; n < g->asked_count; n++) {
         const struct asked *a = &g->asked[n];
         bool found = false;
-        if (!is_asked_for(g, a, proposed->uid))
+        if (!has_say(g, a, proposed->uid))
             continue;
         for (unsigned e = 0; e < a->items.extended_count; e++) {
             const struct pdu_extended *x = &a->items.extended[e];

@@ -1,5 +1,6 @@
 #include "relay/reverse.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -7,6 +8,7 @@
 #include "dimse/status.h"
 #include "relay/call.h"
 #include "relay/message.h"
+#include "relay/remake.h"
 
 struct reverse {
     struct session *session;   /* NULL: the sender is lost */
@@ -15,11 +17,14 @@ struct reverse {
     uint8_t node_context, sender_context;
     struct octets values;
     struct dimse_command command; /* as the node sent it */
+    struct dimse_command sent;    /* as it goes on */
+    struct remake *remake;        /* NULL: as it came */
     uint16_t message_id;          /* towards the sender; 0: not asked yet */
     uint16_t refused;             /* not 0: this is its answer */
-    const char *comment;
+    char comment[65];
     struct slices data; /* that has not gone on */
-    bool is_complete;   /* the node has sent all */
+    bool is_received;   /* the node has sent all */
+    bool is_complete;   /* all that goes on is here */
     bool is_speaking;   /* the sender is in the middle of it */
     bool is_said;       /* the sender has been sent all */
     bool is_answered;   /* the sender has answered */
@@ -49,6 +54,7 @@ static void leave_session(struct reverse *r)
 static void reverse_free(struct reverse *r)
 {
     leave_session(r);
+    remake_free(&r->remake);
     slices_clear(&r->data);
     slices_clear(&r->response_data);
     octets_free(&r->values);
@@ -78,7 +84,7 @@ static void refuse_node(struct reverse *r, uint16_t status, const char *comment)
 static void settle(struct reverse *r)
 {
     struct dimse_command ids, answer = r->response;
-    if (!r->is_complete)
+    if (!r->is_received)
         return;
     if (r->refused || !r->is_answered) {
         if (!r->refused && r->session)
@@ -161,7 +167,7 @@ static void on_turn(struct voice_turn *t)
 {
     struct reverse *r = t->owner;
     struct session *s = r->session;
-    struct dimse_command c = r->command;
+    struct dimse_command c = r->sent;
     r->message_id = c.message_id = new_message_id(s);
     if (!association_send_command(&s->a, r->sender_context, &c)) {
         association_abort(&s->a, "out of memory");
@@ -186,7 +192,7 @@ static void begin_in_time(struct reverse *r)
         association_abort(&r->session->a, "out of memory");
 }
 
-/* --- from the node ------------------------------------------------------------------------------------------------ */
+/* --- where it goes ------------------------------------------------------------------------------------------------- */
 
 static struct session *session_of(struct relay *relay, uint64_t user)
 {
@@ -227,6 +233,7 @@ static struct reverse *reverse_new(struct session *s, struct outbound *o, uint8_
         free(r);
         return NULL;
     }
+    r->sent = r->command;
     r->session = s;
     r->outbound = o;
     r->node = o->node;
@@ -237,6 +244,109 @@ static struct reverse *reverse_new(struct session *s, struct outbound *o, uint8_
     return r;
 }
 
+static void refuse(struct reverse *r, uint16_t status, const char *comment)
+{
+    r->refused = status;
+    snprintf(r->comment, sizeof(r->comment), "%s", comment);
+    slices_clear(&r->data);
+    if (r->session)
+        voice_leave(&r->session->voice, &r->turn);
+    LOG(LOG_WARN, "a node's request refused", LOG_STR("assoc", r->outbound ? r->outbound->a.id : ""),
+        LOG_STR("node", r->node->name), LOG_STR("command", dimse_field_name(r->command.field)),
+        LOG_STR("cause", comment));
+}
+
+/* --- what a rule makes of it ------------------------------------------------------------------------------------- */
+
+/* The route by which it was asked for; NULL: nobody knows. */
+static const struct config_route *route_of(const struct session *s, const struct outbound *o)
+{
+    const struct call *c;
+    TAILQ_FOREACH (c, &s->calls, link)
+        for (unsigned i = 0; c->service == CONFIG_GET && i < c->leg_count; i++)
+            for (size_t d = 0; c->legs[i].exchange.outbound == o && d < c->destination_count; d++)
+                if (c->destinations[d].node == o->node)
+                    return c->destinations[d].route;
+    return NULL;
+}
+
+static void remade_ready(void *owner, const struct dimse_command *command)
+{
+    struct reverse *r = owner;
+    r->sent = *command;
+}
+
+static void go_on(struct reverse *r)
+{
+    if (r->is_speaking)
+        speak(r);
+    else
+        begin_in_time(r);
+}
+
+static void remade_data(void *owner, struct buf *b, uint8_t *at, uint32_t len)
+{
+    struct reverse *r = owner;
+    if (!r->session)
+        return;
+    if (!slices_push(&r->data, b, at, len))
+        association_abort(&r->session->a, "out of memory");
+    else
+        go_on(r);
+}
+
+static void remade_end(void *owner)
+{
+    struct reverse *r = owner;
+    r->is_complete = true;
+    if (r->session)
+        go_on(r);
+}
+
+static void remade_failed(void *owner, uint16_t status, const char *comment)
+{
+    struct reverse *r = owner;
+    if (r->message_id && r->session) { /* what has begun cannot be taken back */
+        association_abort(&r->session->a, comment);
+        return;
+    }
+    refuse(r, status, comment);
+    settle(r);
+}
+
+static bool begin_remake(struct reverse *r, const struct config_route *route,
+                         const struct association_context *context)
+{
+    struct remake_options o = {.session = r->session,
+                               .route = route,
+                               .id = r->outbound->a.id,
+                               .command = &r->command,
+                               .abstract_syntax = context->abstract_syntax,
+                               .transfer_syntax = context->transfer_syntax,
+                               .stream = &r->outbound->a.stream,
+                               .owner = r,
+                               .on_ready = remade_ready,
+                               .on_data = remade_data,
+                               .on_end = remade_end,
+                               .on_failed = remade_failed};
+    r->remake = remake_new(&o);
+    return r->remake;
+}
+
+/* --- from the node ------------------------------------------------------------------------------------------------ */
+
+/* Whether and how it goes on. */
+static void decide(struct reverse *r, const struct association_context *context)
+{
+    const struct config_route *route = route_of(r->session, r->outbound);
+    const char *why = find_way(r, context);
+    bool changes = route && route->has_morph_response && r->command.field == DIMSE_C_STORE_RQ;
+    if (why)
+        refuse(r, DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED, why);
+    else if (changes && dimse_has_data_set(&r->command) && !begin_remake(r, route, context))
+        refuse(r, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
+}
+
 static bool on_request(struct outbound *o, uint8_t context_id, const struct dimse_command *c)
 {
     struct relay *relay = outbound_owner(o);
@@ -245,14 +355,9 @@ static bool on_request(struct outbound *o, uint8_t context_id, const struct dims
     if (!r)
         return false;
     o->foreign = r;
-    r->comment = find_way(r, association_context(&o->a, context_id));
-    if (r->comment) {
-        r->refused = DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED;
-        LOG(LOG_WARN, "a node's request refused", LOG_STR("assoc", o->a.id), LOG_STR("node", o->node->name),
-            LOG_STR("command", dimse_field_name(c->field)), LOG_STR("cause", r->comment));
-    }
-    r->is_complete = !dimse_has_data_set(c);
-    if (r->is_complete) {
+    decide(r, association_context(&o->a, context_id));
+    r->is_received = r->is_complete = !dimse_has_data_set(c);
+    if (r->is_received) {
         begin_in_time(r);
         settle(r);
     }
@@ -264,14 +369,12 @@ static void on_data(struct outbound *o, struct buf *b, uint8_t *at, uint32_t len
     struct reverse *r = o->foreign;
     if (!r || r->refused || !r->session)
         return;
-    if (!slices_push(&r->data, b, at, len)) {
+    if (r->remake)
+        remake_data(r->remake, b, at, len);
+    else if (!slices_push(&r->data, b, at, len))
         association_abort(&o->a, "out of memory");
-        return;
-    }
-    if (r->is_speaking)
-        speak(r);
     else
-        begin_in_time(r);
+        go_on(r);
 }
 
 static void on_data_end(struct outbound *o)
@@ -279,11 +382,13 @@ static void on_data_end(struct outbound *o)
     struct reverse *r = o->foreign;
     if (!r)
         return;
-    r->is_complete = true;
-    if (r->is_speaking)
-        speak(r);
-    else
-        begin_in_time(r);
+    r->is_received = true;
+    if (r->remake && !r->refused) {
+        remake_end(r->remake);
+    } else {
+        r->is_complete = true;
+        go_on(r);
+    }
     if (o->foreign == r) /* what it said may have ended the sender's association, and the node's with it */
         settle(r);
 }
@@ -293,6 +398,7 @@ static void on_end(struct outbound *o, const char *why)
     struct reverse *r = o->foreign;
     o->foreign = NULL;
     r->outbound = NULL;
+    remake_free(&r->remake); /* nothing more comes for it */
     if (r->session && r->is_speaking) {
         LOG(LOG_WARN, "node lost in the middle of an instance that the sender is being sent",
             LOG_STR("assoc", o->a.id), LOG_STR("node", o->node->name), LOG_STR("cause", why));
