@@ -49,8 +49,6 @@ static void add_member(const struct item *item, void *user)
     } else if (strlen(name) > NAME_MAX_BYTES) {
         check_error(c, item->at, "the name \"%s\" is longer than %d bytes; give the node a shorter one", name,
                     NAME_MAX_BYTES);
-    } else if (p->member_count == CONFIG_POOL_MEMBERS_MAX) {
-        check_error(c, item->at, "a pool has %d members at most", CONFIG_POOL_MEMBERS_MAX);
     } else {
         p->members[p->member_count++] = node;
     }
@@ -60,6 +58,11 @@ static void take_members(const struct item *item, void *draft)
 {
     struct config_pool *p = ((struct draft *)draft)->pool;
     size_t count = field_count(item->value);
+    if (count > CONFIG_POOL_MEMBERS_MAX) {
+        check_error(item->check, item->at, "there are %zu members; it must be %d at most", count,
+                    CONFIG_POOL_MEMBERS_MAX);
+        return;
+    }
     p->members = calloc(count + 1, sizeof(*p->members));
     p->weights = calloc(count + 1, sizeof(*p->weights));
     if (p->members == NULL || p->weights == NULL) {

@@ -162,10 +162,9 @@ class Routes(Explained):
 
 class Pools(Explained):
     POOL = 'pool "all" { members = { "pacs", "ai" }, %s }'
-    STUDY = {"StudyInstanceUID": "*"}
 
     def test_a_pool_says_how_it_balances_and_where_a_new_study_would_go(self):
-        config = self.config(self.POOL % 'balance = "study"', route("r", "all", when=self.STUDY))
+        config = self.config(self.POOL % 'balance = "study"', route("r", "all"))
         went = {}
         for number in range(24):
             for image in range(2):
@@ -179,7 +178,7 @@ class Pools(Explained):
 
     def test_of_a_pool_that_balances_otherwise_nobody_knows_beforehand(self):
         for balance in ("least", "round-robin", "failover"):
-            config = self.config(self.POOL % f'balance = "{balance}"', declare("route", "r", {"copy": "all", "when": self.STUDY}))
+            config = self.config(self.POOL % f'balance = "{balance}"', declare("route", "r", {"copy": "all"}))
             to = self.one(config, self.file([(0x0020000D, "UI", "1.2")]))[1]["r"]["copy"]
             self.assertEqual(to, [{"node": "all", "where": f"pool by {balance}: pacs, ai", "skipped": None}])
 

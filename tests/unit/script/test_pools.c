@@ -188,6 +188,8 @@ static void what_is_no_pool_is_refused_with_what_would_be_right(void **state)
          "pool \"p\": balance = \"hash\" is unknown; it must be one of \"study\", \"least\", "
          "\"round-robin\", "
          "\"failover\""},
+        {A "local many = {} for i = 1, 65 do many[i] = 'a' end\npool 'p' {\nmembers = many }", 4,
+         "pool \"p\": there are 65 members; it must be 64 at most"},
         {P("members = 'a',\nfailover = true"), 5,
          "pool \"p\": failover is a boolean; it must be one of \"next\", \"wait\""},
         {P("members = 'a', balance = 'least',\nfailover = 'wait'"), 5,
