@@ -111,15 +111,15 @@ void call_respond(struct call *c, const struct dimse_command *r, struct slices *
     }
 }
 
-static bool is_normalized(uint16_t field)
+bool call_is_normalized(const struct call *c)
 {
-    return (field & 0x7FFF) >= DIMSE_N_EVENT_REPORT_RQ;
+    return c->command.field >= DIMSE_N_EVENT_REPORT_RQ;
 }
 
 /* What a status of ours is called in the service's own words (PS3.7 10.1). */
 uint16_t call_status(const struct call *c, uint16_t status)
 {
-    if (!is_normalized(c->command.field))
+    if (!call_is_normalized(c))
         return status;
     if (status == DIMSE_STATUS_OUT_OF_RESOURCES)
         return DIMSE_STATUS_RESOURCE_LIMITATION;
@@ -142,7 +142,7 @@ void call_fail(struct call *c, uint16_t status, const char *comment)
 static bool needs_own_association(const struct call *c)
 {
     return c->service == CONFIG_GET || c->service == CONFIG_PRINT || c->service == CONFIG_UPS ||
-           (c->service == CONFIG_OTHER && is_normalized(c->command.field));
+           (c->service == CONFIG_OTHER && call_is_normalized(c));
 }
 
 bool call_make_legs(struct call *c, unsigned count)
@@ -173,6 +173,10 @@ void call_set_leg(struct call *c, unsigned i, const struct call_destination *d)
     struct leg *l = &c->legs[i];
     c->commands[i] = c->command;
     c->commands[i].has &= ~(uint32_t)DIMSE_HAS_MESSAGE_ID;
+    if (d->sop_instance && (c->command.has & DIMSE_HAS_AFFECTED_INSTANCE))
+        c->commands[i].affected_instance = view_of(d->sop_instance);
+    else if (d->sop_instance)
+        c->commands[i].requested_instance = view_of(d->sop_instance);
     l->command = &c->commands[i];
     l->node = d->node;
     l->data = d->data;
@@ -203,7 +207,7 @@ void call_sender_lost(struct call *c)
     if (c->is_answered)
         return;
     c->is_lost = true;
-    if (!c->is_complete || !is_normalized(c->command.field))
+    if (!c->is_complete || !call_is_normalized(c))
         over(c);
 }
 

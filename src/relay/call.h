@@ -36,11 +36,14 @@ struct call_destination {
     const struct config_route *route;
     const struct slices *
         data; /* as it gets the data set: what came, or what the route's morph made of it; NULL: there is none */
+    const char *sop_instance; /* that it is asked about; NULL: the request's */
 };
 
 /* What a route's morph made of the request's data set. */
 struct call_edition {
     const struct config_route *route;
+    char sop_instance
+        [65]; /* of a normalized request that the rule has renamed, by SOPInstanceUID; else empty */
     struct slices data;
 };
 
@@ -102,6 +105,8 @@ void call_respond(struct call *c, const struct dimse_command *r, struct slices *
  * NULL. */
 void call_fail(struct call *c, uint16_t status, const char *comment);
 void call_cancel_legs(struct call *c);
+/* Of a normalized service (PS3.7 10). */
+bool call_is_normalized(const struct call *c);
 /* What a status of ours is called in the words of the call's service. */
 uint16_t call_status(const struct call *c, uint16_t status);
 

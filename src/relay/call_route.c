@@ -7,8 +7,9 @@
 #include "dicom/encoding.h"
 #include "dicom/peek.h"
 #include "dimse/status.h"
+#include "relay/balance.h"
 #include "relay/call.h"
-#include "relay/ruled_data_set.h"
+#include "relay/call_rules.h"
 
 static void facts_of(const struct call *c, struct route_facts *out)
 {
@@ -22,17 +23,6 @@ static bool fail_memory(struct call *c)
 {
     call_fail(c, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
     return false;
-}
-
-/* The same bytes once more. */
-static bool share(struct slices *to, const struct slices *from)
-{
-    bool ok = true;
-    for (uint32_t i = 0; ok && i < from->count; i++) {
-        const struct slice *s = slices_at(from, i);
-        ok = slices_push(to, s->buf, s->at, s->len);
-    }
-    return ok;
 }
 
 /* --- attributes ------------------------------------------------------------------------------------------------- */
@@ -121,6 +111,33 @@ static void fail_service(struct call *c)
     call_fail(c, DIMSE_STATUS_UNRECOGNISED_OPERATION, comment);
 }
 
+/*
+ * A normalized request goes to one member of a pool: the same for all of an association where requests stand on those before (a film session and its
+ * boxes), else for all of an instance. Members that are known to be away are passed over.
+ */
+static const struct config_node *choose_member(const struct call *c, const struct config_pool *pool)
+{
+    const struct session *s = c->session;
+    bool by_instance = c->sop_instance.len > 0 && c->service != CONFIG_PRINT && c->service != CONFIG_OTHER;
+    struct balance b = {.pool = pool, .key = by_instance ? c->sop_instance : view_of(s->a.id)};
+    uint64_t away = 0;
+    for (size_t i = 0; i < pool->member_count; i++)
+        if (!circuit_may_try(s->relay->circuits, pool->members[i], io_now(s->relay->io), NULL))
+            away |= UINT64_C(1) << i;
+    int index = balance_first(&b, CONFIG_BALANCE_STUDY, away);
+    return pool->members[index >= 0 ? index : balance_first(&b, CONFIG_BALANCE_STUDY, 0)];
+}
+
+static void add_pool(struct call *c, const struct route_destination *d, const struct config_pool *pool)
+{
+    if (call_is_normalized(c)) {
+        add(c, d, choose_member(c, pool));
+        return;
+    }
+    for (size_t m = 0; m < pool->member_count; m++)
+        add(c, d, pool->members[m]);
+}
+
 static bool set_destinations(struct call *c, const struct route_decision *d)
 {
     c->destinations = calloc(count_nodes(d), sizeof(*c->destinations));
@@ -128,9 +145,9 @@ static bool set_destinations(struct call *c, const struct route_decision *d)
         return fail_memory(c);
     for (size_t i = 0; i < d->count; i++) {
         const struct config_pool *pool = d->destinations[i].node->pool;
-        for (size_t m = 0; pool && m < pool->member_count; m++)
-            add(c, &d->destinations[i], pool->members[m]);
-        if (!pool)
+        if (pool)
+            add_pool(c, &d->destinations[i], pool);
+        else
             add(c, &d->destinations[i], d->destinations[i].node);
     }
     if (c->destination_count > 0)
@@ -142,166 +159,6 @@ static bool set_destinations(struct call *c, const struct route_decision *d)
     else
         fail_service(c);
     return false;
-}
-
-/* --- rules -------------------------------------------------------------------------------------------------------- */
-
-/* One try to decide. */
-struct asking {
-    struct call *call;
-    struct ruled_set set; /* once a rule is asked */
-    bool is_open;
-    char remote[64];
-};
-
-static void open_set(struct asking *a, struct view data_set)
-{
-    struct call *c = a->call;
-    const struct session *s = c->session;
-    io_address_text(&s->a.peer, false, a->remote);
-    a->is_open = true;
-    a->set = (struct ruled_set){.rules = s->rules->rules,
-                                .data_set = data_set,
-                                .transfer_syntax = view_of(c->transfer_syntax),
-                                .sop_class = c->sop_class,
-                                .sop_instance = c->sop_instance,
-                                .calling = view_of(s->calling),
-                                .called = view_of(s->called),
-                                .remote = a->remote,
-                                .listener = s->listen->name,
-                                .service = c->service,
-                                .inflated_max = s->config->header_max,
-                                .charsets = s->relay->charsets};
-}
-
-static bool open_request(struct asking *a)
-{
-    struct view data_set;
-    if (a->is_open)
-        return true;
-    if (!call_bytes(a->call, &data_set))
-        return fail_memory(a->call);
-    open_set(a, data_set);
-    return true;
-}
-
-static void fail_ruled(struct call *c, const struct ruled_failure *f, const struct config_route *route,
-                       const char *word)
-{
-    char comment[65];
-    if (f->is_rule) {
-        LOG(LOG_ERROR, "a rule failed", LOG_STR("assoc", c->session->a.id), LOG_STR("message", c->id),
-            LOG_STR("cause", f->why));
-        snprintf(comment, sizeof(comment), "%s of route %s failed", word, route->name);
-        call_fail(c, DIMSE_STATUS_RULE_FAILED, comment);
-    } else if (f->result == ERR_PROTO) {
-        snprintf(comment, sizeof(comment), "data set cannot be read at (%04X,%04X)", f->tag >> 16,
-                 f->tag & 0xFFFF);
-        LOG(LOG_WARN, "data set cannot be read", LOG_STR("assoc", c->session->a.id),
-            LOG_STR("message", c->id), LOG_STR("cause", f->why));
-        call_fail(c, DIMSE_STATUS_CANNOT_UNDERSTAND, comment);
-    } else {
-        call_fail(c, DIMSE_STATUS_OUT_OF_RESOURCES, f->why);
-    }
-}
-
-/* A function as `when`. */
-static bool holds(void *user, const struct config_route *route, enum match *out)
-{
-    struct asking *a = user;
-    struct ruled_failure failure;
-    bool is_true;
-    *out = MATCH_NO;
-    if (!open_request(a))
-        return false;
-    if (!ruled_set_when(&a->set, route, &is_true, &failure)) {
-        fail_ruled(a->call, &failure, route, "when");
-        return false;
-    }
-    *out = is_true ? MATCH_YES : MATCH_NO;
-    return true;
-}
-
-/* What a rule has made, as it is sent. False without memory. */
-static bool to_slices(struct pool *pool, const struct octets *bytes, struct slices *out)
-{
-    struct buf *b = bytes->len > 0 ? buf_scratch(pool, bytes->len) : NULL;
-    slices_clear(out);
-    if (bytes->len == 0)
-        return true;
-    if (!b)
-        return false;
-    memcpy(b->data, bytes->data, bytes->len);
-    b->used = (uint32_t)bytes->len;
-    bool ok = slices_push(out, b, b->data, b->used);
-    buf_unref(&b);
-    return ok;
-}
-
-/* The route's edition, which is made for the first of its destinations. NULL: the call has been answered. */
-static struct call_edition *edition_of(struct asking *a, const struct config_route *route)
-{
-    struct call *c = a->call;
-    struct ruled_failure failure;
-    struct octets bytes = {0};
-    bool is_changed;
-    for (size_t i = 0; i < c->edition_count; i++)
-        if (c->editions[i].route == route)
-            return &c->editions[i];
-    if (!open_request(a))
-        return NULL;
-    struct call_edition *e = &c->editions[c->edition_count++];
-    e->route = route;
-    bool ok = ruled_set_change(&a->set, route, RULED_MORPH, &bytes, &is_changed, &failure);
-    if (!ok)
-        fail_ruled(c, &failure, route, "morph");
-    else if (is_changed ? !to_slices(c->session->relay->pool, &bytes, &e->data)
-                        : !share(&e->data, &c->received))
-        ok = fail_memory(c);
-    octets_free(&bytes);
-    return ok ? e : NULL;
-}
-
-static bool make_editions(struct asking *a)
-{
-    struct call *c = a->call;
-    c->editions = calloc(c->destination_count, sizeof(*c->editions));
-    if (!c->editions)
-        return fail_memory(c);
-    for (size_t i = 0; i < c->destination_count; i++) {
-        struct call_destination *d = &c->destinations[i];
-        if (!d->route->has_morph || !c->has_data)
-            continue;
-        const struct call_edition *e = edition_of(a, d->route);
-        if (!e)
-            return false;
-        d->data = e->data.bytes > 0 ? &e->data : NULL;
-    }
-    return true;
-}
-
-bool call_morph_response(struct call *c, const struct config_route *route, struct slices *data)
-{
-    struct asking a = {.call = c};
-    struct octets came = {0}, made = {0};
-    struct ruled_failure failure;
-    bool is_changed, retrieves = c->service == CONFIG_MOVE || c->service == CONFIG_GET;
-    if (!route->has_morph_response || retrieves || !data || data->bytes == 0 || c->is_answered)
-        return !c->is_answered;
-    octets_fill(&came, 0, data->bytes);
-    if (came.failed)
-        return fail_memory(c);
-    slices_copy_out(data, 0, came.data, data->bytes);
-    open_set(&a, (struct view){came.data, came.len});
-    bool ok = ruled_set_change(&a.set, route, RULED_MORPH_RESPONSE, &made, &is_changed, &failure);
-    if (!ok)
-        fail_ruled(c, &failure, route, "morph_response");
-    else if (is_changed && !to_slices(c->session->relay->pool, &made, data))
-        ok = fail_memory(c);
-    ruled_set_end(&a.set);
-    octets_free(&came);
-    octets_free(&made);
-    return ok;
 }
 
 /* --- the decision --------------------------------------------------------------------------------------------------- */
@@ -323,18 +180,17 @@ static bool learn(struct call *c, struct route_facts *facts)
 
 bool call_route(struct call *c)
 {
-    struct asking a = {.call = c};
+    struct call_asking a = {.call = c};
     struct route_facts facts;
     struct route_decision d = {0};
     facts_of(c, &facts);
     bool ok = learn(c, &facts);
-    facts.holds = holds;
+    facts.holds = call_holds;
     facts.user = &a;
     if (ok && route_decide(c->session->config, &facts, &d) == ERR_MEMORY)
         ok = fail_memory(c);
-    ok = ok && !c->is_answered && set_destinations(c, &d) && make_editions(&a);
-    if (a.is_open)
-        ruled_set_end(&a.set);
+    ok = ok && !c->is_answered && set_destinations(c, &d) && call_make_editions(&a);
+    call_asking_end(&a);
     route_decision_free(&d);
     return ok;
 }
