@@ -134,7 +134,7 @@ static bool add_moved(struct negotiation *g)
     size_t count = moves_destinations(s->relay->moves, s->config, s->calling, io_now(s->relay->io), nodes);
     for (unsigned i = 0; count > 0 && i < request->context_count; i++)
         for (size_t n = 0; dicom_uid_is_storage(request->contexts[i].abstract_syntax) && n < count; n++)
-            asked_for(g, nodes[n])->is_candidate[i] = true;
+            add_destination(g, i, &(struct route_destination){.node = nodes[n], .is_moved = true});
     free(nodes);
     return true;
 }
