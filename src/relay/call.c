@@ -294,7 +294,9 @@ bool call_bytes(struct call *c, struct view *out)
 
 static const struct call_plan *plan_of(const struct call *c)
 {
-    return c->destination_count == 1 ? &call_single : &call_every;
+    if (c->destination_count == 1)
+        return &call_single;
+    return c->command.field == DIMSE_C_FIND_RQ ? &call_find : &call_every;
 }
 
 void call_complete(struct call *c)

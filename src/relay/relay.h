@@ -20,6 +20,7 @@
 
 struct affinity;
 struct delivery;
+struct holdings;
 struct moves;
 struct probes;
 struct studies;
@@ -48,6 +49,7 @@ struct relay {
     struct circuits *circuits; /* of all workers */
     struct moves *moves;       /* C-MOVEs through us, over all workers */
     struct probes *probes;
+    struct holdings *holdings; /* which archives hold a study, over all workers */
     struct delivery *delivery; /* with a spool */
     struct studies *studies;   /* likewise */
     struct spool_notes *notes; /* likewise: what was relayed, for the ledger */
@@ -78,6 +80,7 @@ struct relay_options {
     struct affinity *affinity;
     struct circuits *circuits;
     struct moves *moves;
+    struct holdings *holdings;
     unsigned worker, workers, silent_max;
 };
 

@@ -465,6 +465,7 @@ enum result relay_open(struct relay *r, const struct relay_options *o)
                         .affinity = o->affinity,
                         .circuits = o->circuits,
                         .moves = o->moves,
+                        .holdings = o->holdings,
                         .worker = o->worker,
                         .silent_max = o->silent_max ? o->silent_max : 1};
     TAILQ_INIT(&r->sessions);

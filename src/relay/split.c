@@ -340,6 +340,15 @@ bool split_failed(struct split *s, const struct split_job *job, uint32_t alive)
     return has;
 }
 
+void split_leave(struct split *s, unsigned archive)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        s->units[i].holders &= ~bit(archive);
+        if (s->units[i].holders == 0)
+            s->units[i].is_done = true;
+    }
+}
+
 /* --- how much ---------------------------------------------------------------------------------------------------- */
 
 /* Of one that is not done; `least` where the number is not known. */

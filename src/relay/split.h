@@ -72,6 +72,9 @@ bool split_wants_open(const struct split *s, uint32_t unit, uint32_t alive);
 void split_opened(struct split *s, uint32_t unit);
 void split_close(struct split *s, uint32_t unit);
 
+/* What this archive has said counts no more: it is asked for all of it apart from here. */
+void split_leave(struct split *s, unsigned archive);
+
 /* What is to be asked for next. False: nothing that one of the living has. */
 bool split_next(const struct split *s, uint32_t alive, struct split_job *job_out);
 /* It has been given. */

@@ -50,10 +50,9 @@ void tally_forget(struct tally *t)
     t->has_remaining = false;
 }
 
-/* What does not pass is worse than what may. */
 static bool is_worse(uint16_t status, uint16_t than)
 {
-    return dimse_status_may_pass(than) && !dimse_status_may_pass(status);
+    return dimse_store_severity(status) > dimse_store_severity(than);
 }
 
 void tally_failure(struct tally *t, const char *node, uint16_t status, const char *why)
@@ -103,19 +102,19 @@ uint16_t tally_status(const struct tally *t, bool is_cancelled)
 {
     const struct tally_counts *n = &t->sum;
     if (is_cancelled)
-        return TALLY_CANCELLED;
+        return DIMSE_STATUS_CANCELLED;
     if (n->failed + n->warning == 0 && t->failures == 0)
         return DIMSE_STATUS_SUCCESS;
     if (n->completed + n->warning > 0)
-        return TALLY_WARNING;
+        return DIMSE_STATUS_SOME_FAILED;
     return t->failures > 0 ? t->status : TALLY_NOT_PERFORMED;
 }
 
 uint16_t tally_query_status(const struct tally *t, unsigned asked, bool is_cancelled)
 {
     if (is_cancelled)
-        return TALLY_CANCELLED;
+        return DIMSE_STATUS_CANCELLED;
     if (t->failures == 0)
         return DIMSE_STATUS_SUCCESS;
-    return t->failures < asked ? TALLY_WARNING : t->status;
+    return t->failures < asked ? DIMSE_STATUS_SOME_FAILED : t->status;
 }

@@ -13,8 +13,6 @@
 enum {
     TALLY_NO_MATCHES_COUNTED = 0xA701, /* refused: unable to calculate number of matches */
     TALLY_NOT_PERFORMED = 0xA702,      /* refused: unable to perform sub-operations */
-    TALLY_WARNING = 0xB000,            /* sub-operations complete, one or more failures or warnings */
-    TALLY_CANCELLED = 0xFE00,
 };
 
 struct tally_counts {

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "relay/affinity.h"
+#include "relay/holdings.h"
 #include "relay/moves.h"
 #include "worker/worker.h"
 
@@ -28,6 +29,7 @@ struct gateway {
     struct affinity *affinity;
     struct circuits *circuits;
     struct moves *moves;
+    struct holdings *holdings;
     struct worker *workers;
     unsigned worker_count;
     int *sockets; /* of config->listens, in their order; worker 0 closes those that it is not given again */
@@ -79,6 +81,7 @@ static enum result open_workers(struct gateway *g)
                                          .affinity = g->affinity,
                                          .circuits = g->circuits,
                                          .moves = g->moves,
+                                         .holdings = g->holdings,
                                          .silent_max = descriptors / 2 / count,
                                          .peers = g->workers,
                                          .peer_count = count};
@@ -229,7 +232,8 @@ enum result gateway_start(struct config *config, struct gateway **out)
     }
     g->config = config;
     g->circuits = circuits_new();
-    enum result r = g->circuits ? resolver_new(&g->resolver) : ERR_MEMORY;
+    g->holdings = holdings_new();
+    enum result r = g->circuits && g->holdings ? resolver_new(&g->resolver) : ERR_MEMORY;
     if (r == OK)
         r = permits_registry_new(&g->permits);
     if (r == OK)
@@ -340,6 +344,7 @@ bool gateway_stop(struct gateway **gp)
         worker_close(&g->workers[i]);
     affinity_free(&g->affinity);
     moves_free(&g->moves);
+    holdings_free(&g->holdings);
     permits_registry_free(&g->permits);
     circuits_free(&g->circuits);
     free(g->workers);

@@ -36,6 +36,7 @@ enum result worker_open(struct worker *w, const struct worker_options *o, char *
                                           .affinity = o->affinity,
                                           .circuits = o->circuits,
                                           .moves = o->moves,
+                                          .holdings = o->holdings,
                                           .workers = o->peer_count,
                                           .worker = o->index,
                                           .silent_max = o->silent_max};

@@ -55,6 +55,7 @@ struct worker_options {
     struct affinity *affinity;
     struct circuits *circuits;
     struct moves *moves;
+    struct holdings *holdings;
     unsigned silent_max;
     struct worker *peers;
     unsigned peer_count;

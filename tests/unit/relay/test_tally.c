@@ -153,6 +153,17 @@ static void a_query_fails_only_when_all_archives_did(void **state)
     assert_string_equal(tally_comment(&t), "a, b failed");
 }
 
+static void a_failure_is_worse_than_a_warning(void **state)
+{
+    struct tally t = {0};
+    (void)state;
+    tally_failure(&t, "a", 0xB000, NULL);
+    tally_failure(&t, "b", 0xA700, NULL);
+    tally_failure(&t, "c", 0xB000, NULL);
+    assert_int_equal(tally_query_status(&t, 3, false), 0xA700);
+    assert_int_equal(tally_query_status(&t, 4, false), 0xB000);
+}
+
 static void many_names_are_cut_to_what_a_comment_holds(void **state)
 {
     struct tally t = {0};
@@ -182,6 +193,7 @@ int main(void)
         cmocka_unit_test(what_others_are_asked_for_does_not_count_twice),
         cmocka_unit_test(the_final_status_is_what_the_counts_say),
         cmocka_unit_test(a_query_fails_only_when_all_archives_did),
+        cmocka_unit_test(a_failure_is_worse_than_a_warning),
         cmocka_unit_test(many_names_are_cut_to_what_a_comment_holds),
         cmocka_unit_test(numbers_past_sixteen_bits_stay_at_the_most),
     };
