@@ -296,7 +296,15 @@ static const struct call_plan *plan_of(const struct call *c)
 {
     if (c->destination_count == 1)
         return &call_single;
-    return c->command.field == DIMSE_C_FIND_RQ ? &call_find : &call_every;
+    switch (c->command.field) {
+    case DIMSE_C_FIND_RQ:
+        return &call_find;
+    case DIMSE_C_MOVE_RQ:
+    case DIMSE_C_GET_RQ:
+        return &call_retrieve;
+    default:
+        return &call_every;
+    }
 }
 
 void call_complete(struct call *c)

@@ -110,7 +110,7 @@ bool call_is_normalized(const struct call *c);
 /* What a status of ours is called in the words of the call's service. */
 uint16_t call_status(const struct call *c, uint16_t status);
 
-extern const struct call_plan call_single, call_find, call_every;
+extern const struct call_plan call_single, call_find, call_retrieve, call_every;
 
 /* call_route.c: who gets it, from its facts and its data set. Fills destinations, or answers. */
 bool call_route(struct call *c);
