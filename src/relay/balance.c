@@ -25,7 +25,8 @@ static size_t member_at_turn(const struct config_pool *pool, uint64_t turn)
     size_t best = 0;
     for (size_t i = 0; i < pool->member_count; i++)
         sum += pool->weights[i];
-    for (uint64_t round = 0; round <= turn % (uint64_t)sum; round++) {
+    uint64_t last = sum > 0 ? turn % (uint64_t)sum : 0;
+    for (uint64_t round = 0; round <= last; round++) {
         best = 0;
         for (size_t i = 0; i < pool->member_count; i++) {
             credit[i] += pool->weights[i];
