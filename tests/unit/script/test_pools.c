@@ -298,6 +298,7 @@ static void a_node_says_where_a_move_goes_to(void **state)
         {", as = { move = 'HILUM_THERE' }", "*>HILUM_THERE "},
         {", as = { move = 'through us' }", "*>- "},
         {", as = { move = { WS1 = 'WS_ONE', ['WS 2'] = 'through us' } }", "WS 2>- WS1>WS_ONE "},
+        {", as = { move = { ['*A'] = 'G', A = 'W' } }", "A>W *A>G "},
         {", as = { move = { ['*'] = 'through us', ['W*'] = 'W', ['WS1?'] = 'X', ['WS*'] = 'Y', WS1 = 'Z' } }",
          "WS1>Z WS1?>X WS*>Y W*>W *>- "},
     };
