@@ -23,7 +23,7 @@ static const struct command commands[] = {
     {"echo", command_echo, "HOST:PORT", "ask a node whether it answers (C-ECHO)"},
     {"send", command_send, "HOST:PORT PATH...", "send files and folders (C-STORE)"},
     {"queue", command_queue, "CONFIG [list|...]", "look into the durable queue, and act on it"},
-    {"node", NULL, NULL, NULL},
+    {"node", command_node, "CONFIG [list|...]", "the running gateway's nodes; drain and resume"},
     {"conformance", NULL, NULL, NULL},
     {"convert", NULL, NULL, NULL},
 };

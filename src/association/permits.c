@@ -8,7 +8,7 @@
 
 #include "base/assert.h"
 
-enum { HOLDERS_MAX = 256 };
+enum { HOLDERS_MAX = 256, KEY_BYTES = 512 };
 
 struct permits_wait {
     struct io_message message;
@@ -23,7 +23,7 @@ struct permits_wait {
 
 struct permits {
     struct permits_registry *registry;
-    char key[512];
+    char key[KEY_BYTES];
     unsigned limit, in_use;
     TAILQ_HEAD(permits_line, permits_wait) line;
     LIST_ENTRY(permits) link;
@@ -79,12 +79,25 @@ enum result permits_register(struct permits_registry *r, const struct permits_ho
     return result;
 }
 
+static void key_of(const struct config_node *node, char key[KEY_BYTES])
+{
+    snprintf(key, KEY_BYTES, "%s|%u|%s", node->host, node->port, node->ae_title);
+}
+
 static struct permits *find(struct permits_registry *r, const char *key)
 {
     struct permits *p;
     LIST_FOREACH (p, &r->all, link)
         if (strcmp(p->key, key) == 0)
             return p;
+    return NULL;
+}
+
+static struct permits *find_or_add(struct permits_registry *r, const char *key)
+{
+    struct permits *p = find(r, key);
+    if (p)
+        return p;
     p = calloc(1, sizeof(*p));
     if (!p)
         return NULL;
@@ -125,16 +138,27 @@ static void grant(struct permits *p)
 
 struct permits *permits_of(struct permits_registry *r, const struct config_node *node)
 {
-    char key[512];
-    snprintf(key, sizeof(key), "%s|%u|%s", node->host, node->port, node->ae_title);
+    char key[KEY_BYTES];
+    key_of(node, key);
     pthread_mutex_lock(&r->lock);
-    struct permits *p = find(r, key);
+    struct permits *p = find_or_add(r, key);
     if (p) {
         p->limit = node->max_associations;
         grant(p); /* a reload may have raised it */
     }
     pthread_mutex_unlock(&r->lock);
     return p;
+}
+
+unsigned permits_in_use(struct permits_registry *r, const struct config_node *node)
+{
+    char key[KEY_BYTES];
+    key_of(node, key);
+    pthread_mutex_lock(&r->lock);
+    const struct permits *p = find(r, key);
+    unsigned in_use = p ? p->in_use : 0;
+    pthread_mutex_unlock(&r->lock);
+    return in_use;
 }
 
 bool permits_try(struct permits *p)

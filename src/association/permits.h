@@ -31,6 +31,9 @@ MUST_USE enum result permits_register(struct permits_registry *r, const struct p
 /* The node's permits; its limit becomes that of this configuration. NULL without memory. */
 struct permits *permits_of(struct permits_registry *r, const struct config_node *node);
 
+/* How many the node has now. */
+unsigned permits_in_use(struct permits_registry *r, const struct config_node *node);
+
 bool permits_try(struct permits *p);
 /* Gives one back: to the first who waits, else free. */
 void permits_give(struct permits *p);

@@ -16,6 +16,8 @@ int command_check(int argc, char **argv);
 int command_explain(int argc, char **argv);
 /* queue CONFIG [list|show|retry|drop|export]: the durable queue, beside a gateway or without one. */
 int command_queue(int argc, char **argv);
+/* node CONFIG [list|drain|resume]: the nodes, as the running gateway sees them. */
+int command_node(int argc, char **argv);
 /* echo HOST:PORT: C-ECHO. */
 int command_echo(int argc, char **argv);
 /* send HOST:PORT PATH...: C-STORE of files and folders. */

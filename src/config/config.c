@@ -1,6 +1,7 @@
 /* The life of a configuration: defaults, references, the end. */
 #include "config/config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,6 +83,25 @@ bool config_needs_spool(const struct config *c)
         }
     }
     return false;
+}
+
+bool config_control_path(const struct config *c, char out[CONFIG_CONTROL_BYTES], const char **why_out)
+{
+    const struct config_control *control = &c->control;
+    bool is_ours = control->path != NULL;
+    if (control->is_off) {
+        *why_out = "gateway.control is false";
+        return false;
+    }
+    if (!is_ours && c->spool.is_off) {
+        *why_out = "gateway.spool is false, and no path is given as gateway.control";
+        return false;
+    }
+    int len = snprintf(out, CONFIG_CONTROL_BYTES, is_ours ? "%s" : "%s/control",
+                       is_ours ? control->path : c->spool.path);
+    *why_out =
+        "its path is longer than the 107 bytes that the system takes: give a shorter one as gateway.control";
+    return len < CONFIG_CONTROL_BYTES;
 }
 
 struct config *config_new(void)
@@ -222,6 +242,7 @@ static void free_config(struct config *c)
     free(c->ae_title);
     free(c->tcp_congestion);
     free(c->spool.path);
+    free(c->control.path);
     free(c->uid_key);
     free(c);
 }

@@ -202,6 +202,13 @@ struct config_spool {
     uint64_t reserve;   /* bytes of the file system that are left to others */
 };
 
+/* The Unix socket by which a running gateway is asked and told things: the bytes that the system has for its path, the end's NUL included. */
+enum { CONFIG_CONTROL_BYTES = 108 };
+struct config_control {
+    bool is_off; /* asked for: there is none */
+    char *path;  /* as written; NULL: `control` in the spool's folder, if there is a spool */
+};
+
 struct config_timeouts { /* milliseconds */
     uint64_t connect, association, progress, response, idle, linger, lag, drain;
     uint64_t retrieve; /* a C-MOVE or C-GET that says nothing */
@@ -234,6 +241,7 @@ struct config {
     char *tcp_congestion;            /* NULL: the system's */
     enum config_zero_copy zero_copy; /* of routes that do not say */
     struct config_spool spool;
+    struct config_control control;
     bool journal;                           /* of routes that do not say; false where there is no spool */
     uint64_t history_ms;                    /* how long ended deliveries are remembered; 0: not at all */
     uint64_t expire_ms;                     /* of nodes that do not say; as theirs */
@@ -282,6 +290,9 @@ const char *config_balance_name(enum config_balance balance);
 
 /* Some route for storage or MPPS copies, or queues what fails, or one is for storage commitment: there is to be a spool. */
 bool config_needs_spool(const struct config *c);
+
+/* Where the control socket is. False: there is none, and why_out (a fixed text) says why. */
+bool config_control_path(const struct config *c, char out[CONFIG_CONTROL_BYTES], const char **why_out);
 
 /* Zeroed, one reference, the defaults of the product page filled in. NULL without memory. */
 struct config *config_new(void);

@@ -74,6 +74,26 @@ static void take_format(const struct item *item, void *member)
     *(enum log_format *)member = (enum log_format)format;
 }
 
+/* What is too long is known here, and not when the gateway starts without it. */
+static void take_control(const struct item *item, void *member)
+{
+    struct config_control *control = member;
+    if (item->value->kind == VALUE_BOOLEAN && !item->value->boolean) {
+        control->is_off = true;
+        return;
+    }
+    const char *text = field_text(item, "the path of a socket, or false");
+    if (text == NULL) {
+        return;
+    }
+    if (strlen(text) >= CONFIG_CONTROL_BYTES) {
+        check_error(item->check, item->at, "control is %zu bytes long; the path of a socket has %d at most",
+                    strlen(text), CONFIG_CONTROL_BYTES - 1);
+        return;
+    }
+    field_set_text(item->check, &control->path, text);
+}
+
 static void take_log(const struct item *item, void *config)
 {
     static const struct key keys[] = {
@@ -104,6 +124,7 @@ static const struct key gateway_keys[] = {
     KEY("ae_title", take_title, config, ae_title),
     KEY("workers", take_workers, config, workers),
     KEY("spool", take_spool, config, spool),
+    KEY("control", take_control, config, control),
     {"admin", take_admin, 0},
     KEY("max_pdu", take_max_pdu, config, max_pdu),
     KEY("memory", take_memory, config, memory),

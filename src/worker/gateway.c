@@ -11,6 +11,7 @@
 #include "relay/affinity.h"
 #include "relay/holdings.h"
 #include "relay/moves.h"
+#include "worker/control.h"
 #include "worker/worker.h"
 
 enum {
@@ -28,6 +29,7 @@ struct gateway {
     struct spool *spool; /* NULL: there is no queue */
     struct affinity *affinity;
     struct circuits *circuits;
+    struct control *control; /* NULL: there is none */
     struct moves *moves;
     struct holdings *holdings;
     struct worker *workers;
@@ -223,6 +225,14 @@ static bool is_other_spool(const struct config *a, const struct config *b)
            (!a->spool.is_off && strcmp(a->spool.path, b->spool.path) != 0);
 }
 
+static bool is_other_control(const struct config *a, const struct config *b)
+{
+    char path[CONFIG_CONTROL_BYTES], before[CONFIG_CONTROL_BYTES];
+    const char *why;
+    bool has_one = config_control_path(a, path, &why);
+    return has_one != config_control_path(b, before, &why) || (has_one && strcmp(path, before) != 0);
+}
+
 enum result gateway_start(struct config *config, struct gateway **out)
 {
     struct gateway *g = calloc(1, sizeof(*g));
@@ -249,6 +259,8 @@ enum result gateway_start(struct config *config, struct gateway **out)
     if (r == OK)
         r = configure_workers(g, config);
     if (r == OK)
+        g->control = control_start(config, g->circuits, g->permits);
+    if (r == OK)
         r = set_listeners(g, config);
     if (r != OK) {
         gateway_stop(&g);
@@ -267,6 +279,8 @@ enum result gateway_reload(struct gateway *g, struct config *config)
         LOG(LOG_WARN, "workers and memory change only with a restart");
     if (is_other_spool(config, g->config))
         LOG(LOG_WARN, "the folder of the queue changes only with a restart");
+    if (is_other_control(config, g->config))
+        LOG(LOG_WARN, "the control socket changes only with a restart");
     enum result r = set_listeners(g, config);
     if (r != OK) {
         config_unref(&config);
@@ -276,6 +290,7 @@ enum result gateway_reload(struct gateway *g, struct config *config)
         spool_set_limits(g->spool, config->spool.max_bytes, config->spool.reserve, config->history_ms);
     if (configure_workers(g, config) != OK)
         LOG(LOG_ERROR, "no memory to tell the queue of the new configuration");
+    control_configure(g->control, config);
     config_unref(&g->config);
     g->config = config;
     return OK;
@@ -329,6 +344,7 @@ bool gateway_stop(struct gateway **gp)
     *gp = NULL;
     if (!g)
         return true;
+    control_stop(&g->control);
     uint64_t until = clock_ms() + END_MS;
     if (g->worker_count > 0)
         worker_stop_all(g->workers);

@@ -110,11 +110,14 @@ static void as_many_are_out_as_the_node_takes(void **state)
 {
     struct desk *d = *state;
     struct config_node node = node_with(3);
+    assert_int_equal(permits_in_use(d->registry, &node), 0);
     struct permits *p = permits_of(d->registry, &node);
     for (int i = 0; i < 3; i++)
         assert_true(permits_try(p));
     assert_false(permits_try(p));
+    assert_int_equal(permits_in_use(d->registry, &node), 3);
     permits_give(p);
+    assert_int_equal(permits_in_use(d->registry, &node), 2);
     assert_true(permits_try(p));
     assert_false(permits_try(p));
 }

@@ -169,11 +169,48 @@ static void a_pool_is_found_by_its_name(void **state)
     assert_null(config_node_named(&config, "all"));
 }
 
+static void the_control_socket_is_in_the_spool_or_where_it_is_said(void **state)
+{
+    (void)state;
+    static char longest[] =
+        "/234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890"
+        "1234567";
+    static char longer[] = "/23456789012345678901234567890123456789012345678901234567890123456789012345678901"
+                           "23456789012345678901"
+                           "2345678";
+    static const struct {
+        struct config_spool spool;
+        struct config_control control;
+        const char *path; /* NULL: there is none */
+    } cases[] = {
+        {{.path = (char *)"/var/lib/hilum"}, {0}, "/var/lib/hilum/control"},
+        {{.path = (char *)"/var/lib/hilum"}, {.path = (char *)"/run/hilum"}, "/run/hilum"},
+        {{.is_off = true, .path = (char *)"/s"}, {.path = (char *)"/run/hilum"}, "/run/hilum"},
+        {{.is_off = true, .path = (char *)"/s"}, {0}, NULL},
+        {{.path = (char *)"/s"}, {.is_off = true}, NULL},
+        {{.path = (char *)"/s"}, {.path = longest}, longest},
+        {{.path = (char *)"/s"}, {.path = longer}, NULL},
+        {{.path = longest}, {0}, NULL},
+    };
+    assert_int_equal(strlen(longest), CONFIG_CONTROL_BYTES - 1);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct config c = {.spool = cases[i].spool, .control = cases[i].control};
+        char path[CONFIG_CONTROL_BYTES];
+        const char *why = NULL;
+        assert_int_equal(config_control_path(&c, path, &why), cases[i].path != NULL);
+        if (cases[i].path)
+            assert_string_equal(path, cases[i].path);
+        else
+            assert_non_null(why);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_spool_is_needed_where_a_route_may_queue_or_commits),
         cmocka_unit_test(a_node_is_found_by_its_name),
+        cmocka_unit_test(the_control_socket_is_in_the_spool_or_where_it_is_said),
         cmocka_unit_test(a_pool_is_found_by_its_name),
         cmocka_unit_test(a_new_configuration_has_the_documented_defaults),
         cmocka_unit_test(the_last_reference_ends_it_and_no_other),
