@@ -2,7 +2,7 @@
 
     world = World([orthanc, orthanc, dcmqrscp], hosts={"DEST": port})
     world.archives[1].find("STUDY", PatientID="B*")      what this one answers when it is asked directly
-    world.union("STUDY", PatientID="B*")                 what one archive with all of it would answer
+    world.union("STUDY", PatientID="B*")                 what all of them answer, by study
     world.stop()
 
 Seven patients lie on the archives so that every case is there: a patient whole on one, a study on two of them (duplicates), a study split
@@ -140,6 +140,11 @@ class Archive:
         """It stands still: connections are made, and nothing is said on them any more."""
         self.signal(signal.SIGSTOP)
 
+        def stands():
+            with open(f"/proc/{self.peer.process.pid}/stat") as f:
+                return f.read().rsplit(")", 1)[1].split()[0] == "T"
+        harness.wait_until(stands, f"{self.title} stands still")
+
     def thaw(self):
         self.signal(signal.SIGCONT)
 
@@ -155,7 +160,7 @@ def orthanc(title, hosts=None, **settings):
                   for name, port in (hosts or {}).items()}
     peer = harness.Orthanc(title, environment=harness.QUICK, DicomAlwaysAllowFind=True, DicomAlwaysAllowMove=True,
                            DicomAlwaysAllowGet=True, DicomAlwaysAllowEcho=True, DicomModalities=modalities,
-                           **settings)
+                           DicomThreadsCount=20, **settings)
     return Archive(peer, title, "orthanc")
 
 
@@ -198,11 +203,11 @@ class World:
         return [a.title.lower() for a in self.archives]
 
     def union(self, level, root="STUDY", **keys):
-        """{unique key: answer} of all archives, each asked directly; of several the first one's."""
+        """{unique key: the answers of those that have it} of all archives, each asked directly."""
         out = {}
         for archive in self.archives:
             for answer in archive.find(level, root, **keys):
-                out.setdefault(answer[UNIQUE_KEY[level]], comparable(answer))
+                out.setdefault(answer[UNIQUE_KEY[level]], []).append(comparable(answer))
         return out
 
 

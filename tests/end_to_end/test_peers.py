@@ -7,9 +7,10 @@ import archives
 import dicom
 import harness
 import peer_table
-from archives import World, identifier, study_uid
+from archives import World, comparable, find, identifier, series_uid, study_uid
 from dicom import EXPLICIT, IMPLICIT
 from harness import Case, storescp, tool
+from peer_archive import ScriptedArchive
 from peer_client import Client
 from peer_data import LEVELS, STUDY_ROOT_MOVE, UNIQUE_KEY, data_of, read
 
@@ -24,6 +25,19 @@ class Scripted(Case):
             fields = re.findall(r"DIMSE_([CN]_\w+_R(?:Q|SP)) = ", f.read())
         self.assertEqual(peer_table.types_of(rows), {name.replace("_", "-") for name in fields})
         self.assertEqual(len(fields), 23)
+
+    def test_a_scripted_archive_answers_as_real_ones_do(self):
+        world = self.peer(World, [archives.orthanc])
+        (real,) = world.archives
+        scripted = ScriptedArchive(real.instances)
+        self.addCleanup(self._stop_sink, scripted)
+        keys = {"StudyInstanceUID": study_uid(4), "SeriesInstanceUID": series_uid(4, 2)}
+        for level, asked in (("STUDY", {}), ("STUDY", {"PatientName": "*A*"}), ("SERIES", {"StudyInstanceUID": study_uid(4)}), ("IMAGE", keys)):
+            found = [sorted(map(str, map(comparable, find(one.port, level, **asked).answers))) for one in (real, scripted)]
+            self.assertEqual(found[0], found[1])
+        got = [archives.get(one.port, QueryRetrieveLevel="SERIES", **keys) for one in (real, scripted)]
+        self.assertEqual([(one.status, one.counts) for one in got[:1]], [(one.status, one.counts) for one in got[1:]])
+        self.assertEqual(*(sorted((r.text(0x1000), r.data) for r in one.requests) for one in got))
 
     def test_a_difference_between_them_is_seen(self):
         """Held against a service that is not the one that answers, or answers another thing, every comparison fails."""
@@ -86,7 +100,7 @@ class Direct(Case):
     def test_the_union_is_of_all_of_them(self):
         union = self.world.union("STUDY")
         self.assertEqual(set(union), {study_uid(n) for n in range(1, 9)})
-        self.assertEqual(union[study_uid(4)]["PatientName"], "DORA^TEST")
+        self.assertEqual([answer["PatientName"] for answer in union[study_uid(4)]], ["DORA^TEST"] * 2)
         for archive in self.world.archives:
             self.assertLess(len(archive.find("STUDY")), len(union))
 
