@@ -260,7 +260,8 @@ static enum result make_schema(struct index *i, char *why, size_t why_cap)
     /* Another process may be just as new: the second one finds the first one's tables. */
     bool is_new = false;
     enum result r = run(i, "BEGIN IMMEDIATE") ? look_at_version(i, &is_new, why, why_cap) : ERR_IO;
-    if (r == OK && ((is_new && !run(i, schema)) || !index_claims_prepare(i->db) || !run(i, "COMMIT")))
+    if (r == OK && ((is_new && !run(i, schema)) || !index_claims_prepare(i->db) ||
+                    !index_lines_prepare(i->db) || !run(i, "COMMIT")))
         r = ERR_IO;
     if (r == ERR_IO)
         snprintf(why, why_cap, "%s", sqlite3_errmsg(i->db));
@@ -300,7 +301,7 @@ static enum result set_up(struct index *i, bool is_read_only, char *why, size_t 
     sqlite3_db_config(i->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     if (is_new)
         return make_schema(i, why, why_cap);
-    if (index_claims_prepare(i->db))
+    if (index_claims_prepare(i->db) && index_lines_prepare(i->db))
         return OK;
     snprintf(why, why_cap, "%s", sqlite3_errmsg(i->db));
     return ERR_IO;

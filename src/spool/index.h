@@ -6,7 +6,7 @@
  *   counter   numbers that are given out: of studies, of relayed deliveries
  *   name      text -> number: node, route, titles, addresses, syntaxes, classes (they repeat)
  *   study     uid -> number, in the order in which studies were first queued. An instance whose study is not known has a number of its own
- *   message   one row a commit: its texts, streams blob, how many of its entries are live (held, queued, waiting, failed; -1: none, and its bytes
+ *   message   one row a commit: its texts (the command field, where it is no C-STORE, stands above the 16 bits of the priority), streams blob, how many of its entries are live (held, queued, waiting, failed; -1: none, and its bytes
  *             are given back) and how many are kept
  *   delivery  one row an entry: message, node, route, state, study, due, attempts, status, comment, times, a sent instance UID that differs.
  *             Indices: all by (node, state, study, id), which is the order of delivery and of lists; waiting ones by due and by since when; ended ones by when;
@@ -19,6 +19,7 @@
  *   attempt   history of an entry: at, status, comment (only of those that were not delivered at the first)
  *   segment   (generation, number) -> messages that are live in it
  *   tally     (node, state) -> live entries and their bytes
+ *   line      entries of what is no C-STORE -> node, and the instance UID they go out as, while they are live: they go one after another
  *   claim     (pool, study's UID) -> member, and when it was asked for last: where studies began
  *   orders    what hilum queue asks of a running gateway: done by its indexer, which polls PRAGMA data_version
  *
@@ -83,6 +84,21 @@ MUST_USE enum result index_take_release(struct index *i, const struct record_rel
 
 /* One of another process than ours counts only if it is no older than what is there. */
 MUST_USE enum result index_take_claim(struct index *i, const struct record_claim *c, bool is_ours);
+
+/* --- lines ------------------------------------------------------------------------------------------------------- */
+
+/* Told of each entry that gets in line (by 1), or out of it (-1), in transactions that may be abandoned. */
+void index_watch_lines(struct index *i,
+                       void (*on_line)(void *owner, struct view node, struct view instance, int by),
+                       void *owner);
+/* All that is in line. */
+MUST_USE enum result index_lines(struct index *i,
+                                 void (*on_line)(void *owner, struct view node, struct view instance),
+                                 void *owner);
+/* Some entry has left its line since the last call: another may be due. */
+bool index_line_has_moved(struct index *i);
+/* The first that an entry stands behind; 0: it stands behind none. */
+MUST_USE enum result index_line_before(struct index *i, spool_id entry, spool_id *before_out);
 
 /* --- where studies began ------------------------------------------------------------------------------------------ */
 
@@ -184,6 +200,7 @@ struct index_row {
     uint64_t queued_ms, changed_ms, due_ms, bytes;
     unsigned attempts;
     uint16_t status;
+    uint16_t field; /* of its command */
     bool has_status;
 };
 /* In the order of delivery: studies as they were first queued, and by age in each; a sheet stands as a study that began when it came. With an instance: by

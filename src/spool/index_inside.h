@@ -95,6 +95,13 @@ enum index_statement {
     INDEX_TALLY_GET,
     INDEX_OLDEST,
     INDEX_ATTEMPTS,
+    INDEX_LINE_NEW,
+    INDEX_LINE_FOLLOW,
+    INDEX_LINE_LEAVE,
+    INDEX_LINE_GET,
+    INDEX_LINE_CHANGE,
+    INDEX_LINE_BEFORE,
+    INDEX_LINES,
     INDEX_CLAIM_SET,
     INDEX_CLAIMS,
     INDEX_CLAIMS_FORGET,
@@ -145,6 +152,9 @@ struct index {
     int64_t study_was, relayed_was; /* as they were read */
     struct index_sums segments;     /* a generation, b segment */
     struct index_sums tally;        /* a node, b state */
+    void (*on_line)(void *owner, struct view node, struct view instance, int by);
+    void *line_owner;
+    bool line_has_moved;
     struct index_name_cached names[INDEX_NAMES_CACHED], studies[INDEX_NAMES_CACHED];
 };
 
@@ -247,6 +257,27 @@ MUST_USE enum result index_sheets_open(struct index *i, const struct index_filte
 MUST_USE enum result index_sheets_next(struct index_sheets *all, int64_t *study_out,
                                        struct index_row *row_out);
 void index_sheets_close(struct index_sheets **all);
+
+/* --- lines (index_line.c) --- */
+
+/* Makes its table unless it is there: an index of before has none. */
+MUST_USE bool index_lines_prepare(sqlite3 *db);
+MUST_USE enum result index_line_join(struct index *i, spool_id entry, int64_t node, struct view instance);
+/* An entry that was added to a message stands in line if the one `of` it does. */
+MUST_USE enum result index_line_follow(struct index *i, spool_id entry, spool_id of, int64_t node);
+/* It has ended; it goes to another node. One that is not in line is let be. */
+MUST_USE enum result index_line_leave(struct index *i, spool_id entry);
+MUST_USE enum result index_line_change(struct index *i, spool_id entry, int64_t node);
+
+/* A message's row has its command field above its priority. */
+static inline int64_t index_priority(uint16_t priority, uint16_t field)
+{
+    return field > RECORD_C_STORE ? (int64_t)field << 16 | priority : priority;
+}
+static inline uint16_t index_field(int64_t priority)
+{
+    return priority >> 16 ? (uint16_t)(priority >> 16) : RECORD_C_STORE;
+}
 
 /* --- where studies began (index_claim.c) --- */
 

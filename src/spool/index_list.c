@@ -58,6 +58,7 @@ static struct index_row read_row(sqlite3_stmt *s)
         .series = text_of(s, 18),
         .patient = text_of(s, 19),
         .transfer_syntax = text_of(s, 20),
+        .field = index_field(sqlite3_column_int64(s, 21)),
     };
     return row;
 }
@@ -73,7 +74,8 @@ static sqlite3_stmt *ask_row(struct index *i, spool_id id)
                                                                    "(SELECT uid FROM study WHERE number = "
                                                                    "d.study), m.series,"
                                                                    " m.patient, " NAME(
-                                                                       "m.transfer") " FROM delivery d JOIN "
+                                                                       "m.transfer") ", m.priority FROM "
+                                                                                     "delivery d JOIN "
                                                                                      "message m ON m.id = "
                                                                                      "d.message WHERE d.id = "
                                                                                      "?";

@@ -26,7 +26,8 @@ static struct spool_entry *read_entry(sqlite3_stmt *s, struct view syntaxes)
         .study = index_text(s, 16),
         .series = index_text(s, 17),
         .patient = index_text(s, 18),
-        .priority = (uint16_t)sqlite3_column_int(s, 19),
+        .priority = (uint16_t)sqlite3_column_int64(s, 19),
+        .field = index_field(sqlite3_column_int64(s, 19)),
         .streams = {sqlite3_column_blob(s, 20), (size_t)sqlite3_column_bytes(s, 20)},
     };
     struct record_entry e = {
@@ -99,9 +100,11 @@ static enum result get_entry(struct index *i, spool_id id, struct spool_entry **
 
 #define ELIGIBLE                                                                                             \
     "SELECT id FROM delivery d INDEXED BY by_node WHERE node = ? AND state = 1 "                             \
-    "AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.id = d.id) "
+    "AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.id = d.id) "                                             \
+    "AND NOT EXISTS (SELECT 1 FROM line l JOIN line b ON b.node = l.node AND b.instance = l.instance "       \
+    "AND b.entry < l.entry WHERE l.entry = d.id) "
 
-/* Queued, without an order. */
+/* Queued, without an order, and with nothing before it in its line. */
 static sqlite3_stmt *ask_next(struct index *i, int64_t node, struct spool_range range)
 {
     if (range.group != 0)

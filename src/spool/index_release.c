@@ -59,6 +59,7 @@ static enum result add(struct index *i, const struct record_release *r, const st
     }
     RETURN_UNLESS_OK(index_name(i, record_release_node(r, a->node), &node));
     RETURN_UNLESS_OK(insert_added(i, a, node, r->at_ms));
+    RETURN_UNLESS_OK(index_line_follow(i, a->id, a->of, node));
     RETURN_UNLESS_OK(index_do(i, INDEX_ADDED_NOTE, "INSERT INTO added VALUES(?, ?, ?, ?, ?)", "iiiii",
                               of.message, (int64_t)a->id, node, (int64_t)where.generation,
                               (int64_t)where.segment));

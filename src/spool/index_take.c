@@ -106,6 +106,8 @@ static enum result take_entry(struct index *i, const struct record_commit *c, co
     if (n.state == SPOOL_HELD)
         RETURN_UNLESS_OK(join_group(i, c, e, n.route, &n.held));
     RETURN_UNLESS_OK(insert_entry(i, c, e, study, &n));
+    if (c->field != RECORD_C_STORE)
+        RETURN_UNLESS_OK(index_line_join(i, e->id, n.node, n.is_sent_another ? n.sent : c->sop_instance));
     if (e->was_tried)
         RETURN_UNLESS_OK(add_attempt(i, e->id, 1, c->received_ms, e->status, e->comment));
     return index_add(i, &i->tally, n.node, n.state, 1, (int64_t)c->bytes);
@@ -128,8 +130,8 @@ enum result index_take_commit(struct index *i, const struct record_commit *c, ui
         index_do(i, INDEX_MESSAGE_NEW,
                  "INSERT OR IGNORE INTO message VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                  "iiiiiiiiiiiivvvb", (int64_t)c->message, entries, entries, (int64_t)c->received_ms,
-                 (int64_t)segment, (int64_t)c->priority, calling, called, remote, abstract, transfer, class,
-                 c->sop_instance, c->series, c->patient, c->streams));
+                 (int64_t)segment, index_priority(c->priority, c->field), calling, called, remote, abstract,
+                 transfer, class, c->sop_instance, c->series, c->patient, c->streams));
     if (sqlite3_changes(i->db) == 0)
         return OK; /* it is here */
     RETURN_UNLESS_OK(index_study(i, c->study, c->received_ms, &study));
@@ -199,9 +201,13 @@ static enum result count_move(struct index *i, const struct index_delivery *d, i
                               enum spool_state state)
 {
     RETURN_UNLESS_OK(index_add(i, &i->tally, d->node, d->state, -1, -d->bytes));
-    if (index_is_live(state))
-        return index_add(i, &i->tally, node, state, 1, d->bytes);
-    return end_one(i, d->message);
+    if (!index_is_live(state)) {
+        RETURN_UNLESS_OK(index_line_leave(i, d->id));
+        return end_one(i, d->message);
+    }
+    if (node != d->node)
+        RETURN_UNLESS_OK(index_line_change(i, d->id, node));
+    return index_add(i, &i->tally, node, state, 1, d->bytes);
 }
 
 enum result index_delivery_move(struct index *i, const struct index_delivery *d, int64_t node,

@@ -75,7 +75,7 @@ static void take_back(struct indexer *ix)
     ix->has_orders = true;
     ix->orders_are_read = false;
     ix->is_at_end = false;
-    ix->is_behind = true;
+    ix->is_behind = ix->are_lines_stale = true;
     atomic_store(&ix->is_failing, true);
     indexer_node_is_due(ix, NULL, 0);
     indexer_stop_holes(ix);
@@ -103,7 +103,10 @@ static enum result read_log(struct indexer *ix)
         if (r == NEED_MORE) {
             ix->is_at_end = true;
             ix->is_behind = false;
-            return OK;
+            if (!ix->are_lines_stale)
+                return OK;
+            ix->are_lines_stale = false;
+            return indexer_read_lines(ix);
         }
         if (r == ERR_PROTO)
             continue; /* it was logged */
@@ -157,6 +160,7 @@ static void look_for_others(struct indexer *ix, uint64_t now)
         return;
     ix->has_orders = true;
     ix->wake_wall_ms = ix->study_wall_ms = 0;
+    ix->are_lines_stale = true;
     indexer_node_is_due(ix, NULL, 0);
 }
 
@@ -369,11 +373,15 @@ struct indexer *indexer_new(const char *spool_path, struct index *index_take, st
     pthread_condattr_t monotonic;
     if (ix)
         ix->orders = calloc(INDEXER_ORDERS, sizeof(*ix->orders));
-    if (!ix || !held || !ix->orders) {
+    if (ix)
+        ix->lines = lines_new();
+    if (!ix || !held || !ix->orders || !ix->lines) {
         index_close(&index_take);
         spool_folder_release(&own_take);
-        if (ix)
+        if (ix) {
             free(ix->orders);
+            lines_free(&ix->lines);
+        }
         free(ix);
         free(held);
         return NULL;
@@ -394,6 +402,12 @@ struct indexer *indexer_new(const char *spool_path, struct index *index_take, st
     return ix;
 }
 
+static void on_line(void *owner, struct view node, struct view instance, int by)
+{
+    struct indexer *ix = owner;
+    lines_add(ix->lines, node, instance, by);
+}
+
 enum result indexer_start(struct indexer *ix, struct log_writer *log)
 {
     char folder[SPOOL_PATH_MAX];
@@ -407,6 +421,9 @@ enum result indexer_start(struct indexer *ix, struct log_writer *log)
     ix->has_orders = true; /* left for us while nobody ran */
     (void)index_was_touched(ix->index);
     enum result r = indexer_own(ix);
+    if (r == OK)
+        r = indexer_read_lines(ix);
+    index_watch_lines(ix->index, on_line, ix);
     if (r == OK && pthread_create(&ix->thread, NULL, run, ix) != 0)
         r = ERR_MEMORY;
     ix->is_started = r == OK;
@@ -450,6 +467,7 @@ void indexer_free(struct indexer **ix)
     free(it->expected.of);
     ids_free(&it->orphans);
     octets_free(&it->claims);
+    lines_free(&it->lines);
     free(it->orders);
     free(it);
 }

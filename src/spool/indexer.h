@@ -41,6 +41,10 @@ void indexer_studies_open(struct indexer *ix, struct spool_studies *st);
 MUST_USE bool indexer_study_release(struct indexer *ix, struct spool_studies *st, const char *const *nodes,
                                     size_t count);
 void indexer_studies_close(struct indexer *ix, struct spool_studies *st);
+/* What is in line (lines.h). Any thread. */
+struct lines *indexer_lines(struct indexer *ix);
+/* A commit of the draft could not be written: struct log_options.on_failed. */
+void indexer_on_failed(void *owner, uint64_t draft);
 /* spool_note_claim. Any thread. */
 void indexer_note_claim(struct indexer *ix, const struct record_claim *c);
 /* All that was noted goes to the log, unsynced. Any thread; indexer_start was called. */

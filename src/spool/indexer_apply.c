@@ -28,6 +28,8 @@ static enum result apply_commit(struct indexer *ix, uint32_t generation, const s
         return result;
     if (!judge || judge->on_commit(judge->owner, r, &c, &damage))
         result = index_take_commit(ix->index, &c, r->segment, damage);
+    if (result == OK && c.field != RECORD_C_STORE && ix->log && generation == ix->held[0].number)
+        lines_read(ix->lines, r->draft);
     for (size_t n = 0; result == OK && n < c.entry_count; n++) {
         const struct record_entry *e = &c.entries[n];
         if (e->hold_ms > 0)
@@ -53,7 +55,7 @@ static enum result apply_outcomes(struct indexer *ix, uint32_t generation, const
         indexer_returned(ix, o.id);
         if (o.state == SPOOL_WAITING)
             wake_by(&ix->wake_wall_ms, o.due_ms);
-        else if (o.state == SPOOL_QUEUED)
+        else if (o.state == SPOOL_QUEUED || index_line_has_moved(ix->index))
             indexer_node_is_due(ix, NULL, 0);
     }
     return OK;

@@ -7,6 +7,7 @@
 
 #include "spool/holes.h"
 #include "spool/indexer.h"
+#include "spool/lines.h"
 
 enum { INDEXER_COMMENT = 65, INDEXER_ORDERS = 4096 /* that go into the log at once */ };
 
@@ -69,6 +70,8 @@ struct indexer {
     struct octets claims; /* that were noted, as the payload of a record */
 
     struct indexer_holes holes;
+    struct lines *lines;
+    bool are_lines_stale; /* a transaction was taken back: they are read anew, once it has been done again */
 
     struct indexer_expectations expected;
     struct spool_ids orphans; /* of feeds that were closed, with an outcome on its way */
@@ -106,6 +109,10 @@ struct indexer_judge {
 };
 MUST_USE enum result indexer_apply(struct indexer *ix, uint32_t generation, const struct record *r,
                                    struct view payload, const struct indexer_judge *judge);
+
+/* --- indexer_line.c --- */
+/* What is in line is as the index has it. Outside of a transaction that may be abandoned, or of others' doing. */
+MUST_USE enum result indexer_read_lines(struct indexer *ix);
 
 /* --- indexer_feed.c --- */
 /* A node has something; NULL: any node may. */

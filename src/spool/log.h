@@ -47,8 +47,13 @@ struct log_options {
         spare; /* the spool's folder, which stays: where spare_use is asked when there is no room for a segment; NULL: nowhere */
     uint64_t other_bytes; /* of segments of other generations, against max_bytes; log_released lowers it */
     void (*on_published)(void *owner); /* from the writer's thread: log_end has moved */
+    void (*on_failed)(
+        void *owner,
+        uint64_t draft); /* likewise: a commit of this draft was not written. NULL: nobody asks */
     void *owner;
 };
+/* Of a draft of this generation, as its records say it. */
+uint64_t log_draft_number(const struct spool_draft *d);
 
 /* Makes the first segment and starts the thread. */
 MUST_USE enum result log_writer_open(const struct log_options *options, struct log_writer **out, char *why,

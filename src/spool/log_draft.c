@@ -31,6 +31,11 @@ void spool_draft_free(struct spool_draft **d)
     *d = NULL;
 }
 
+uint64_t log_draft_number(const struct spool_draft *d)
+{
+    return d->number;
+}
+
 uint64_t spool_draft_bytes(const struct spool_draft *d)
 {
     return atomic_load_explicit(&d->data_bytes, memory_order_relaxed);

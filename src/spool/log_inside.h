@@ -146,6 +146,7 @@ struct log_writer {
     atomic_bool is_well,
         wants_room; /* somebody was refused for want of room since an idle segment was ended */
     void (*on_published)(void *owner);
+    void (*on_failed)(void *owner, uint64_t draft);
     void *owner;
     const char *spare; /* log_options */
     char folder[SPOOL_PATH_MAX];

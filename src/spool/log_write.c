@@ -229,10 +229,12 @@ static void on_answer(struct io_message *m)
     write->on_done(write, write->error);
 }
 
-static void answer_writes(struct log_group *g)
+static void answer_writes(struct log_writer *w, struct log_group *g)
 {
     for (struct spool_write *write = g->writes, *next; write; write = next) {
         next = write->next; /* posted, it is its owner's */
+        if (write->commit && write->error != SPOOL_DONE && w->on_failed)
+            w->on_failed(w->owner, write->draft->number);
         write->message.on_message = on_answer;
         io_post(write->io, &write->message);
     }
@@ -290,7 +292,7 @@ static void publish(struct log_writer *w, struct log_group *g)
         answer_awaited(w, g);
     pthread_mutex_unlock(&w->lock);
     answer_appends(g);
-    answer_writes(g);
+    answer_writes(w, g);
     if (has_moved && w->on_published)
         w->on_published(w->owner);
 }
@@ -598,6 +600,7 @@ static struct log_writer *make_writer(const struct log_options *options)
     w->writes_end = &w->writes;
     w->appends_end = &w->appends;
     w->on_published = options->on_published;
+    w->on_failed = options->on_failed;
     w->owner = options->owner;
     w->spare = options->spare;
     LIST_INIT(&w->drafts);

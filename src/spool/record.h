@@ -24,7 +24,7 @@
 #include "base/octets.h"
 #include "spool/spool.h"
 
-enum { SPOOL_VERSION = 1, RECORD_HEADER = 64, RECORD_ALIGN = 8 };
+enum { SPOOL_VERSION = 1, RECORD_HEADER = 64, RECORD_ALIGN = 8, RECORD_C_STORE = 1 };
 
 enum record_type {
     RECORD_SEGMENT = 1, /* the first of each: which it is, where the one before ends */
@@ -87,6 +87,7 @@ struct record_commit {
     struct view calling, called, remote, abstract_syntax, transfer_syntax, sop_class, sop_instance, study,
         series, patient;
     uint16_t priority;
+    uint16_t field;      /* of its command; RECORD_C_STORE where nothing else is said */
     struct view streams; /* extents and editions, kept by the index as they are: record_streams_read */
     struct record_entry *entries; /* of the caller: record_commit_free */
     size_t entry_count;

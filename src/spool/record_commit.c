@@ -5,6 +5,7 @@
  *   texts: calling, called, remote, abstract_syntax, transfer_syntax, sop_class, sop_instance, study, series, patient
  *   text:  the streams (record_streams.h)
  *   u32 entries; each: u64 id, u32 edition (two's complement), u8 flags (1 was_tried, 2 asks), u16 status, u64 hold_ms, texts node, route, group, comment
+ *   u16 field             of what is no C-STORE; else nothing
  */
 #include <stdlib.h>
 
@@ -57,6 +58,8 @@ void record_commit_write(struct octets *o, spool_id message, spool_id first_entr
     octets_le32(o, (uint32_t)c->entry_count);
     for (size_t i = 0; i < c->entry_count; i++)
         write_entry(o, first_entry + i, &c->entries[i]);
+    if (c->facts.field > RECORD_C_STORE)
+        octets_le16(o, c->facts.field);
 }
 
 static void read_facts(struct cursor *c, struct record_commit *out)
@@ -93,6 +96,16 @@ static bool read_entry(struct cursor *c, struct record_entry *e, size_t edition_
            (e->edition < 0 || (size_t)e->edition < edition_count);
 }
 
+/* At the end, where older records have nothing. */
+static bool read_field(struct cursor *c, uint16_t *out)
+{
+    *out = RECORD_C_STORE;
+    if (c->rest.len == 0)
+        return true;
+    *out = cursor_u16(c);
+    return !c->failed && c->rest.len == 0 && *out > RECORD_C_STORE;
+}
+
 enum result record_commit_read(struct view payload, struct record_commit *out)
 {
     struct cursor c = {.rest = payload};
@@ -108,7 +121,7 @@ enum result record_commit_read(struct view payload, struct record_commit *out)
         return ERR_MEMORY;
     while (out->entry_count < count && read_entry(&c, &out->entries[out->entry_count], edition_count))
         out->entry_count++;
-    if (out->entry_count < count || c.rest.len > 0) {
+    if (out->entry_count < count || !read_field(&c, &out->field)) {
         record_commit_free(out);
         return ERR_PROTO;
     }
@@ -252,6 +265,7 @@ struct spool_entry *record_entry_new(const struct record_commit *c, const struct
         .id = e->id,
         .message = c->message,
         .priority = c->priority,
+        .field = c->field,
         .received_ms = c->received_ms,
         .attempts = attempts,
         .status = status,

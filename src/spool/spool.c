@@ -8,6 +8,7 @@
 #include "io/disk.h"
 #include "spool/index.h"
 #include "spool/indexer.h"
+#include "spool/lines.h"
 #include "spool/spare.h"
 #include "spool/spool_folder.h"
 #include "spool/spool_inside.h"
@@ -74,6 +75,7 @@ static enum result start_writer(struct spool *s, const struct spool_options *o, 
         .spare = s->path,
         .other_bytes = spool_folder_bytes(s->path, s->generation),
         .on_published = indexer_on_published,
+        .on_failed = indexer_on_failed,
         .owner = s->indexer,
     };
     return log_writer_open(&options, &s->log, why, why_cap);
@@ -182,7 +184,14 @@ struct spool_draft *spool_draft_new(struct spool *s)
 
 void spool_write(struct spool *s, struct spool_write *w)
 {
+    if (w->commit && w->commit->facts.field > RECORD_C_STORE)
+        lines_write(indexer_lines(s->indexer), log_draft_number(w->draft), w->commit);
     log_submit(s->log, w);
+}
+
+bool spool_is_in_line(struct spool *s, const char *node, struct view sent_instance)
+{
+    return lines_hold(indexer_lines(s->indexer), view_of(node), sent_instance);
 }
 
 void spool_feed_open(struct spool *s, struct spool_feed *f)

@@ -97,6 +97,8 @@ struct spool_facts {
     struct view study, series,
         patient; /* Study and Series Instance UID, Patient ID as UTF-8; empty: not known */
     uint16_t priority;
+    uint16_t
+        field; /* of the command (PS3.7 E.1); 0 and 1: a C-STORE. Any other has no priority, and goes in line: see below */
 };
 
 /* What a morph has made of it: a header in place of the first bytes, and rules for what stands behind. */
@@ -147,6 +149,14 @@ struct spool_write {
     uint64_t checksum; /* of the parts */
 };
 
+/*
+ * Entries of what is no C-STORE stand in line, by node and the instance UID that they go out as: one is handed out when nothing of that line is live that was
+ * queued before, be it waiting, on its way, or failed and left to an operator. (Of entries of two processes the older generation's count as queued before.)
+ *
+ * True: something of it is queued, from the moment its commit was given to spool_write on. Who has the next one should queue it as well. Any thread.
+ */
+bool spool_is_in_line(struct spool *s, const char *node, struct view sent_instance);
+
 /* Writes of one draft are done in their order; those of others in between. After one that failed every later one of its draft fails. */
 void spool_write(struct spool *s, struct spool_write *w);
 
@@ -186,6 +196,7 @@ struct spool_entry {
     const char *sop_class, *sop_instance; /* received */
     const char *study, *series, *patient; /* "": not known */
     uint16_t priority;
+    uint16_t field; /* of the command: 1 is C-STORE */
     uint64_t received_ms;
     unsigned attempts;
     uint16_t status; /* of the last attempt */

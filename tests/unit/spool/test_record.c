@@ -482,6 +482,31 @@ static void claims_are_read_as_written_and_never_cut(void **state)
     octets_free(&o);
 }
 
+/* What is no C-STORE says so at the end; older records have nothing there. */
+static void commit_says_of_what_command_it_is(void **state)
+{
+    (void)state;
+    static const struct {
+        uint16_t written, read;
+        size_t more;
+    } cases[] = {{0, 1, 0}, {1, 1, 0}, {0x0120, 0x0120, 2}, {0x0140, 0x0140, 2}};
+    for (size_t n = 0; n < sizeof(cases) / sizeof(cases[0]); n++) {
+        struct spool_commit commit = {.facts = {.sop_instance = view_of("1.2"), .field = cases[n].written}};
+        struct octets o = {0};
+        struct record_commit c;
+        record_commit_write(&o, 7, 8, &commit, NULL, 0);
+        assert_int_equal(record_commit_read((struct view){o.data, o.len}, &c), OK);
+        assert_int_equal(c.field, cases[n].read);
+        record_commit_free(&c);
+        if (cases[n].more > 0) {
+            assert_int_equal(record_commit_read((struct view){o.data, o.len - 1}, &c), ERR_PROTO);
+            put_le16(o.data + o.len - 2, 1); /* nobody writes that */
+            assert_int_equal(record_commit_read((struct view){o.data, o.len}, &c), ERR_PROTO);
+        }
+        octets_free(&o);
+    }
+}
+
 static void releases_are_read_as_written_and_never_cut(void **state)
 {
     (void)state;
@@ -562,6 +587,7 @@ int main(void)
         cmocka_unit_test(header_of_another_place_is_none),
         cmocka_unit_test(segment_is_read_as_written_and_never_cut),
         cmocka_unit_test(commit_is_read_as_written),
+        cmocka_unit_test(commit_says_of_what_command_it_is),
         cmocka_unit_test(commit_knows_what_an_edition_goes_out_as),
         cmocka_unit_test(streams_name_their_segments_once_and_in_order),
         cmocka_unit_test(entry_holds_all_of_its_message_in_one_block),
