@@ -2,6 +2,7 @@
 
 #include "command/json.h"
 #include "command/queue.h"
+#include "dimse/command.h"
 
 json_t *queue_time_json(uint64_t wall_ms)
 {
@@ -33,9 +34,11 @@ json_t *queue_row_json(const struct index_row *row)
 {
     bool is_pending = row->state == SPOOL_HELD || row->state == SPOOL_WAITING;
     return json_pack(
-        "{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:I, "
+        "{s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, "
+        "s:I, "
         "s:o, s:o}",
-        "id", queue_id_json(row->id), "state", spool_state_name(row->state), "node",
+        "id", queue_id_json(row->id), "state", spool_state_name(row->state), "command",
+        dimse_field_name(row->is_relayed ? DIMSE_C_STORE_RQ : row->field), "node",
         command_json_text(row->node), "route", queue_text_json(row->route), "calling",
         queue_text_json(row->calling), "called", queue_text_json(row->called), "from",
         queue_text_json(row->remote), "sop_class", queue_text_json(row->sop_class), "sop_instance",

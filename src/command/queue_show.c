@@ -8,6 +8,7 @@
 #include "command/queue.h"
 #include "command/queue_print.h"
 #include "dicom/uid.h"
+#include "dimse/command.h"
 #include "dimse/status.h"
 #include "spool/look.h"
 
@@ -85,7 +86,19 @@ static void put_who(struct queue_table *t, const struct index_row *row)
     put(t, "from", from);
 }
 
-static void put_entry(const struct queue *q, struct queue_table *t, const struct index_row *row)
+static void put_line(struct queue_table *t, const struct index_row *row, spool_id before)
+{
+    char id[SPOOL_ID_TEXT];
+    if (row->field != DIMSE_C_STORE_RQ && !row->is_relayed)
+        put(t, "command", dimse_field_name(row->field));
+    if (before == 0)
+        return;
+    spool_id_text(before, id);
+    put(t, "waits behind", id);
+}
+
+static void put_entry(const struct queue *q, struct queue_table *t, const struct index_row *row,
+                      spool_id before)
 {
     char bytes[32], node[320];
     bool is_gone = !config_node_named(q->config, row->node);
@@ -94,6 +107,7 @@ static void put_entry(const struct queue *q, struct queue_table *t, const struct
     put(t, "state", spool_state_name(row->state));
     if (row->state == SPOOL_WAITING || row->state == SPOOL_HELD)
         put_time(q, t, "due", row->due_ms);
+    put_line(t, row, before);
     put(t, "node", node);
     put(t, "route", row->route);
     put_who(t, row);
@@ -128,14 +142,15 @@ static void put_attempts(struct queue_table *t, const struct index_row *row, con
     }
 }
 
-static enum result print_words(struct queue *q, const struct index_row *row, const struct attempts *all)
+static enum result print_words(struct queue *q, const struct index_row *row, const struct attempts *all,
+                               spool_id before)
 {
     struct queue_table t = {.columns = 2};
     char id[SPOOL_ID_TEXT], head[SPOOL_ID_TEXT + 16];
     spool_id_text(row->id, id);
     snprintf(head, sizeof(head), "entry %s", id);
     queue_table_line(&t, head);
-    put_entry(q, &t, row);
+    put_entry(q, &t, row, before);
     put_attempts(&t, row, all);
     enum result r = t.failed ? ERR_MEMORY : OK;
     if (r == OK)
@@ -146,7 +161,8 @@ static enum result print_words(struct queue *q, const struct index_row *row, con
 
 /* --- JSON --------------------------------------------------------------------------------------------------------- */
 
-static enum result print_json(struct queue *q, const struct index_row *row, const struct attempts *all)
+static enum result print_json(struct queue *q, const struct index_row *row, const struct attempts *all,
+                              spool_id before)
 {
     json_t *list = json_array(), *entry = queue_row_json(row);
     bool ok = list && entry;
@@ -158,6 +174,7 @@ static enum result print_json(struct queue *q, const struct index_row *row, cons
     }
     ok = ok && json_object_set_new(entry, "is_configured",
                                    json_boolean(config_node_named(q->config, row->node))) == 0;
+    ok = ok && json_object_set_new(entry, "waits_behind", before ? queue_id_json(before) : json_null()) == 0;
     if (!ok)
         json_decref(list);
     ok = ok && json_object_set_new(entry, "history", list) == 0;
@@ -175,6 +192,7 @@ enum result queue_show(struct queue *q)
     struct attempts all = {0};
     char id[SPOOL_ID_TEXT];
     bool is_found;
+    spool_id before = 0;
     enum result r = look_row(q->index, q->o.ids[0], &is_found, queue_rows_take, &rows);
     spool_id_text(q->o.ids[0], id);
     if (r == OK && rows.failed)
@@ -183,8 +201,10 @@ enum result queue_show(struct queue *q)
         queue_fail(q, id, "there is no such entry");
     if (r == OK && rows.count > 0)
         r = read_attempts(q, &rows.of[0], &all);
+    if (r == OK && rows.count > 0 && rows.of[0].field != DIMSE_C_STORE_RQ)
+        r = index_line_before(q->index, rows.of[0].id, &before);
     if (r == OK && rows.count > 0)
-        r = q->o.json ? print_json(q, &rows.of[0], &all) : print_words(q, &rows.of[0], &all);
+        r = q->o.json ? print_json(q, &rows.of[0], &all, before) : print_words(q, &rows.of[0], &all, before);
     queue_rows_free(&rows);
     free(all.of);
     return r;

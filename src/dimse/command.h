@@ -90,6 +90,16 @@ static inline bool dimse_has_data_set(const struct dimse_command *c)
     return c->data_set_type != DIMSE_NO_DATA_SET;
 }
 
+/* What a request is about: affected class and instance, or requested ones (N-GET, N-SET, N-ACTION, N-DELETE). */
+static inline struct view dimse_class(const struct dimse_command *c)
+{
+    return c->has & DIMSE_HAS_REQUESTED_CLASS ? c->requested_class : c->affected_class;
+}
+static inline struct view dimse_instance(const struct dimse_command *c)
+{
+    return c->has & DIMSE_HAS_REQUESTED_INSTANCE ? c->requested_instance : c->affected_instance;
+}
+
 static inline bool dimse_is_response(uint16_t field)
 {
     return (field & 0x8000) != 0;

@@ -1,5 +1,7 @@
 #include "dimse/status.h"
 
+#include "dimse/command.h"
+
 /* What a code says, and which bits of it count. The most specific comes first. */
 struct status_row {
     uint16_t code, mask;
@@ -88,4 +90,14 @@ int dimse_store_severity(uint16_t status)
         break;
     }
     return 3;
+}
+
+int dimse_severity(uint16_t field, uint16_t status)
+{
+    return status == DIMSE_STATUS_DUPLICATE && field != DIMSE_C_STORE_RQ ? 3 : dimse_store_severity(status);
+}
+
+int dimse_severity_again(uint16_t field, uint16_t status)
+{
+    return field == DIMSE_N_CREATE_RQ ? dimse_store_severity(status) : dimse_severity(field, status);
 }

@@ -35,6 +35,10 @@ enum dimse_status_class dimse_status_class(uint16_t status);
  * not pass (A9xx, Cxxx, 0122, 0124 and all other failures). Pending and cancel are no final answers to a C-STORE: 3.
  */
 int dimse_store_severity(uint16_t status);
+/* The same of any request: 0111 is success of a C-STORE alone. */
+int dimse_severity(uint16_t field, uint16_t status);
+/* Of one that may have been carried out before, when its response was lost: 0111 is success of an N-CREATE as well. */
+int dimse_severity_again(uint16_t field, uint16_t status);
 /* A failure that may pass: severity 2. */
 static inline bool dimse_status_may_pass(uint16_t status)
 {

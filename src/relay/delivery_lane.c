@@ -84,9 +84,10 @@ void lane_stop(struct lane *l)
 
 /* --- the sink's view ------------------------------------------------------------------------------------------- */
 
+/* What is known of it as delivered is written without a sync: a crash may have it sent again. */
 static enum lane_end judge(const struct sink *s, uint16_t status)
 {
-    if (dimse_store_severity(status) < 2)
+    if (dimse_severity_again(s->message->command->field, status) < 2)
         return LANE_DELIVERED;
     if (!dimse_status_may_pass(status))
         return LANE_REFUSED;
@@ -171,19 +172,33 @@ static void begin_sink(struct lane *l)
 
 /* --- what it is told ------------------------------------------------------------------------------------------- */
 
+static struct dimse_command command_of(const struct spool_entry *e)
+{
+    struct view class = view_of(e->sent_class), instance = view_of(e->sent_instance);
+    struct dimse_command c = {
+        .has = DIMSE_HAS_FIELD | DIMSE_HAS_DATA_SET_TYPE, .field = e->field, .data_set_type = DIMSE_DATA_SET};
+    if (e->field == DIMSE_N_SET_RQ) {
+        c.has |= DIMSE_HAS_REQUESTED_CLASS | DIMSE_HAS_REQUESTED_INSTANCE;
+        c.requested_class = class;
+        c.requested_instance = instance;
+    } else {
+        c.has |= DIMSE_HAS_AFFECTED_CLASS | DIMSE_HAS_AFFECTED_INSTANCE;
+        c.affected_class = class;
+        c.affected_instance = instance;
+    }
+    if (e->field == DIMSE_C_STORE_RQ) {
+        c.has |= DIMSE_HAS_PRIORITY;
+        c.priority = e->priority;
+    }
+    return c;
+}
+
 static void take_facts(struct lane *l)
 {
     const struct spool_entry *e = l->entry;
     bool is_class_changed = strcmp(e->sent_class, e->sop_class) != 0;
     spool_id_text(e->id, l->id);
-    l->command =
-        (struct dimse_command){.has = DIMSE_HAS_AFFECTED_CLASS | DIMSE_HAS_FIELD | DIMSE_HAS_PRIORITY |
-                                      DIMSE_HAS_AFFECTED_INSTANCE | DIMSE_HAS_DATA_SET_TYPE,
-                               .field = DIMSE_C_STORE_RQ,
-                               .priority = e->priority,
-                               .affected_class = view_of(e->sent_class),
-                               .affected_instance = view_of(e->sent_instance),
-                               .data_set_type = DIMSE_DATA_SET};
+    l->command = command_of(e);
     l->facts = (struct sink_message){.association = "queue",
                                      .id = l->id,
                                      .command = &l->command,

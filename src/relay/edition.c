@@ -41,11 +41,14 @@ static void take_facts(struct edition *e, const struct dicom_document *d, const 
     if (is_renamed(e->class_before, uid_of(d, DICOM_SOP_CLASS_UID), e->sop_class)) {
         e->facts.sop_class = view_of(e->sop_class);
         e->facts.abstract_syntax = e->sop_class;
-        e->command.affected_class = e->facts.sop_class;
+        *(e->command.has & DIMSE_HAS_REQUESTED_CLASS ? &e->command.requested_class
+                                                     : &e->command.affected_class) = e->facts.sop_class;
     }
     if (is_renamed(e->instance_before, uid_of(d, DICOM_SOP_INSTANCE_UID), e->sop_instance)) {
         e->facts.sop_instance = view_of(e->sop_instance);
-        e->command.affected_instance = e->facts.sop_instance;
+        *(e->command.has & DIMSE_HAS_REQUESTED_INSTANCE ? &e->command.requested_instance
+                                                        : &e->command.affected_instance) =
+            e->facts.sop_instance;
     }
 }
 

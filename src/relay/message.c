@@ -15,6 +15,7 @@
 #include "relay/message_move.h"
 #include "relay/message_queue.h"
 #include "relay/message_route.h"
+#include "route/service.h"
 
 static void on_settle(struct io_task *task);
 
@@ -58,7 +59,7 @@ static void message_free(struct message *m)
 static void log_message(const struct message *m, uint16_t status, const char *comment)
 {
     const struct sink_message *f = &m->facts;
-    enum log_level level = dimse_store_severity(status) >= 2 ? LOG_WARN : LOG_INFO;
+    enum log_level level = dimse_severity(m->command.field, status) >= 2 ? LOG_WARN : LOG_INFO;
     char hex[8];
     snprintf(hex, sizeof(hex), "%04X", status);
     LOG(level, m->is_lost ? "message without a sender" : "message answered",
@@ -160,7 +161,7 @@ static void take_status(struct sink *s, uint16_t status, const char *comment)
                    comment ? strlen(comment) : 0);
     m->done_count++;
     association_look_again(&m->session->a); /* payload may pass to the others, or to nobody */
-    if (dimse_store_severity(status) >= 2) {
+    if (dimse_severity(m->command.field, status) >= 2) {
         char hex[8];
         snprintf(hex, sizeof(hex), "%04X", status);
         bool is_queued = message_queue_may_take(m, s->index, status);
@@ -226,10 +227,19 @@ static bool routes_echo(const struct session *s)
     return route_serves(s->config, &facts);
 }
 
+static bool is_durable(const struct dimse_command *c, enum config_service service)
+{
+    return service == CONFIG_MPPS && (c->field == DIMSE_N_CREATE_RQ || c->field == DIMSE_N_SET_RQ);
+}
+
 bool message_takes(const struct session *s, uint8_t context_id, const struct dimse_command *c)
 {
-    (void)s, (void)context_id;
-    return c->field == DIMSE_C_STORE_RQ || c->field == DIMSE_C_ECHO_RQ;
+    struct view abstract_syntax = view_of(association_context(&s->a, context_id)->abstract_syntax);
+    if (c->field == DIMSE_C_STORE_RQ || c->field == DIMSE_C_ECHO_RQ)
+        return true;
+    return s->relay->spool && dimse_has_data_set(c) &&
+           is_durable(c, route_service(abstract_syntax, c->field)) &&
+           message_route_may_queue(s, CONFIG_MPPS, c);
 }
 
 static void decide(struct message *m)
@@ -242,6 +252,11 @@ static void decide(struct message *m)
             message_route(m, CONFIG_ECHO);
         else
             message_preset(m, DIMSE_STATUS_SUCCESS, "");
+    } else if (c->field != DIMSE_C_STORE_RQ) { /* message_takes */
+        if (m->facts.sop_instance.len == 0)    /* PS3.4 F.7.2.1.2: it is the sender who names it */
+            message_preset(m, DIMSE_STATUS_INVALID_INSTANCE, "no SOP Instance UID");
+        else
+            message_route(m, CONFIG_MPPS);
     } else if (!dicom_uid_is_storage(view_of(m->abstract_syntax))) {
         message_preset(m, DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED, "not a presentation context for storage");
     } else if (m->facts.sop_instance.len == 0) {
@@ -290,8 +305,8 @@ static struct message *message_new(struct session *s, uint8_t context_id, const 
     m->facts = (struct sink_message){.association = s->a.id,
                                      .id = m->id,
                                      .command = &m->command,
-                                     .sop_class = dicom_uid_trim(m->command.affected_class),
-                                     .sop_instance = dicom_uid_trim(m->command.affected_instance),
+                                     .sop_class = dicom_uid_trim(dimse_class(&m->command)),
+                                     .sop_instance = dicom_uid_trim(dimse_instance(&m->command)),
                                      .abstract_syntax = m->abstract_syntax,
                                      .transfer_syntax = m->transfer_syntax,
                                      .calling = s->calling,

@@ -44,6 +44,7 @@ struct message {
     char *abstract_syntax, *transfer_syntax; /* copies: the association may be gone first */
     struct dimse_command command;
     uint8_t context_id;
+    enum config_service service; /* once it is routed */
     struct sink_message facts;
     uint64_t received;
     bool is_complete, is_answered, is_lost, is_flowing;
@@ -73,7 +74,8 @@ struct message {
     TAILQ_ENTRY(message) link, relay_link;
 };
 
-/* This request is a message's: answered by a status alone. Others are calls (call.h). */
+/* This request is a message's: answered by a status alone. Others are calls (call.h). C-STORE and C-ECHO are, and N-CREATE and N-SET of MPPS where the queue may
+ * have to keep them. */
 bool message_takes(const struct session *s, uint8_t context_id, const struct dimse_command *c);
 /* A request has come. The session's `receiving` is set if data follow. */
 void message_begin(struct session *s, uint8_t context_id, const struct dimse_command *c);

@@ -47,9 +47,11 @@ static void on_placed(struct place *p)
         message_placed(m);
 }
 
-/* As its members see it: by what the route has made of it. */
+/* As its members see it: by what the route has made of it. A procedure step goes by its instance, which is all that an N-SET says of it. */
 static struct view study_of(struct message *m, const struct config_route *route)
 {
+    if (m->service != CONFIG_STORE)
+        return (struct view){0};
     const struct edition *e = message_edition(m, route);
     const struct sink_message *facts = e ? &e->facts : &m->facts;
     if (!facts->attributes)
@@ -70,6 +72,7 @@ static bool begin(struct message *m, size_t i)
     p->owner = m;
     p->is_kept = m->hold;
     p->is_queued = d->is_copy;
+    p->stays = m->command.field == DIMSE_N_SET_RQ;
     p->on_placed = on_placed;
     struct view study = p->pool->balance == CONFIG_BALANCE_STUDY ? study_of(m, d->route) : (struct view){0};
     if (place_begin(p, study, e ? e->facts.sop_instance : m->facts.sop_instance) == PLACE_SOON)

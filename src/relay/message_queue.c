@@ -138,7 +138,7 @@ static void add_taken_over(struct message *m, struct message_commit *c)
 {
     for (unsigned i = 0; i < m->sink_count; i++) {
         struct message_outcome *o = &m->outcomes[i];
-        if (dimse_store_severity(o->status) < 2)
+        if (dimse_severity(m->command.field, o->status) < 2)
             continue;
         c->entries[c->entry_count++] =
             (struct spool_new_entry){.node = o->node->name,
@@ -175,7 +175,8 @@ static struct message_commit *commit_new(struct message *m)
                                                 .transfer_syntax = m->transfer_syntax,
                                                 .sop_class = m->facts.sop_class,
                                                 .sop_instance = m->facts.sop_instance,
-                                                .priority = m->command.priority},
+                                                .priority = m->command.priority,
+                                                .field = m->command.field},
                                       .editions = c->editions,
                                       .edition_count = c->edition_count,
                                       .entries = c->entries,
@@ -197,7 +198,7 @@ static void on_committed(struct keep *k, enum spool_error error)
     } else {
         m->queued = (unsigned)m->commit->entry_count;
         for (unsigned i = 0; i < m->sink_count; i++)
-            if (dimse_store_severity(m->outcomes[i].status) >= 2)
+            if (dimse_severity(m->command.field, m->outcomes[i].status) >= 2)
                 m->outcomes[i].is_taken_over = true;
     }
     message_queue_moved(m);
@@ -208,7 +209,7 @@ static bool wants_commit(const struct message *m)
 {
     unsigned failed = 0;
     for (unsigned i = 0; i < m->sink_count; i++) {
-        if (dimse_store_severity(m->outcomes[i].status) < 2)
+        if (dimse_severity(m->command.field, m->outcomes[i].status) < 2)
             continue;
         if (!message_queue_may_take(m, i, m->outcomes[i].status))
             return false;
@@ -253,7 +254,7 @@ void message_queue_note(const struct message *m)
     for (unsigned i = 0; i < m->sink_count; i++) {
         const struct message_outcome *o = &m->outcomes[i];
         const struct edition *e = m->sink_editions[i];
-        if (o->is_taken_over || o->is_elsewhere || dimse_store_severity(o->status) >= 2)
+        if (o->is_taken_over || o->is_elsewhere || dimse_severity(m->command.field, o->status) >= 2)
             continue;
         r.node = o->node->name;
         r.route = o->route->name;

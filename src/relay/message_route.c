@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "dicom/uid.h"
 #include "dimse/status.h"
 #include "relay/edition.h"
 #include "relay/hold.h"
@@ -230,9 +231,9 @@ static bool decide(struct asking *a, struct route_decision *d)
     return true;
 }
 
-static void facts_of(const struct message *m, enum config_service service, struct route_facts *out)
+static void facts_of(const struct message *m, struct route_facts *out)
 {
-    session_facts(m->session, service, out);
+    session_facts(m->session, m->service, out);
     out->sop_class = m->facts.sop_class;
     out->sop_instance = m->facts.sop_instance;
     out->has_instance = true;
@@ -260,7 +261,7 @@ static void pursue(struct message *m)
     if (!settle_move(m))
         return;
     bool is_over = false;
-    facts_of(m, CONFIG_STORE, &a.facts);
+    facts_of(m, &a.facts);
     a.facts.holds = holds;
     a.facts.user = &a;
     while (!is_over && hold_is_ready(m->hold)) {
@@ -291,15 +292,33 @@ static enum result begin_hold(struct message *m, const struct route_facts *facts
     return hold_begin(m->hold, m->session->config, facts, d, decided);
 }
 
+bool message_route_may_queue(const struct session *s, enum config_service service,
+                             const struct dimse_command *c)
+{
+    struct route_facts facts;
+    struct route_decision d = {0};
+    session_facts(s, service, &facts);
+    facts.sop_class = dicom_uid_trim(dimse_class(c));
+    facts.sop_instance = dicom_uid_trim(dimse_instance(c));
+    facts.has_instance = true;
+    enum result r = route_decide(s->config, &facts, &d);
+    bool queues = false;
+    for (size_t i = 0; (r == OK || r == NEED_MORE) && i < d.count; i++)
+        queues = queues || d.destinations[i].is_copy || d.destinations[i].queues;
+    route_decision_free(&d);
+    return queues;
+}
+
 void message_route(struct message *m, enum config_service service)
 {
     struct route_facts facts;
     struct route_decision d = {0};
+    m->service = service;
     if (service == CONFIG_STORE && message_move_find(m) != OK) {
         fail_move(m);
         return;
     }
-    facts_of(m, service, &facts);
+    facts_of(m, &facts);
     enum result decided =
         message_move_is_found(m) ? message_move_decide(m, &d) : route_decide(m->session->config, &facts, &d);
     enum result r = decided == NEED_MORE ? OK : decided;

@@ -9,6 +9,10 @@ struct place;
 /* Decides, or begins to hold (m->hold). What cannot be decided, and what nobody takes, is preset. */
 void message_route(struct message *m, enum config_service service);
 
+/* Some route of the service that may hold for this request copies, or queues what fails. */
+bool message_route_may_queue(const struct session *s, enum config_service service,
+                             const struct dimse_command *c);
+
 /* While m->hold: the next bytes, and the end. Once decided, the sinks are there and have been given all that was held. */
 void message_route_data(struct message *m, struct buf *b, uint8_t *at, uint32_t len);
 void message_route_end(struct message *m);

@@ -168,7 +168,7 @@ static bool add_sink(struct message *m, const struct route_destination *d, size_
     struct message_outcome *o = &m->outcomes[s->index];
     o->node = d->node;
     o->route = d->route;
-    o->queues = s->may_queue = d->queues && r->spool;
+    o->queues = s->may_queue = s->keeps_order = d->queues && r->spool;
     o->journals = d->journal;
     s->zero_copy = d->zero_copy;
     m->sink_editions[s->index] = e;

@@ -150,7 +150,7 @@ static enum place_found begin_kept(struct place *p, const char *name)
     int own = balance_member(p->pool, name); /* not there: the configuration was changed */
     if (own != BALANCE_NONE && may_try(p, own))
         return put(p, own, true);
-    if (own != BALANCE_NONE && p->pool->waits)
+    if (own != BALANCE_NONE && (p->pool->waits || p->stays))
         return put(p, own, false);
     int i = find(p, own == BALANCE_NONE ? 0 : bit(own));
     if (i != BALANCE_NONE)

@@ -26,7 +26,9 @@ struct place {
     const struct config_pool *pool; /* must stay */
     void *owner;
     void (*on_placed)(struct place *p);
-    bool is_kept;   /* it may be waited for where the study is; else nobody remembers */
+    bool is_kept; /* it may be waited for where the study is; else nobody remembers */
+    bool
+        stays; /* what it is about is at the member that has it, and at no other (N-SET): it waits for that one */
     bool is_queued; /* nothing is tried now: no trial is taken for it */
 
     const struct config_node *member; /* once it is found */

@@ -77,7 +77,8 @@ struct sink {
     uint64_t progress_ms; /* when its backlog last shrank */
     bool
         may_queue; /* the queue may take over what fails here: nobody has to wait for a node that is known to be away */
-    bool has_begun;        /* something of the message has been sent */
+    bool keeps_order; /* likewise: it goes behind what is queued there of its instance (spool_is_in_line) */
+    bool has_begun;   /* something of the message has been sent */
     enum sink_fault fault; /* if it has not, and it failed */
     bool retains;          /* it keeps what it has sent, for a second try: that is held on top of `window` */
 

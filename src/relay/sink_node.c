@@ -23,6 +23,7 @@ struct sink_node {
     bool is_finished;     /* all data are here */
     bool is_sent;         /* all has been given to the association */
     bool is_over;         /* on_done has been called, or abandoned */
+    bool is_again;        /* it was sent before, and its response was lost */
     bool is_trial;        /* of the node's circuit, of which no sign has come yet */
     int64_t outstanding;  /* bytes that count as on their way there */
     bool has_early_answer;
@@ -100,9 +101,12 @@ static void distrust(struct sink_node *n, const char *why)
     break_off(n, why);
 }
 
+/* An N-CREATE that is there already, since it was sent twice and its first response was lost, is there. */
 static void answered(struct sink_node *n, uint16_t status, const char *comment)
 {
     n->is_trial = false;
+    if (n->is_again && dimse_severity_again(n->sink.message->command->field, status) == 0)
+        status = DIMSE_STATUS_SUCCESS;
     health_answered(n->source->relay, n->sink.node, status, comment);
     done(n, status, comment);
 }
@@ -122,14 +126,16 @@ static void fill_command(const struct sink_node *n, struct dimse_command *c)
 {
     const struct dimse_command *in = n->sink.message->command;
     /* The move originator (1030, 1031) belongs to the sender's leg and is dropped; ours is that of a C-MOVE through us. */
-    *c = (struct dimse_command){.has = in->has & (DIMSE_HAS_AFFECTED_CLASS | DIMSE_HAS_FIELD |
-                                                  DIMSE_HAS_PRIORITY | DIMSE_HAS_AFFECTED_INSTANCE),
-                                .field = in->field,
-                                .priority = in->priority,
-                                .affected_class = in->affected_class,
-                                .affected_instance = in->affected_instance,
-                                .data_set_type =
-                                    n->sink.message->has_data ? DIMSE_DATA_SET : DIMSE_NO_DATA_SET};
+    *c = (struct dimse_command){
+        .has = in->has & (DIMSE_HAS_AFFECTED_CLASS | DIMSE_HAS_REQUESTED_CLASS | DIMSE_HAS_FIELD |
+                          DIMSE_HAS_AFFECTED_INSTANCE | DIMSE_HAS_REQUESTED_INSTANCE),
+        .field = in->field,
+        .priority = in->priority,
+        .affected_class = in->affected_class,
+        .requested_class = in->requested_class,
+        .affected_instance = in->affected_instance,
+        .requested_instance = in->requested_instance,
+        .data_set_type = n->sink.message->has_data ? DIMSE_DATA_SET : DIMSE_NO_DATA_SET};
     c->has |= DIMSE_HAS_DATA_SET_TYPE;
     if (in->field == DIMSE_C_STORE_RQ)
         c->has |= DIMSE_HAS_PRIORITY;
@@ -188,7 +194,7 @@ static bool names_another_instance(const struct sink_node *n, const struct dimse
 {
     const struct dimse_command *asked = n->sink.message->command;
     return (c->has & DIMSE_HAS_AFFECTED_INSTANCE) && dicom_uid_trim(c->affected_instance).len > 0 &&
-           !dicom_uid_equal(c->affected_instance, asked->affected_instance);
+           !dicom_uid_equal(c->affected_instance, dimse_instance(asked));
 }
 
 static void on_response(struct outbound_exchange *x, const struct dimse_command *c)
@@ -237,6 +243,7 @@ static void on_lost(struct outbound_exchange *x, const char *why)
     LOG(LOG_INFO, "sent again on a fresh association", LOG_STR("assoc", n->sink.message->association),
         LOG_STR("message", n->sink.message->id), LOG_STR("node", n->sink.node->name), LOG_STR("cause", why));
     n->sink.retains = false;
+    n->is_again = true;
     n->is_sending = n->is_sent = false;
     slices_clear(&n->queue);
     n->queue = n->replay;
@@ -329,10 +336,20 @@ static bool is_known_refused(const struct sink_node *n)
                             NULL) == KNOWLEDGE_REFUSED;
 }
 
+/* Something of this instance waits for the node: what comes after it goes behind it. */
+static bool follows_queued(const struct sink_node *n)
+{
+    const struct sink_message *m = n->sink.message;
+    return m->command->field != DIMSE_C_STORE_RQ && m->command->field != DIMSE_C_ECHO_RQ &&
+           spool_is_in_line(n->source->relay->spool, n->sink.node->name, m->sop_instance);
+}
+
 static void start(struct sink *s)
 {
     struct sink_node *n = (struct sink_node *)s;
-    if (s->may_queue && !health_may_try(n->source->relay, s->node, &n->is_trial))
+    if (s->keeps_order && follows_queued(n))
+        fail(n, DIMSE_STATUS_OUT_OF_RESOURCES, "goes behind what is queued of it");
+    else if (s->may_queue && !health_may_try(n->source->relay, s->node, &n->is_trial))
         fail(n, DIMSE_STATUS_OUT_OF_RESOURCES, "known to be away");
     else if (!n->source->asks_anew && is_known_refused(n))
         fail(n, DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED, "presentation context not accepted");

@@ -103,7 +103,7 @@ static void on_member_taken(struct sink *member)
 static bool may_move(const struct sink_pool *n, uint16_t status)
 {
     const struct place *p = n->place;
-    if (p->pool->waits || n->sink.fault == SINK_FAULT_OURS)
+    if (p->pool->waits || p->stays || n->sink.fault == SINK_FAULT_OURS)
         return false;
     if (status == DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED && !n->sink.has_begun)
         return p->is_new || !p->is_kept || place_has_moved(p);
@@ -208,6 +208,7 @@ static void start(struct sink *s)
     member->on_done = on_member_done;
     member->on_gone = on_member_gone;
     member->zero_copy = s->zero_copy;
+    member->keeps_order = s->keeps_order;
     member->may_queue = s->may_queue && !n->place->may_try; /* else the circuit has been asked */
     member->is_hasty = s->is_hasty;
     member->progress_ms = io_now(io_of(n));

@@ -9,7 +9,7 @@ void message_verdict(const struct message *m, uint16_t *status_out, const char *
     int worst = 0;
     for (unsigned i = 0; !m->is_preset && i < m->sink_count; i++) {
         const struct message_outcome *s = &m->outcomes[i];
-        int severity = dimse_store_severity(s->status);
+        int severity = dimse_severity(m->command.field, s->status);
         if (severity <= worst || s->is_taken_over) /* among equals the first of `to` speaks */
             continue;
         worst = severity;

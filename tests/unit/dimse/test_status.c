@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "dimse/command.h"
 #include "dimse/status.h"
 
 static const struct {
@@ -97,9 +98,31 @@ static void only_0000_is_a_success(void **state)
     }
 }
 
+/* PS3.7 10.1.5.1.6: an N-CREATE of what is there. It is a failure, unless it was ours that made it. */
+static void a_duplicate_is_success_of_a_store_and_of_what_was_created_before(void **state)
+{
+    static const struct {
+        uint16_t field, status;
+        int severity, again;
+    } of[] = {
+        {DIMSE_C_STORE_RQ, 0x0111, 0, 0},  {DIMSE_N_CREATE_RQ, 0x0111, 3, 0},
+        {DIMSE_N_SET_RQ, 0x0111, 3, 3},    {DIMSE_N_CREATE_RQ, 0x0000, 0, 0},
+        {DIMSE_N_SET_RQ, 0x0001, 1, 1},    {DIMSE_N_SET_RQ, 0x0107, 1, 1},
+        {DIMSE_N_CREATE_RQ, 0x0116, 1, 1}, {DIMSE_N_SET_RQ, 0x0213, 2, 2},
+        {DIMSE_N_CREATE_RQ, 0xA700, 2, 2}, {DIMSE_N_SET_RQ, 0x0110, 3, 3},
+        {DIMSE_N_SET_RQ, 0x0112, 3, 3},    {DIMSE_N_CREATE_RQ, 0x0120, 3, 3},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
+        assert_int_equal(dimse_severity(of[i].field, of[i].status), of[i].severity);
+        assert_int_equal(dimse_severity_again(of[i].field, of[i].status), of[i].again);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_duplicate_is_success_of_a_store_and_of_what_was_created_before),
         cmocka_unit_test(statuses_have_the_class_of_annex_c),
         cmocka_unit_test(a_verdict_orders_statuses_by_what_the_sender_should_do),
         cmocka_unit_test(every_status_has_a_text),

@@ -21,7 +21,7 @@ struct row {
 
 static void fill(struct message *m, struct message_outcome *outcomes, const struct row *row)
 {
-    *m = (struct message){.outcomes = outcomes};
+    *m = (struct message){.command = {.field = DIMSE_C_STORE_RQ}, .outcomes = outcomes};
     while (m->sink_count < DESTINATIONS && row->statuses[m->sink_count] != NONE) {
         struct message_outcome *o = &outcomes[m->sink_count];
         o->status = row->statuses[m->sink_count];
@@ -79,7 +79,8 @@ static void no_combination_is_better_than_its_worst_part(void **state)
     (void)state;
     for (unsigned n = 0; n < COUNT * COUNT * COUNT * COUNT; n++) {
         struct message_outcome outcomes[DESTINATIONS] = {0};
-        struct message m = {.outcomes = outcomes, .sink_count = DESTINATIONS};
+        struct message m = {
+            .command = {.field = DIMSE_C_STORE_RQ}, .outcomes = outcomes, .sink_count = DESTINATIONS};
         const char *comment;
         uint16_t status;
         bool is_one_of_them = false, all_good = true;
@@ -95,6 +96,22 @@ static void no_combination_is_better_than_its_worst_part(void **state)
         assert_int_equal(status == 0x0000, all_good);
         assert_true(status == 0x0000 || is_one_of_them);
     }
+}
+
+/* An N-CREATE of what a node has already is its sender's failure; a C-STORE of it is none. */
+static void a_duplicate_is_a_failure_of_what_is_no_store(void **state)
+{
+    struct message_outcome outcomes[] = {{.status = 0xB000}, {.status = 0x0111, .comment = "there"}};
+    struct message m = {.command = {.field = DIMSE_N_CREATE_RQ}, .outcomes = outcomes, .sink_count = 2};
+    const char *comment;
+    uint16_t status;
+    (void)state;
+    message_verdict(&m, &status, &comment);
+    assert_int_equal(status, 0x0111);
+    assert_string_equal(comment, "there");
+    m.command.field = DIMSE_C_STORE_RQ;
+    message_verdict(&m, &status, &comment);
+    assert_int_equal(status, 0xB000);
 }
 
 /* What the message decided by itself: no destination is asked. */
@@ -117,6 +134,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_worst_status_is_the_verdict_with_its_own_comment),
         cmocka_unit_test(no_combination_is_better_than_its_worst_part),
+        cmocka_unit_test(a_duplicate_is_a_failure_of_what_is_no_store),
         cmocka_unit_test(a_preset_status_is_the_verdict),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
