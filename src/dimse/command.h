@@ -117,7 +117,7 @@ bool dimse_field_known(uint16_t field);
  * answer it by a status.
  *
  * OK         *out is filled, all that the message type demands is there (PS3.7 9.3, 10.3; deviations that real peers
- *            show are let through: no 1000/0002 in responses, no event type in N-EVENT-REPORT-RSP, no priority).
+ *            show are let through: no 1000/0002 in responses, no event type in N-EVENT-REPORT, no priority).
  * ERR_PROTO  *why_out is a fixed text: an element outside group 0000, a length past the end, a wrong value size, an
  *            element twice, a missing mandatory element, an unknown command field, more than
  *            DIMSE_COMMAND_MAX_BYTES.
