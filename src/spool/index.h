@@ -37,6 +37,7 @@
 #include "spool/log.h"
 
 struct index;
+struct record_relayed;
 
 /*
  * Opens or makes `path`. Read-only: for looking, beside a gateway.
@@ -210,6 +211,15 @@ MUST_USE enum result index_list(struct index *i, const struct index_filter *f,
 /* A relayed delivery, by its id (of generation 0). */
 MUST_USE enum result index_relayed(struct index *i, spool_id id, bool *is_found_out,
                                    bool (*on_row)(void *owner, const struct index_row *row), void *owner);
+/* Deliveries of the queue, whatever their state is, of what was received, or goes out, as this instance. on_row returns false to end it. */
+MUST_USE enum result index_where_queued(struct index *i, const char *instance,
+                                        bool (*on_row)(void *owner, const struct index_row *row),
+                                        void *owner);
+/* The same of what was relayed, for many instances in one go: `holds` is asked about hashes of UIDs (index_hash), and every row of a sheet that has such a
+ * one comes: the caller picks those it means. */
+MUST_USE enum result index_where_relayed(struct index *i, bool (*holds)(void *owner, uint32_t hash),
+                                         bool (*on_row)(void *owner, const struct record_relayed *row),
+                                         void *owner);
 /* Queue by node: counts by state, and the time of the oldest: of the study that is next (in each state). */
 struct index_summary {
     const char *node;

@@ -138,31 +138,53 @@ static enum result compare_end(const char *path, struct index *i, uint32_t gener
     return r == OK && end.segment > 0 ? is_before(i, &end, is_behind_out) : r;
 }
 
-static enum result wait_for(struct index *i, const struct log_position *end, uint64_t until_ms)
+enum result look_ends(const char *path, struct look_ends *out)
 {
-    bool waits = true;
-    enum result r = OK;
-    while (r == OK && waits) {
-        r = is_before(i, end, &waits);
-        waits = waits && clock_ms() < until_ms;
-        if (waits)
-            nanosleep(&(struct timespec){.tv_nsec = LOOK_PAUSE_NS}, NULL);
+    struct numbers all;
+    *out = (struct look_ends){0};
+    enum result r = spool_folder_generations(path, &all);
+    if (r == OK)
+        out->of = malloc((all.count + 1) * sizeof(*out->of));
+    if (r == OK && !out->of)
+        r = ERR_MEMORY;
+    for (size_t n = 0; r == OK && n < all.count; n++) {
+        r = end_of(path, all.of[n], &out->of[out->count]);
+        out->count += r == OK && out->of[out->count].segment > 0;
     }
+    free(all.of);
     return r;
+}
+
+enum result look_has_reached(struct index *i, const struct look_ends *ends, bool *out)
+{
+    bool is_behind = false;
+    enum result r = OK;
+    for (size_t n = 0; r == OK && !is_behind && n < ends->count; n++)
+        r = is_before(i, &ends->of[n], &is_behind);
+    *out = !is_behind;
+    return r;
+}
+
+void look_ends_free(struct look_ends *ends)
+{
+    free(ends->of);
+    *ends = (struct look_ends){0};
 }
 
 enum result look_wait(const char *path, struct index *i, uint64_t ms)
 {
     uint64_t until_ms = clock_ms() + ms;
-    struct numbers all;
-    struct log_position end;
-    enum result r = spool_folder_generations(path, &all);
-    for (size_t n = 0; r == OK && n < all.count; n++) {
-        r = end_of(path, all.of[n], &end);
-        if (r == OK && end.segment > 0)
-            r = wait_for(i, &end, until_ms);
+    struct look_ends ends;
+    bool has_reached = false;
+    enum result r = look_ends(path, &ends);
+    while (r == OK && !has_reached) {
+        r = look_has_reached(i, &ends, &has_reached);
+        if (clock_ms() >= until_ms)
+            break;
+        if (!has_reached)
+            nanosleep(&(struct timespec){.tv_nsec = LOOK_PAUSE_NS}, NULL);
     }
-    free(all.of);
+    look_ends_free(&ends);
     return r;
 }
 

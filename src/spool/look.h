@@ -26,6 +26,15 @@ MUST_USE enum result look_is_in_use(const char *path, bool *is_in_use_out, char 
 /* A log has more than the index has read of it: a process ended without closing the spool. (Of a spool that is in use this means nothing.) */
 MUST_USE enum result look_is_behind(const char *path, struct index *i, bool *is_behind_out);
 
+/* Where the logs of a spool end now, to see later whether its index has come so far. Free it in any case. */
+struct look_ends {
+    struct log_position *of;
+    size_t count;
+};
+MUST_USE enum result look_ends(const char *path, struct look_ends *out);
+MUST_USE enum result look_has_reached(struct index *i, const struct look_ends *ends, bool *out);
+void look_ends_free(struct look_ends *ends);
+
 /* Of a spool that is in use: waits until its index has read what stands in its logs now, no longer than ms. */
 MUST_USE enum result look_wait(const char *path, struct index *i, uint64_t ms);
 

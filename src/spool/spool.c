@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "io/disk.h"
+#include "spool/commitments.h"
 #include "spool/index.h"
 #include "spool/indexer.h"
 #include "spool/lines.h"
@@ -83,6 +84,7 @@ static enum result start_writer(struct spool *s, const struct spool_options *o, 
 
 static void close_parts(struct spool *s)
 {
+    commitments_close(&s->commitments);
     log_writer_close(&s->log);
     indexer_free(&s->indexer);
 }
@@ -98,6 +100,11 @@ static enum result open_parts(struct spool *s, const struct spool_options *o, ch
         r = indexer_start(s->indexer, s->log);
         if (r != OK)
             snprintf(why, why_cap, "no thread for the spool");
+    }
+    if (r == OK) {
+        r = commitments_open(s->path, s->generation, &s->commitments, why, why_cap);
+        if (r != OK)
+            indexer_stop(s->indexer);
     }
     if (r != OK)
         close_parts(s);
@@ -133,6 +140,7 @@ void spool_close(struct spool **s)
     *s = NULL;
     if (!it)
         return;
+    commitments_close(&it->commitments);
     /* Behind all that was given before, so that the indexer finds it written. If that fails there is no more to be had. */
     indexer_write_claims(it->indexer);
     (void)log_append(it->log, RECORD_OUTCOME, "", 0, true);

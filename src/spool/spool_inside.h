@@ -1,4 +1,4 @@
-/* A spool's parts. (Inside spool.c and notes.c only.) */
+/* A spool's parts. (Inside spool.c, notes.c and commitments.c only.) */
 #ifndef HILUM_SPOOL_SPOOL_INSIDE_H
 #define HILUM_SPOOL_SPOOL_INSIDE_H
 
@@ -9,6 +9,7 @@ struct spool {
     uint32_t generation; /* that is written here */
     struct log_writer *log;
     struct indexer *indexer;
+    struct commitments *commitments;
 };
 
 #endif
