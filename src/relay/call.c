@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "dicom/uid.h"
 #include "dimse/status.h"
+#include "relay/commitment.h"
 #include "route/service.h"
 
 /* --- its end ------------------------------------------------------------------------------------------------------ */
@@ -292,8 +293,30 @@ bool call_bytes(struct call *c, struct view *out)
     return !c->bytes.failed;
 }
 
+/* A node reports on what it was asked to commit: to us, whoever is told then. */
+static bool is_commitment_report(const struct call *c)
+{
+    return c->service == CONFIG_COMMIT && c->command.field == DIMSE_N_EVENT_REPORT_RQ &&
+           c->session->relay->commitments;
+}
+
+static void take_commitment_report(struct call *c)
+{
+    char remote[64];
+    struct session *s = c->session;
+    io_address_text(&s->a.peer, false, remote);
+    struct commitment_reporter from = {.calling = s->calling, .remote = remote};
+    struct dimse_command r = {
+        .has = DIMSE_HAS_STATUS,
+        .status = commitment_report(s->relay, &from, &c->command, &c->received, c->transfer_syntax)};
+    call_respond(c, &r, NULL);
+}
+
 static const struct call_plan *plan_of(const struct call *c)
 {
+    static const struct call_plan commit = {.begin = commitment_request, .end = commitment_request_over};
+    if (c->service == CONFIG_COMMIT && c->session->relay->commitments)
+        return &commit;
     if (c->destination_count == 1)
         return &call_single;
     switch (c->command.field) {
@@ -317,6 +340,8 @@ void call_complete(struct call *c)
         call_fail(c, c->early_status, c->early_comment);
     else if (c->is_cancelled)
         call_fail(c, DIMSE_STATUS_CANCELLED, "cancelled before it was complete");
+    else if (is_commitment_report(c))
+        take_commitment_report(c);
     else if (call_route(c)) {
         c->plan = plan_of(c);
         c->plan->begin(c);

@@ -150,7 +150,8 @@ static bool set_destinations(struct call *c, const struct route_decision *d)
         else
             add(c, &d->destinations[i], d->destinations[i].node);
     }
-    if (c->destination_count > 0)
+    if (c->destination_count > 0 ||
+        (c->service == CONFIG_COMMIT && d->matched)) /* the ledger says who is asked */
         return true;
     if (d->count > 0)
         call_fail(c, DIMSE_STATUS_NOT_AUTHORISED, "it came from its only destination");

@@ -272,7 +272,8 @@ static void acquire(struct leg *l, bool fresh_only)
     l->want = (struct outbound_want){.owner = l,
                                      .config = s->config,
                                      .node = l->node,
-                                     .calling = proposal_calling(s->config, s->calling, l->node),
+                                     .calling = s->calls_as ? s->calls_as
+                                                            : proposal_calling(s->config, s->calling, l->node),
                                      .user = s->user,
                                      .profile = s->profile,
                                      .is_private = s->is_private,

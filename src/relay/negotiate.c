@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "dicom/uid.h"
+#include "relay/commitment.h"
 #include "route/service.h"
 
 static void advance(struct negotiation *g);
@@ -115,6 +116,11 @@ static bool find_candidates(struct negotiation *g, unsigned i)
 {
     uint32_t services = services_of(g, request_of(g)->contexts[i].abstract_syntax);
     bool ok = true;
+    if (services == 1U << CONFIG_COMMIT) { /* by ourselves, of requesters and of nodes that report */
+        g->contexts[i].takers = commitment_is_served(g->session->config);
+        g->contexts[i].is_refused = !g->contexts[i].takers;
+        return true;
+    }
     for (unsigned s = 0; ok && s < CONFIG_SERVICES; s++)
         if (services & (UINT32_C(1) << s))
             ok = find_candidates_for(g, i, (enum config_service)s);

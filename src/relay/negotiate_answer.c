@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "dicom/uid.h"
+#include "relay/commitment_list.h"
 #include "relay/negotiate_inside.h"
 
 static bool is_uncompressed(struct view transfer_syntax)
@@ -167,6 +168,8 @@ static bool has_say(const struct negotiation *g, const struct asked *a, struct v
 static struct pdu_role answer_role(const struct negotiation *g, const struct pdu_role *proposed)
 {
     bool scu = true, scp = true, has_node = false;
+    if (dicom_uid_is(proposed->uid, COMMITMENT_CLASS)) /* we are either ourselves */
+        return *proposed;
     for (unsigned n = 0; n < g->asked_count; n++) {
         const struct asked *a = &g->asked[n];
         bool node_scu = true, node_scp = false;

@@ -19,6 +19,8 @@
 #include "spool/spool.h"
 
 struct affinity;
+struct commitment_desks;
+struct commitments;
 struct delivery;
 struct holdings;
 struct moves;
@@ -49,10 +51,11 @@ struct relay {
     struct circuits *circuits; /* of all workers */
     struct moves *moves;       /* C-MOVEs through us, over all workers */
     struct probes *probes;
-    struct holdings *holdings; /* which archives hold a study, over all workers */
-    struct delivery *delivery; /* with a spool */
-    struct studies *studies;   /* likewise */
-    struct spool_notes *notes; /* likewise: what was relayed, for the ledger */
+    struct holdings *holdings;       /* which archives hold a study, over all workers */
+    struct delivery *delivery;       /* with a spool */
+    struct studies *studies;         /* likewise */
+    struct spool_notes *notes;       /* likewise: what was relayed, for the ledger */
+    struct commitments *commitments; /* NULL: storage commitment is not served */
     unsigned worker;
     unsigned silent_max; /* connections without an association: no request yet, or over and not closed */
 
@@ -81,6 +84,7 @@ struct relay_options {
     struct circuits *circuits;
     struct moves *moves;
     struct holdings *holdings;
+    struct commitment_desks *desks; /* NULL: storage commitment is not served */
     unsigned worker, workers, silent_max;
 };
 

@@ -7,8 +7,10 @@
 #include "dicom/uid.h"
 #include "dimse/status.h"
 #include "relay/call.h"
+#include "relay/commitment.h"
 #include "relay/message.h"
 #include "relay/remake.h"
+#include "route/service.h"
 
 struct reverse {
     struct session *session;   /* NULL: the sender is lost */
@@ -31,6 +33,9 @@ struct reverse {
     struct octets response_values;
     struct dimse_command response;
     struct slices response_data;
+    bool is_report; /* of storage commitment: it goes to nobody but us */
+    void *owner;    /* a request of our own; NULL on_answer: it is none */
+    void (*on_answer)(void *owner, bool is_answered, uint16_t status);
     struct voice_turn turn;
     struct io_timer silence;
     TAILQ_ENTRY(reverse) link; /* of the session */
@@ -53,6 +58,10 @@ static void leave_session(struct reverse *r)
 
 static void reverse_free(struct reverse *r)
 {
+    void (*on_answer)(void *owner, bool is_answered, uint16_t status) = r->on_answer;
+    void *owner = r->owner;
+    bool is_answered = r->is_answered;
+    uint16_t status = r->response.status;
     leave_session(r);
     remake_free(&r->remake);
     slices_clear(&r->data);
@@ -60,6 +69,13 @@ static void reverse_free(struct reverse *r)
     octets_free(&r->values);
     octets_free(&r->response_values);
     free(r);
+    if (on_answer)
+        on_answer(owner, is_answered, status);
+}
+
+void reverse_forget(struct reverse *r)
+{
+    r->on_answer = NULL;
 }
 
 /* The node is told, if it is still there. */
@@ -73,7 +89,7 @@ static void answer_node(struct reverse *r, const struct dimse_command *answer, s
     outbound_foreign_over(o);
 }
 
-static void refuse_node(struct reverse *r, uint16_t status, const char *comment)
+static void answer_status(struct reverse *r, uint16_t status, const char *comment)
 {
     struct dimse_command answer;
     dimse_response_to(&r->command, status, comment, &answer);
@@ -89,8 +105,8 @@ static void settle(struct reverse *r)
     if (r->refused || !r->is_answered) {
         if (!r->refused && r->session)
             return;
-        refuse_node(r, r->refused ? r->refused : DIMSE_STATUS_PROCESSING_FAILURE,
-                    r->refused ? r->comment : "the sender is gone");
+        answer_status(r, r->refused ? r->refused : DIMSE_STATUS_PROCESSING_FAILURE,
+                      r->refused ? r->comment : "the sender is gone");
         reverse_free(r);
         return;
     }
@@ -236,11 +252,33 @@ static struct reverse *reverse_new(struct session *s, struct outbound *o, uint8_
     r->sent = r->command;
     r->session = s;
     r->outbound = o;
-    r->node = o->node;
+    r->node = o ? o->node : NULL;
     r->node_context = context_id;
     r->turn = (struct voice_turn){.owner = r, .on_turn = on_turn};
     r->silence = (struct io_timer){.on_fire = on_silence, .owner = r};
-    TAILQ_INSERT_TAIL(&s->reverses, r, link);
+    if (s)
+        TAILQ_INSERT_TAIL(&s->reverses, r, link);
+    return r;
+}
+
+struct reverse *reverse_ask(struct session *s, uint8_t context_id, const struct dimse_command *c,
+                            struct slices *data, void *owner,
+                            void (*on_answer)(void *owner, bool is_answered, uint16_t status))
+{
+    struct reverse *r = s->is_over ? NULL : reverse_new(s, NULL, 0, c);
+    if (!r)
+        return NULL;
+    r->sender_context = context_id;
+    r->data = *data;
+    *data = (struct slices){0};
+    r->is_received = r->is_complete = true;
+    r->sent.has |= DIMSE_HAS_MESSAGE_ID | DIMSE_HAS_DATA_SET_TYPE;
+    r->sent.data_set_type = r->data.count > 0 ? DIMSE_DATA_SET : DIMSE_NO_DATA_SET;
+    begin_in_time(r);
+    if (s->is_over) /* for want of memory; r is gone */
+        return NULL;
+    r->owner = owner;
+    r->on_answer = on_answer;
     return r;
 }
 
@@ -347,9 +385,58 @@ static void decide(struct reverse *r, const struct association_context *context)
         refuse(r, DIMSE_STATUS_OUT_OF_RESOURCES, "out of memory");
 }
 
+/* --- reports of storage commitment -------------------------------------------------------------------------------- */
+
+static bool is_report(const struct outbound *o, uint8_t context_id, const struct dimse_command *c)
+{
+    const struct relay *relay = outbound_owner(o);
+    const struct association_context *context = association_context(&o->a, context_id);
+    return relay->commitments && c->field == DIMSE_N_EVENT_REPORT_RQ && dimse_has_data_set(c) &&
+           route_service(view_of(context->abstract_syntax), c->field) == CONFIG_COMMIT;
+}
+
+static bool begin_report(struct outbound *o, uint8_t context_id, const struct dimse_command *c)
+{
+    struct reverse *r = o->foreign ? NULL : reverse_new(NULL, o, context_id, c);
+    if (!r)
+        return false;
+    r->is_report = true;
+    o->foreign = r;
+    return true;
+}
+
+/* It is gathered whole: more may be held than flows through. */
+static void report_data(struct reverse *r, struct buf *b, uint8_t *at, uint32_t len)
+{
+    struct association *a = &r->outbound->a;
+    const struct config *c = r->outbound->config;
+    if (r->data.bytes + len > c->header_max)
+        refuse(r, DIMSE_STATUS_RESOURCE_LIMITATION, "a report larger than header_max");
+    else if (!slices_push(&r->data, b, at, len))
+        association_abort(a, "out of memory");
+    else if (r->data.bytes > c->window / 2)
+        stream_set_limit(&a->stream, (uint32_t)((c->window + 4 * c->header_max) / BUF_BYTES));
+}
+
+static void report_end(struct reverse *r)
+{
+    struct outbound *o = r->outbound;
+    const struct association_context *context = association_context(&o->a, r->node_context);
+    struct commitment_reporter from = {.node = r->node->name};
+    uint16_t status = r->refused ? r->refused
+                                 : commitment_report(outbound_owner(o), &from, &r->command, &r->data,
+                                                     context->transfer_syntax);
+    answer_status(r, status, r->refused ? r->comment : NULL);
+    reverse_free(r);
+}
+
+/* --- what comes of the node ---------------------------------------------------------------------------------------- */
+
 static bool on_request(struct outbound *o, uint8_t context_id, const struct dimse_command *c)
 {
     struct relay *relay = outbound_owner(o);
+    if (is_report(o, context_id, c))
+        return begin_report(o, context_id, c);
     struct session *s = session_of(relay, o->user);
     struct reverse *r = s && !o->foreign ? reverse_new(s, o, context_id, c) : NULL;
     if (!r)
@@ -367,9 +454,11 @@ static bool on_request(struct outbound *o, uint8_t context_id, const struct dims
 static void on_data(struct outbound *o, struct buf *b, uint8_t *at, uint32_t len)
 {
     struct reverse *r = o->foreign;
-    if (!r || r->refused || !r->session)
+    if (!r || r->refused || (!r->session && !r->is_report))
         return;
-    if (r->remake)
+    if (r->is_report)
+        report_data(r, b, at, len);
+    else if (r->remake)
         remake_data(r->remake, b, at, len);
     else if (!slices_push(&r->data, b, at, len))
         association_abort(&o->a, "out of memory");
@@ -383,6 +472,10 @@ static void on_data_end(struct outbound *o)
     if (!r)
         return;
     r->is_received = true;
+    if (r->is_report) {
+        report_end(r);
+        return;
+    }
     if (r->remake && !r->refused) {
         remake_end(r->remake);
     } else {

@@ -12,6 +12,14 @@
 /* For the pool of outbound associations, whose owner is the relay. */
 extern const struct outbound_foreign reverse_foreign;
 
+/* A request of our own to the sender, in its turn: *data is moved. on_answer comes once, later: is_answered false: it is lost, or was silent. NULL
+ * without memory, or if the association is over. */
+struct reverse *reverse_ask(struct session *s, uint8_t context_id, const struct dimse_command *c,
+                            struct slices *data, void *owner,
+                            void (*on_answer)(void *owner, bool is_answered, uint16_t status));
+/* Its answer is not waited for any more: on_answer does not come. */
+void reverse_forget(struct reverse *r);
+
 /* A response of the sender. False: it answers nothing that was asked. */
 bool reverse_response(struct session *s, const struct dimse_command *c);
 /* Its data set. */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "relay/call.h"
+#include "relay/commitment.h"
 #include "relay/delivery.h"
 #include "relay/message.h"
 #include "relay/probe.h"
@@ -490,8 +491,11 @@ enum result relay_open(struct relay *r, const struct relay_options *o)
         r->notes = spool_notes_new(r->spool, r->io);
         r->studies = studies_new(r, o->workers);
     }
+    if (o->desks)
+        r->commitments = commitments_new(r, o->desks, o->workers);
     bool has_queue = !r->spool || (r->delivery && r->notes && r->studies);
-    return r->outbound && r->probes && r->folders && r->charsets && has_queue ? OK : ERR_MEMORY;
+    bool has_desk = !o->desks || r->commitments;
+    return r->outbound && r->probes && r->folders && r->charsets && has_queue && has_desk ? OK : ERR_MEMORY;
 }
 
 void relay_configure(struct relay *r, struct config *config)
@@ -500,6 +504,8 @@ void relay_configure(struct relay *r, struct config *config)
         delivery_configure(r->delivery, config);
     if (r->studies)
         studies_configure(r->studies, config);
+    if (r->commitments)
+        commitments_configure(r->commitments, config);
     if (!r->is_draining && !r->is_stopping)
         probes_configure(r->probes, config);
 }
@@ -563,6 +569,8 @@ void relay_stop(struct relay *r)
         delivery_stop(r->delivery);
     if (r->studies)
         studies_close(r->studies);
+    if (r->commitments)
+        commitments_stop(r->commitments);
     outbound_pool_close(r->outbound);
 }
 
@@ -570,7 +578,8 @@ bool relay_is_empty(const struct relay *r)
 {
     return TAILQ_EMPTY(&r->sessions) && TAILQ_EMPTY(&r->messages) && r->calls == 0 &&
            outbound_pool_is_empty(r->outbound) && (!r->delivery || delivery_is_empty(r->delivery)) &&
-           (!r->studies || studies_are_closed(r->studies));
+           (!r->studies || studies_are_closed(r->studies)) &&
+           (!r->commitments || commitments_are_stopped(r->commitments));
 }
 
 void relay_leave(struct relay *r)
@@ -583,6 +592,7 @@ void relay_close(struct relay *r)
     probes_free(&r->probes);
     delivery_free(&r->delivery);
     studies_free(&r->studies);
+    commitments_free(&r->commitments);
     outbound_pool_free(&r->outbound);
     folder_context_free(&r->folders);
     dicom_charsets_free(&r->charsets);

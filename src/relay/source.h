@@ -11,6 +11,7 @@ struct source {
     struct relay *relay;
     struct config *config;
     const char *calling; /* the sender's title, trimmed; "": it has none */
+    const char *calls_as; /* the title that a node sees, whatever is configured of it; NULL: by the node */
     uint64_t user;       /* as the outbound pool knows it: one association serves one of them at a time */
     uint64_t profile;    /* hash of roles and extended negotiation */
     bool is_private;     /* it carries a user identity */

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "relay/affinity.h"
+#include "relay/commitment.h"
 #include "relay/holdings.h"
 #include "relay/moves.h"
 #include "worker/control.h"
@@ -32,6 +33,7 @@ struct gateway {
     struct control *control; /* NULL: there is none */
     struct moves *moves;
     struct holdings *holdings;
+    struct commitment_desks *desks;
     struct worker *workers;
     unsigned worker_count;
     int *sockets; /* of config->listens, in their order; worker 0 closes those that it is not given again */
@@ -68,7 +70,8 @@ static enum result open_workers(struct gateway *g)
     count = count > WORKERS_MAX ? WORKERS_MAX : count;
     uint64_t memory = c->memory / count < MEMORY_MIN ? MEMORY_MIN : c->memory / count;
     g->workers = calloc(count, sizeof(*g->workers));
-    if (!g->workers)
+    g->desks = commitment_desks_new(count);
+    if (!g->workers || !g->desks)
         return ERR_MEMORY;
     if (descriptors < c->max_associations * 2U + 64)
         LOG(LOG_WARN, "few file descriptors for max_associations", LOG_INT("descriptors", descriptors),
@@ -84,6 +87,7 @@ static enum result open_workers(struct gateway *g)
                                          .circuits = g->circuits,
                                          .moves = g->moves,
                                          .holdings = g->holdings,
+                                         .desks = g->desks,
                                          .silent_max = descriptors / 2 / count,
                                          .peers = g->workers,
                                          .peer_count = count};
@@ -359,6 +363,7 @@ bool gateway_stop(struct gateway **gp)
     for (unsigned i = 0; i < g->worker_count; i++)
         worker_close(&g->workers[i]);
     affinity_free(&g->affinity);
+    commitment_desks_free(&g->desks);
     moves_free(&g->moves);
     holdings_free(&g->holdings);
     permits_registry_free(&g->permits);
