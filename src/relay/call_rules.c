@@ -40,7 +40,6 @@ static void open_set(struct call_asking *a, struct view data_set)
                                 .called = view_of(s->called),
                                 .remote = a->remote,
                                 .listener = s->listen->name,
-                                .service = c->service,
                                 .inflated_max = s->config->header_max,
                                 .charsets = s->relay->charsets};
 }

@@ -20,14 +20,15 @@ bool ruled_fail_rule(struct ruled_failure *f, enum result r, const char *why)
     return false;
 }
 
-static struct rules_assoc assoc_of(const struct ruled *r)
+/* A route is asked about nothing but its own service; what a C-MOVE brings is that of the C-MOVE. */
+static struct rules_assoc assoc_of(const struct ruled *r, const struct config_route *route)
 {
     const struct sink_message *m = r->message;
     return (struct rules_assoc){.calling = view_of(m->calling),
                                 .called = view_of(m->called),
                                 .remote = view_of(r->remote),
                                 .listener = view_of(r->listener),
-                                .service = view_of(config_service_name(CONFIG_STORE)),
+                                .service = view_of(config_service_name(route->service)),
                                 .sop_class = m->sop_class,
                                 .sop_instance = m->sop_instance,
                                 .transfer_syntax = view_of(m->transfer_syntax)};
@@ -77,7 +78,7 @@ bool ruled_when(struct ruled *r, const struct config_route *route, bool *holds_o
         dicom_text_init(&r->text, r->charsets);
         r->is_open = true;
     }
-    struct rules_assoc assoc = assoc_of(r);
+    struct rules_assoc assoc = assoc_of(r, route);
     bind_to(&b, r, &r->document, &r->text);
     b.is_read_only = true;
     struct rules_call call = {.route = route, .assoc = &assoc, .push = bind_push, .arg = &b};
@@ -116,7 +117,7 @@ static bool take_memory(struct ruled *r, struct edition *e)
 
 static bool run(struct ruled *r, struct edition *e, struct bind *b, struct ruled_failure *f)
 {
-    struct rules_assoc assoc = assoc_of(r);
+    struct rules_assoc assoc = assoc_of(r, e->route);
     struct rules_call call = {.route = e->route, .assoc = &assoc, .push = bind_push, .arg = b};
     assoc.service = view_of(config_service_name(e->route->service));
     enum result result =

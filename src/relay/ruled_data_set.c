@@ -46,13 +46,13 @@ static void bind_to(struct bind *b, const struct ruled_set *s, struct dicom_docu
     b->sop_instance = s->sop_instance;
 }
 
-static struct rules_assoc assoc_of(const struct ruled_set *s)
+static struct rules_assoc assoc_of(const struct ruled_set *s, const struct config_route *route)
 {
     return (struct rules_assoc){.calling = s->calling,
                                 .called = s->called,
                                 .remote = view_of(s->remote),
                                 .listener = view_of(s->listener),
-                                .service = view_of(config_service_name(s->service)),
+                                .service = view_of(config_service_name(route->service)),
                                 .sop_class = s->sop_class,
                                 .sop_instance = s->sop_instance,
                                 .transfer_syntax = s->transfer_syntax};
@@ -69,7 +69,7 @@ bool ruled_set_when(struct ruled_set *s, const struct config_route *route, bool 
         dicom_text_init(&s->text, s->charsets);
         s->is_open = true;
     }
-    struct rules_assoc assoc = assoc_of(s);
+    struct rules_assoc assoc = assoc_of(s, route);
     bind_to(&b, s, &s->document, &s->text);
     b.is_read_only = true;
     struct rules_call call = {.route = route, .assoc = &assoc, .push = bind_push, .arg = &b};
@@ -97,7 +97,7 @@ static enum result write_set(const struct ruled_set *s, struct dicom_document *d
 static bool run(struct ruled_set *s, const struct config_route *route, enum ruled_kind kind, struct bind *b,
                 struct octets *out, bool *is_changed_out, struct ruled_failure *f)
 {
-    struct rules_assoc assoc = assoc_of(s);
+    struct rules_assoc assoc = assoc_of(s, route);
     struct rules_call call = {.route = route, .assoc = &assoc, .push = bind_push, .arg = b};
     enum result r =
         kind == RULED_MORPH ? rules_morph(s->rules, &call) : rules_morph_response(s->rules, &call);

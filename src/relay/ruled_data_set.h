@@ -20,8 +20,7 @@ struct ruled_set {
     struct view transfer_syntax, sop_class, sop_instance; /* UIDs; those of the command */
     struct view calling, called;                          /* trimmed */
     const char *remote, *listener;                        /* of `assoc`; the address without its port */
-    enum config_service service;
-    size_t inflated_max; /* bytes: of a deflated one */
+    size_t inflated_max;                                  /* bytes: of a deflated one */
     struct dicom_charsets *charsets;
     /* private: what functions look at, made when the first of them is asked */
     bool is_plain; /* `plain` stands: the elements as encoded, in the data set itself or in `inflated` */

@@ -358,7 +358,8 @@ class Unnamed(Moves):
 
 
 class Morphed(Moves):
-    RENAME = Lua('function(ds) ds.PatientName = "MOVED^TO" ds.SOPInstanceUID = ds.SOPInstanceUID .. ".9" end')
+    RENAME = Lua('function(ds, assoc) assert(assoc.service == "move") '
+                 'ds.PatientName = "MOVED^TO" ds.SOPInstanceUID = ds.SOPInstanceUID .. ".9" end')
 
     def test_the_route_s_morph_response_makes_what_goes_out(self):
         for named in (originator_of, nothing):

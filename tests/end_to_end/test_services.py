@@ -386,6 +386,19 @@ class Facts(Case):
         client = self.client(gateway, [STUDY_ROOT_FIND])
         self.assertEqual([self.asks(client, PatientID=one) for one in ("A1", "B1", "C1")], ["a", "b", "0124"])
 
+    def test_a_rule_is_told_the_service(self):
+        service = self.service({N_CREATE_RQ: answering(0), C_FIND_RQ: found()})
+        told = Lua('function (ds, assoc) ds.PatientID = assoc.service end')
+        for how in ("fail", "queue"):
+            gateway = self.gateway(node("s", service), route("1", "s", when={"service": "mpps"}, morph=told, on_failure=how),
+                                   route("2", "s", when={"service": "find"}, morph=told))
+            client = self.client(gateway, [STUDY_ROOT_FIND, MPPS])
+            outcome = client.call(N_CREATE_RQ, MPPS, data_of(EXPLICIT, PatientID="A"), f1000=dicom.new_uid())
+            self.assertEqual((outcome.status, service.calls[-1].values["PatientID"]), (0, "mpps"))
+            client.find(STUDY_ROOT_FIND, PatientID="A", **QUERY)
+            self.assertEqual(service.calls[-1].values["PatientID"], "find")
+            client.release()
+
     def test_what_no_route_takes_is_0124_and_logged(self):
         gateway = self.gateway(*self.nodes, route("1", "a", when={"service": "find", "PatientID": "A*"}),
                                route("2", "a", when={"service": "mpps", "PatientID": "A*"}))

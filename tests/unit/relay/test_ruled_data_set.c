@@ -54,7 +54,6 @@ static void begin(struct scene *s, const char *folder, const char *routes)
                                 .called = view_of("HILUM"),
                                 .remote = "10.1.2.3",
                                 .listener = "main",
-                                .service = CONFIG_WORKLIST,
                                 .inflated_max = 1 << 20,
                                 .charsets = dicom_charsets_new()};
     assert_non_null(s->set.charsets);
@@ -259,7 +258,6 @@ static void functions_of_when_see_it_and_change_nothing(void **state)
           "route 'c' { to = 'n', when = { service = 'find', function (ds) ds.PatientID = 'x' end } }\n"
           "route 'd' { to = 'n', when = { service = 'find', function (ds) error('own', 0) end } }\n");
     const struct config_route *routes = s.loaded.config->routes;
-    s.set.service = CONFIG_FIND;
     fill(&s.in, tree_explicit, "4711");
     look_at(&s, DICOM_DEFLATED_EXPLICIT_LE);
     assert_true(ruled_set_when(&s.set, &routes[0], &holds, &s.failure));
