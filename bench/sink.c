@@ -35,6 +35,7 @@ static const char HELP[] =
     "late acknowledgements\n"
     "  --answers N             answers each query by so many pending responses, each sent by itself: 0, "
     "queries are refused\n"
+    "  --answer-work US        microseconds of the processor that each of them takes before it is sent: 0\n"
     "  --congestion NAME       congestion control of its sockets\n"
     "  --cpu N                 runs on this CPU only\n"
     "  --no-read-check         does not compare data sets with their commands and lengths\n"
@@ -88,6 +89,9 @@ static void take_option(int option, struct sink_options *o)
     case 'A':
         o->answers = (uint32_t)arguments_number("sink", "--answers", optarg, 0, FINDING_MOST);
         break;
+    case 'W':
+        o->work_ns = arguments_number("sink", "--answer-work", optarg, 0, 1000000) * 1000;
+        break;
     case 'h':
         fputs(HELP, stdout);
         exit(EXIT_SUCCESS);
@@ -112,6 +116,7 @@ static void take_options(int argc, char **argv, struct sink_options *o)
         {"window", required_argument, NULL, 'w'},
         {"no-read-check", no_argument, NULL, 'k'},
         {"answers", required_argument, NULL, 'A'},
+        {"answer-work", required_argument, NULL, 'W'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };

@@ -35,6 +35,7 @@ struct sink_options {
     uint16_t window;
     bool is_unchecked; /* --no-read-check */
     uint32_t answers;  /* to a query; 0: queries are refused */
+    uint64_t work_ns;  /* of the processor, before each of them */
 };
 
 struct tally {

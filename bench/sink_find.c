@@ -11,7 +11,7 @@
 #include "sink.h"
 
 enum {
-    ANSWERS_AT_ONCE = 256, /* then what comes is read: a C-CANCEL, and others have their turn */
+    ANSWERS_AT_ONCE = 64, /* then what comes is read: a C-CANCEL, and others have their turn */
     FRAGMENT_MAX = 16 << 10,
 };
 
@@ -89,6 +89,14 @@ void query_cancel(struct connection *c, uint8_t context_id, const struct dimse_c
     q->sent = c->sink->options.answers;
 }
 
+/* An archive looks for each answer, and makes it: that is what it needs its processor for. */
+static void work(uint64_t ns)
+{
+    const uint64_t end = ns ? now_ns() + ns : 0;
+    while (ns && now_ns() < end)
+        ;
+}
+
 void query_go_on(struct connection *c)
 {
     struct query *q = &c->query;
@@ -101,6 +109,7 @@ void query_go_on(struct connection *c)
             s->tally.last_ns = now_ns();
             return;
         }
+        work(s->options.work_ns);
         finding_set(&s->finding, q->pending.data + q->data_at, (uint32_t)q->sent++);
         connection_send(c, q->pending.data, q->pending.len);
         s->tally.answers++;

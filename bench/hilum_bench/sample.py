@@ -210,7 +210,7 @@ def queued(stage, row, router, seed):
 
 def find(stage, row, router, _copies, _seed):
     """Queries on one association; "instances" are the answers."""
-    sink, (port, title) = stage.sinks_of("plain")[0], router.target("plain")
+    sink, (port, title) = stage.sinks_of(row.to)[0], router.target(row.to)
     Find(stage.folder, port, called=title, answers=ANSWERS, queries=1, warmup=0, congestion=stage.congestion).result(ANSWERS)
     before, meter = sink.count(), Meter(router)
     report = Find(stage.folder, port, called=title, answers=ANSWERS, queries=row.count, warmup=0,
