@@ -141,6 +141,27 @@ class OneArchive(Retrieving):
             self.assertEqual(moved.status & 0xF000, 0xB000, str(moved))
         dead.stop()
 
+    def test_what_an_archive_had_that_is_killed_half_way_comes_from_its_mirror(self):
+        """Orthanc dies after some instances; dcmqrscp has all of them, and gives those that are missing."""
+        images = [image("ADAM", 1, 1, number, size=32768) for number in range(1, 41)]
+        killed, mirror = self.peer(archives.orthanc, "KILLED"), self.peer(archives.dcmqrscp, "MIRROR")
+        for one in (killed, mirror):
+            one.fill(images)
+        gateway = self.gateway(node("killed", killed, ae_title="KILLED"), node("mirror", mirror, ae_title="MIRROR"),
+                               *services(["killed", "mirror"], "find", "get"))
+        came = []
+
+        def on_request(message):
+            came.append(message.text(0x1000))
+            if len(came) == 5:
+                killed.kill()
+            return 0
+        outcome = self.get(gateway, on_request=on_request, QueryRetrieveLevel="STUDY", StudyInstanceUID=study_uid(1))
+        self.assertEqual(set(came), {one.uid for one in images})
+        self.assertIn(outcome.status & 0xF000, (0x0000, 0xB000), str(outcome))
+        self.assertEqual(outcome.counts["completed"], len(images), str(outcome))
+        self.assertEqual([e["node"] for e in gateway.events("asked of another archive")], ["killed"])
+
     def test_through_us_the_instances_come_from_us_with_the_clients_title_and_id(self):
         port, destination = harness.free_port(), self.sink(ae_title="DEST")
         world = self.peer(World, *TRIO.values(), {"HILUM": port})
