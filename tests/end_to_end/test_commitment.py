@@ -182,6 +182,18 @@ class Results(Commitment):
         self.assert_committed(self.told(requester), transaction, [one, two])
         self.assertEqual(([uids for _, uids, _ in a.requests], [uids for _, uids, _ in b.requests]), ([[one.uid]], [[two.uid]]))
 
+    def test_of_a_pool_the_member_that_has_it_is_asked(self):
+        a, b, requester = self.archive(title="A"), self.archive(title="B"), self.requester()
+        gateway = self.start(node("a", a), node("b", b), 'pool "archive" { members = { "a", "b" }, balance = "round-robin" }',
+                             node("modality", requester), route("all", to="archive"), archives=[a, b])
+        with self.client(gateway) as client:
+            sent = self.store(client, 6)
+            transaction, _ = commit(client, sent)
+        self.assert_committed(self.told(requester), transaction, sent)
+        self.assertTrue(a.stored and b.stored, "both have some")
+        for one in (a, b):
+            self.assertEqual([sorted(uids) for _, uids, _ in one.requests], [sorted(one.stored)])
+
     def test_copies_and_folders_are_not_asked(self):
         a, copy, requester = self.archive(title="A"), self.archive(title="COPY", how="silent"), self.requester()
         gateway = self.start(node("a", a), node("copy", copy), folder("disk", "$FOLDER/disk/{SOPInstanceUID}.dcm"),
