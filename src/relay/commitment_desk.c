@@ -49,19 +49,26 @@ static size_t find_key(const struct commitment_desks *d, const uint8_t key[COMMI
     return n;
 }
 
+/* Lock held. Room for one more. */
+static bool reserve_key(struct commitment_desks *d)
+{
+    if (d->key_count < d->key_cap)
+        return true;
+    size_t cap = d->key_cap ? d->key_cap * 2 : 64;
+    uint8_t(*keys)[COMMITMENT_KEY] = realloc(d->keys, cap * sizeof(*keys));
+    if (!keys)
+        return false;
+    d->keys = keys;
+    d->key_cap = cap;
+    return true;
+}
+
 /* *is_new_out false: some desk has it. False without memory. */
 static bool remember_key(struct commitment_desks *d, const uint8_t key[COMMITMENT_KEY], bool *is_new_out)
 {
-    bool ok = true;
     pthread_mutex_lock(&d->lock);
     *is_new_out = find_key(d, key) == d->key_count;
-    if (*is_new_out && d->key_count == d->key_cap) {
-        size_t cap = d->key_cap ? d->key_cap * 2 : 64;
-        void *keys = realloc(d->keys, cap * sizeof(*d->keys));
-        ok = keys != NULL;
-        d->keys = ok ? keys : d->keys;
-        d->key_cap = ok ? cap : d->key_cap;
-    }
+    bool ok = !*is_new_out || reserve_key(d);
     if (*is_new_out && ok)
         memcpy(d->keys[d->key_count++], key, COMMITMENT_KEY);
     pthread_mutex_unlock(&d->lock);

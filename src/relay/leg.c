@@ -269,24 +269,24 @@ static void acquire(struct leg *l, bool fresh_only)
                                              .on_data_end = on_data_end,
                                              .on_lost = on_lost,
                                              .on_sent = on_sent};
-    l->want = (struct outbound_want){.owner = l,
-                                     .config = s->config,
-                                     .node = l->node,
-                                     .calling = s->calls_as ? s->calls_as
-                                                            : proposal_calling(s->config, s->calling, l->node),
-                                     .user = s->user,
-                                     .profile = s->profile,
-                                     .is_private = s->is_private,
-                                     .keeps = l->keeps,
-                                     .abstract_syntax = l->abstract_syntax,
-                                     .transfer_syntax = l->transfer_syntax,
-                                     .fresh_only = fresh_only,
-                                     .is_alone = s->is_alone,
-                                     .wait_ms = s->config->timeouts.response,
-                                     .build = build,
-                                     .exchange = &l->exchange,
-                                     .on_ready = on_ready,
-                                     .on_failed = on_failed};
+    l->want = (struct outbound_want){
+        .owner = l,
+        .config = s->config,
+        .node = l->node,
+        .calling = s->calls_as ? s->calls_as : proposal_calling(s->config, s->calling, l->node),
+        .user = s->user,
+        .profile = s->profile,
+        .is_private = s->is_private,
+        .keeps = l->keeps,
+        .abstract_syntax = l->abstract_syntax,
+        .transfer_syntax = l->transfer_syntax,
+        .fresh_only = fresh_only,
+        .is_alone = s->is_alone,
+        .wait_ms = s->config->timeouts.response,
+        .build = build,
+        .exchange = &l->exchange,
+        .on_ready = on_ready,
+        .on_failed = on_failed};
     outbound_acquire(s->relay->outbound, &l->want);
 }
 

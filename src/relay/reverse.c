@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/assert.h"
 #include "base/log.h"
 #include "dicom/uid.h"
 #include "dimse/status.h"
@@ -557,6 +558,7 @@ void reverse_sender_lost(struct session *s)
 {
     while (!TAILQ_EMPTY(&s->reverses)) {
         struct reverse *r = TAILQ_FIRST(&s->reverses);
+        hilum_assert(r->session == s);
         leave_session(r);
         r->is_speaking = false;
         slices_clear(&r->data);
