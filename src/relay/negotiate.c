@@ -399,12 +399,22 @@ static void leave_out_away(struct negotiation *g)
     }
 }
 
+/* The sender does not wait for one that is known to be away, where others can answer. */
+static bool is_another_there(const struct negotiation *g, const struct asked *one)
+{
+    for (unsigned i = 0; i < g->asked_count; i++)
+        if (&g->asked[i] != one && is_there(g, &g->asked[i]))
+            return true;
+    return false;
+}
+
 /* False: nothing is to be had of it now. */
 static bool is_to_be_asked(struct asked *a)
 {
     struct negotiation *g = a->g;
     bool may_be_out = may_be_left_out(g, a);
-    if ((!a->queues && !may_be_out) || health_may_try(g->session->relay, a->node, &a->is_trial))
+    bool may_pass = a->queues || may_be_out || is_another_there(g, a);
+    if (!may_pass || health_may_try(g->session->relay, a->node, &a->is_trial))
         return true;
     a->is_left_out = may_be_out;
     a->is_away = !may_be_out;
