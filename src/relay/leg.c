@@ -72,11 +72,27 @@ static void await_response(struct leg *l)
         io_timer_start(io_of(l), &l->silence, l->silence_ms);
 }
 
+/* A data set that stands still, be it for want of memory to hold it, is given up. (A sender that does not read is given up before.) */
+static void await_data(struct leg *l)
+{
+    if (l->is_in_data && l->data_seen == l->response_data.bytes) {
+        break_off(l, "a response that does not end");
+        return;
+    }
+    l->is_in_data = true;
+    l->data_seen = l->response_data.bytes;
+    io_timer_start(io_of(l), &l->silence, 2 * l->source->config->timeouts.progress);
+}
+
 /* While it is we who do not read, the node is not silent. */
 static void on_silence(struct io_timer *t)
 {
     struct leg *l = t->owner;
     struct outbound *o = l->exchange.outbound;
+    if (l->is_in_data) {
+        await_data(l);
+        return;
+    }
     if (o && (association_is_held_up(&o->a) || o->foreign))
         await_response(l);
     else
@@ -117,6 +133,7 @@ static void hand_over(struct leg *l, const struct dimse_command *c)
     bool is_last = is_final(c);
     if (is_last || !l->has_responded)
         health_sign(l->source->relay, l->node, CIRCUIT_SUCCESS, NULL);
+    l->is_in_data = false;
     l->response_data = (struct slices){0};
     l->values = (struct octets){0};
     l->has_responded = true;
@@ -151,12 +168,13 @@ static void on_response(struct outbound_exchange *x, const struct dimse_command 
     } else if (!dimse_has_data_set(c)) {
         hand_over(l, c);
     } else {
-        io_timer_stop(io_of(l), &l->silence);
         octets_clear(&l->values);
-        if (!dimse_copy(c, &l->values, &l->response))
+        if (!dimse_copy(c, &l->values, &l->response)) {
             break_off(l, "out of memory");
-        else
-            set_limit(l);
+            return;
+        }
+        set_limit(l);
+        await_data(l);
     }
 }
 
@@ -199,7 +217,7 @@ static void on_lost(struct outbound_exchange *x, const char *why)
     }
     LOG(LOG_INFO, "sent again on a fresh association", LOG_STR("assoc", l->association),
         LOG_STR("message", l->message), LOG_STR("node", l->node->name), LOG_STR("cause", why));
-    l->is_sent = false;
+    l->is_sent = l->is_in_data = false;
     slices_clear(&l->response_data);
     acquire(l, true);
 }
@@ -292,7 +310,8 @@ static void acquire(struct leg *l, bool fresh_only)
 
 void leg_begin(struct leg *l)
 {
-    l->is_over = l->is_sent = l->is_reused = l->wants_cancel = l->was_cancelled = l->has_responded = false;
+    l->is_over = l->is_in_data = l->is_sent = l->is_reused = l->wants_cancel = l->was_cancelled =
+        l->has_responded = false;
     l->silence = (struct io_timer){.on_fire = on_silence, .owner = l};
     acquire(l, l->fresh_only);
 }

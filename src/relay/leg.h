@@ -43,7 +43,8 @@ struct leg {
     struct outbound_want want;
     struct outbound_exchange exchange;
     uint8_t context_id;
-    bool is_over, is_sent, is_reused, wants_cancel, was_cancelled, has_responded;
+    size_t data_seen; /* of the response data set, when its progress was last looked at */
+    bool is_over, is_in_data, is_sent, is_reused, wants_cancel, was_cancelled, has_responded;
     struct dimse_command response; /* whose data set is coming; views into `values` */
     struct octets values;
     struct slices response_data;

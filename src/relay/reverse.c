@@ -38,6 +38,7 @@ struct reverse {
     void *owner;    /* a request of our own; NULL on_answer: it is none */
     void (*on_answer)(void *owner, bool is_answered, uint16_t status);
     struct voice_turn turn;
+    uint64_t moved, moved_seen; /* bytes from the node; when last looked at */
     struct io_timer silence;
     TAILQ_ENTRY(reverse) link; /* of the session */
 };
@@ -131,11 +132,28 @@ static void on_silence(struct io_timer *t)
     association_abort(&r->session->a, "no response to a node's request in time");
 }
 
+/* While the node sends: what stands still for want of memory is given up. (A node that is silent, and a sender that takes nothing, are given up by
+ * their associations, before.) */
+static void on_watch(struct io_timer *t)
+{
+    struct reverse *r = t->owner;
+    if (r->moved == r->moved_seen && !r->is_received && r->outbound) {
+        association_abort(&r->outbound->a, "an instance that stands still");
+        return;
+    }
+    r->moved_seen = r->moved;
+    io_timer_start(r->session->relay->io, t, 2 * r->session->config->timeouts.progress);
+}
+
 static void await_response(struct reverse *r)
 {
     struct session *s = r->session;
-    if (r->is_said && !r->is_answered && !r->silence.is_armed && association_backlog(&s->a) == 0)
-        io_timer_start(s->relay->io, &r->silence, s->config->timeouts.response);
+    if (!r->is_said || r->is_answered || association_backlog(&s->a) > 0)
+        return;
+    if (r->silence.on_fire == on_silence && r->silence.is_armed)
+        return;
+    r->silence.on_fire = on_silence;
+    io_timer_start(s->relay->io, &r->silence, s->config->timeouts.response);
 }
 
 void reverse_sent(struct session *s)
@@ -256,9 +274,11 @@ static struct reverse *reverse_new(struct session *s, struct outbound *o, uint8_
     r->node = o ? o->node : NULL;
     r->node_context = context_id;
     r->turn = (struct voice_turn){.owner = r, .on_turn = on_turn};
-    r->silence = (struct io_timer){.on_fire = on_silence, .owner = r};
-    if (s)
+    r->silence = (struct io_timer){.on_fire = on_watch, .owner = r};
+    if (s) {
+        io_timer_start(s->relay->io, &r->silence, 2 * s->config->timeouts.progress);
         TAILQ_INSERT_TAIL(&s->reverses, r, link);
+    }
     return r;
 }
 
@@ -457,6 +477,7 @@ static void on_data(struct outbound *o, struct buf *b, uint8_t *at, uint32_t len
     struct reverse *r = o->foreign;
     if (!r || r->refused || (!r->session && !r->is_report))
         return;
+    r->moved += len;
     if (r->is_report)
         report_data(r, b, at, len);
     else if (r->remake)
