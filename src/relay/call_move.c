@@ -59,5 +59,8 @@ bool call_move_begin(struct call *c, unsigned i, const struct call_destination *
 void call_move_end(struct call *c, struct move **move)
 {
     struct relay *r = c->session->relay;
+    if (*move)
+        LOG(LOG_DEBUG, "C-MOVE through us is over", LOG_STR("assoc", c->session->a.id),
+            LOG_STR("message", c->id), LOG_INT("message_id", (*move)->message_id));
     moves_end(r->moves, move, io_now(r->io));
 }

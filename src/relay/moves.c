@@ -67,7 +67,7 @@ static void drop_oldest(struct moves *m)
 static void sweep(struct moves *m, uint64_t now_ms)
 {
     const struct move *oldest;
-    while ((oldest = TAILQ_FIRST(&m->ended)) && now_ms - oldest->ended_ms >= MOVES_GRACE_MS)
+    while ((oldest = TAILQ_FIRST(&m->ended)) && now_ms >= oldest->ended_ms + MOVES_GRACE_MS)
         drop_oldest(m);
 }
 

@@ -147,6 +147,7 @@ class ThroughUs(Moves):
             self.assertEqual((dicom.text(message.command[0x1030]), message.command[0x1031]), ("CLIENT", 77))
         ours = self.archive.asked(C_MOVE_RQ)[0]
         self.assertNotEqual(ours.id, 77)
+        self.assertEqual([e["message_id"] for e in gateway.events("C-MOVE through us is over")], [ours.id])
 
     def test_they_never_go_by_the_routes_for_storage(self):
         gateway = self.scene(lambda port: moving(port, STUDY),
@@ -276,6 +277,7 @@ class Failing(Moves):
         call = self.archive.asked(C_MOVE_RQ)[0]
         client.close()
         wait_until(lambda: self.archive.associations[-1].ended, "the archive's association ends")
+        self.assertEqual(len(gateway.events("C-MOVE through us is over")), 1)
         with Sender(gateway.port, pairs_of(STUDY), calling="PACS", seconds=20 * SLOW) as sender:
             self.assert_stored(sender.store(STUDY[0], **originator_of(call)))
         self.assert_has(self.view, STUDY[:1])

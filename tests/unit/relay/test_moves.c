@@ -401,6 +401,7 @@ static void a_move_is_remembered_for_a_while_after_its_end(void **state)
     finds(&s, &i, 500000, a); /* however long it takes */
     moves_end(s.moves, &a, 500000);
     assert_null(a);
+    finds(&s, &i, 499999, same); /* by a worker whose clock has not been read since */
     finds(&s, &i, 500000 + MOVES_GRACE_MS - 1, same);
     finds(&s, &i, 500000 + MOVES_GRACE_MS, NULL);
     end_scene(&s);
