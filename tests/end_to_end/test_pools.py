@@ -246,6 +246,26 @@ class ByStudy(Pooled):
         self.assert_all_stored(self.send(gateway, interleaved(fresh)))
         self.assertTrue(back.messages, "new ones go there again")
 
+    def test_a_drained_member_keeps_its_studies_and_gets_no_new_one(self):
+        archives = self.archives(keep=False)
+        gateway = self.start(archives)
+
+        def say(word):
+            done = hilum("node", gateway.config, word, "pacs2", cwd=gateway.folder)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        studies = make_studies(60, 1)
+        self.assert_all_stored(self.send(gateway, interleaved(studies)))
+        before = self.where(studies, archives)
+        say("drain")
+        more, fresh = [[of_study(study[0])] for study in studies], make_studies(60, 1, root=2)
+        self.assert_all_stored(self.send(gateway, interleaved(more + fresh)))
+        self.assertEqual(self.where(more, archives), before)
+        self.assertEqual(self.counts(self.where(fresh, archives))[1], 0)
+        say("resume")
+        fresh = make_studies(60, 1, root=3)
+        self.assert_all_stored(self.send(gateway, interleaved(fresh)))
+        self.assertGreater(self.counts(self.where(fresh, archives))[1], 5)
+
     def test_wait_queues_for_its_own_member(self):
         archives = self.archives(keep=False)
         gateway = self.start(archives, failover="wait")
