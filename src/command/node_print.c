@@ -58,24 +58,25 @@ static void put_note(struct queue_table *t, json_t *node)
     queue_table_put(t, "%s", note);
 }
 
-static void put_pools(struct queue_table *t, json_t *node)
+static void pools_of(json_t *node, char pools[TEXT_BYTES])
 {
-    char pools[TEXT_BYTES] = "";
-    size_t i;
-    json_t *pool;
-    json_array_foreach(json_object_get(node, "pools"), i, pool)
-        join(pools, sizeof(pools), ", ", json_is_string(pool) ? json_string_value(pool) : "?");
-    queue_table_put(t, "%s", pools);
+    json_t *list = json_object_get(node, "pools");
+    pools[0] = '\0';
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *name = json_string_value(json_array_get(list, i));
+        join(pools, TEXT_BYTES, ", ", name ? name : "?");
+    }
 }
 
 static void put_ae(struct queue_table *t, json_t *node)
 {
-    char bytes[32] = "";
+    char bytes[32] = "", pools[TEXT_BYTES];
     uint64_t most = number_of(node, "max_associations");
     const char *host = text_of(node, "host");
     queue_table_put(t, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, (unsigned)number_of(node, "port"));
     queue_table_put(t, "%s", text_of(node, "ae_title"));
-    put_pools(t, node);
+    pools_of(node, pools);
+    queue_table_put(t, "%s", pools);
     put_state(t, node);
     queue_table_put(t, "%u", (unsigned)number_of(node, "failures"));
     if (most > 0)
@@ -100,12 +101,11 @@ bool node_print_list(json_t *answer)
     static const char *const head[COLUMNS] = {"node",     "address",      "title",      "pools", "state",
                                               "failures", "associations", "on its way", ""};
     struct queue_table t = {.columns = COLUMNS, .right = RIGHT};
-    size_t i;
-    json_t *node;
+    json_t *nodes = json_object_get(answer, "nodes");
     for (unsigned n = 0; n < COLUMNS; n++)
         queue_table_put(&t, "%s", head[n]);
-    json_array_foreach(json_object_get(answer, "nodes"), i, node)
-    {
+    for (size_t i = 0; i < json_array_size(nodes); i++) {
+        json_t *node = json_array_get(nodes, i);
         queue_table_put(&t, "%s", text_of(node, "name"));
         if (strcmp(text_of(node, "kind"), "folder") == 0)
             put_folder(&t, node);
@@ -119,12 +119,9 @@ bool node_print_list(json_t *answer)
 
 bool node_print_change(json_t *answer, const char *name, bool is_drained)
 {
-    char pools[TEXT_BYTES] = "";
-    size_t i;
-    json_t *pool;
+    char pools[TEXT_BYTES];
     const char *note = text_of(answer, "note");
-    json_array_foreach(json_object_get(json_object_get(answer, "node"), "pools"), i, pool)
-        join(pools, sizeof(pools), ", ", json_is_string(pool) ? json_string_value(pool) : "?");
+    pools_of(json_object_get(answer, "node"), pools);
     if (note[0] != '\0')
         fprintf(stderr, "hilum node: %s: %s\n", name, note);
     if (pools[0] == '\0')
