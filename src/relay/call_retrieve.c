@@ -210,8 +210,6 @@ static void on_response(struct leg *l, const struct dimse_command *response, str
         return;
     }
     job_over(c);
-    if (data->bytes > 0 && !call_morph_response(c, c->destinations[r->job.archive].route, data))
-        return;
     take_failed_uids(c, data);
     take_final(c, l, response);
 }

@@ -222,7 +222,7 @@ enum identifier_level identifier_level_of(const struct identifier *i)
 {
     struct view name = identifier_text(i, IDENTIFIER_LEVEL_NAME);
     for (unsigned l = IDENTIFIER_PATIENT; l < IDENTIFIER_LEVELS; l++)
-        if (name.len == strlen(levels[l].name) && memcmp(name.at, levels[l].name, name.len) == 0)
+        if (dicom_uid_is(name, levels[l].name))
             return (enum identifier_level)l;
     return IDENTIFIER_NO_LEVEL;
 }
