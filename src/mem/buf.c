@@ -142,6 +142,7 @@ static void receive_buf_return(struct pool *p, struct buf *b)
 static void scratch_return(struct pool *p, struct buf *b)
 {
     uint32_t taken = b->taken;
+    struct buf *kept = b->kept;
     if (b->is_mapped)
         buf_unmap(b);
     if (b->size == BUF_SCRATCH_BYTES && p->free_scratch_count < HOT_SCRATCH) {
@@ -153,6 +154,7 @@ static void scratch_return(struct pool *p, struct buf *b)
     }
     if (taken > 0)
         pool_give_back(p, taken);
+    buf_unref(&kept);
 }
 
 void buf_unref(struct buf **bp)
@@ -175,6 +177,12 @@ void buf_unref(struct buf **bp)
         scratch_return(p, b);
     if (budget)
         budget_release(budget);
+}
+
+void buf_keep(struct buf *b, struct buf *other)
+{
+    hilum_assert(!b->is_receive && !b->kept && b != other);
+    b->kept = buf_ref(other);
 }
 
 void buf_charge(struct buf *b, struct budget *budget)

@@ -43,6 +43,7 @@ struct buf {
     struct pool *pool;
     struct budget *budget; /* NULL: charged to nobody */
     struct buf *next_free;
+    struct buf *kept; /* of a scratch buffer: another that stays as long, by buf_keep; NULL: none */
     uint32_t refs;
     uint32_t size;
     uint32_t used;
@@ -112,6 +113,8 @@ void buf_unmap(struct buf *b);
 
 /* So many bytes of a scratch buffer count against the cap (once), until it goes. False as pool_take. */
 MUST_USE bool buf_take(struct buf *b, size_t bytes);
+/* The other one stays as long as this scratch buffer (once): what was made of received bytes then holds up who sent these as they would themselves. */
+void buf_keep(struct buf *b, struct buf *other);
 /* Charges a receive buffer to a budget (once). */
 void buf_charge(struct buf *b, struct budget *budget);
 

@@ -92,10 +92,12 @@ bool call_holds(void *user, const struct config_route *route, enum match *out)
     return true;
 }
 
-/* What a rule has made, as it is sent. False without memory. */
+/* What a rule has made, as it is sent. What it made it of, in *out, stays as long: who sends faster than is taken has to wait. False without memory. */
 static bool to_slices(struct pool *pool, const struct octets *bytes, struct slices *out)
 {
     struct buf *b = bytes->len > 0 ? buf_scratch(pool, bytes->len) : NULL;
+    if (b && out->count > 0)
+        buf_keep(b, slices_at(out, 0)->buf);
     slices_clear(out);
     if (bytes->len == 0)
         return true;

@@ -39,8 +39,8 @@ static void put_group_length(struct octets *o, const struct identifier *i, size_
         octets_le32(o, now);
 }
 
-/* Behind what is there already, as a buffer of its own. */
-static bool push_octets(struct slices *to, const struct octets *o, struct pool *pool, bool counts)
+/* Behind what is there already, as a buffer of its own. `kept` (NULL: none) stays as long. */
+static bool push_octets(struct slices *to, const struct octets *o, struct pool *pool, struct buf *kept)
 {
     struct buf *b = o->failed || o->len > UINT32_MAX ? NULL : buf_scratch(pool, o->len);
     if (!b)
@@ -48,7 +48,9 @@ static bool push_octets(struct slices *to, const struct octets *o, struct pool *
     if (o->len > 0)
         memcpy(b->data, o->data, o->len);
     b->used = (uint32_t)o->len;
-    bool ok = (!counts || buf_take(b, o->len)) && (o->len == 0 || slices_push(to, b, b->data, b->used));
+    if (kept)
+        buf_keep(b, kept);
+    bool ok = o->len == 0 || slices_push(to, b, b->data, b->used);
     buf_unref(&b);
     return ok;
 }
@@ -69,7 +71,8 @@ static bool deflate(struct view plain, struct octets *out)
 
 /* A deflated one is made anew. */
 static bool set_title_deflated(const struct identifier *i, const struct octets *title,
-                               const struct octets *group, struct slices *to, struct pool *pool)
+                               const struct octets *group, const struct slices *data, struct slices *to,
+                               struct pool *pool)
 {
     struct octets plain = {0}, deflated = {0};
     size_t behind = i->title_at + i->title_len;
@@ -79,7 +82,7 @@ static bool set_title_deflated(const struct identifier *i, const struct octets *
     if (!plain.failed && group->len > 0)
         memcpy(plain.data + i->group_at, group->data, group->len);
     bool ok = !plain.failed && deflate((struct view){plain.data, plain.len}, &deflated) &&
-              push_octets(to, &deflated, pool, true);
+              push_octets(to, &deflated, pool, data->count > 0 ? slices_at(data, 0)->buf : NULL);
     octets_free(&plain);
     octets_free(&deflated);
     return ok;
@@ -107,10 +110,10 @@ static bool set_title_plain(const struct identifier *i, const struct octets *tit
     size_t begin = 0, behind = i->title_at + i->title_len;
     bool ok = true;
     if (group->len > 0) {
-        ok = push_part(to, data, 0, i->group_at) && push_octets(to, group, pool, false);
+        ok = push_part(to, data, 0, i->group_at) && push_octets(to, group, pool, NULL);
         begin = i->group_at + group->len;
     }
-    return ok && push_part(to, data, begin, i->title_at) && push_octets(to, title, pool, false) &&
+    return ok && push_part(to, data, begin, i->title_at) && push_octets(to, title, pool, NULL) &&
            push_part(to, data, behind, i->plain.len);
 }
 
@@ -125,7 +128,7 @@ bool identifier_set_title(const struct identifier *i, struct slices *data, struc
     if (i->group_at > 0 && i->group_at < i->title_at)
         put_group_length(&group, i, element.len);
     bool ok = !element.failed && !group.failed &&
-              (i->is_deflated ? set_title_deflated(i, &element, &group, &now, pool)
+              (i->is_deflated ? set_title_deflated(i, &element, &group, data, &now, pool)
                               : set_title_plain(i, &element, &group, data, &now, pool));
     octets_free(&element);
     octets_free(&group);
@@ -166,7 +169,7 @@ enum result identifier_make(const struct identifier *from, struct view transfer_
     enum result r = make_plain(from, encoding, changes, count, &plain);
     if (r == OK && is_deflated && !deflate((struct view){plain.data, plain.len}, &deflated))
         r = ERR_MEMORY;
-    if (r == OK && !push_octets(out, is_deflated ? &deflated : &plain, pool, false))
+    if (r == OK && !push_octets(out, is_deflated ? &deflated : &plain, pool, NULL))
         r = ERR_MEMORY;
     octets_free(&plain);
     octets_free(&deflated);

@@ -46,6 +46,24 @@ static void a_pool_lends_up_to_its_cap_and_no_more(void **state)
     pool_free(&p);
 }
 
+static void what_is_kept_goes_with_who_keeps_it(void **state)
+{
+    struct pool p;
+    (void)state;
+    pool_init(&p, 1 << 20);
+    struct buf *came = buf_new(&p), *made = buf_scratch(&p, 10), *big = buf_scratch(&p, 1 << 16);
+    buf_keep(made, came);
+    buf_keep(big, came);
+    buf_unref(&came);
+    buf_unref(&made);
+    assert_int_equal(p.in_use, 1);
+    buf_unref(&big);
+    assert_int_equal(p.in_use, 0);
+    made = buf_scratch(&p, 10); /* the same memory, and it keeps nothing */
+    buf_unref(&made);
+    pool_free(&p);
+}
+
 static void a_buffer_goes_back_with_its_last_reference(void **state)
 {
     (void)state;
@@ -356,6 +374,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pool_lends_up_to_its_cap_and_no_more),
+        cmocka_unit_test(what_is_kept_goes_with_who_keeps_it),
         cmocka_unit_test(a_buffer_goes_back_with_its_last_reference),
         cmocka_unit_test(the_newest_free_buffer_is_lent_first),
         cmocka_unit_test(scratch_of_any_size_is_lent),
