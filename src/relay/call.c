@@ -11,6 +11,8 @@
 #include "relay/commitment.h"
 #include "route/service.h"
 
+enum { PENDING_MAX_BYTES = 64 << 10 }; /* that wait to be read by the sender */
+
 /* --- its end ------------------------------------------------------------------------------------------------------ */
 
 static void on_gone(struct io_task *task)
@@ -93,6 +95,12 @@ static void fill_response(const struct call *c, const struct dimse_command *r, b
     out->data_set_type = has_data ? DIMSE_DATA_SET : DIMSE_NO_DATA_SET;
 }
 
+/* Of a retrieval: the next one says all that it does. Who does not read is not sent more and more of them. */
+static bool may_skip(const struct session *s, bool is_last, bool has_data)
+{
+    return !is_last && !has_data && association_backlog(&s->a) + voice_backlog(&s->voice) > PENDING_MAX_BYTES;
+}
+
 void call_respond(struct call *c, const struct dimse_command *r, struct slices *data)
 {
     struct dimse_command out;
@@ -100,7 +108,10 @@ void call_respond(struct call *c, const struct dimse_command *r, struct slices *
     if (c->is_answered)
         return;
     if (!c->is_lost) {
-        fill_response(c, r, data && data->bytes > 0, &out);
+        bool has_data = data && data->bytes > 0;
+        if (may_skip(c->session, is_last, has_data))
+            return;
+        fill_response(c, r, has_data, &out);
         session_say(c->session, c->context_id, &out, data);
     }
     if (c->is_answered) /* the association is over for want of memory */

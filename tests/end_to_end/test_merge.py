@@ -122,13 +122,13 @@ class Merging(Case):
         self.addCleanup(self._stop_sink, service)
         return service
 
-    def merged(self, *archives, services=("find", "move", "get"), keys=None, more=(), **settings):
+    def merged(self, *archives, services=("find", "move", "get"), of_route="", **settings):
         """A gateway before these; a port stands for an archive that is away."""
         names = [f"pacs{number + 1}" for number in range(len(archives))]
-        nodes = [node(name, archive, **(keys or {})) for name, archive in zip(names, archives)]
-        routes = [f'route "{service}" {{ when = {{ service = "{service}" }}, to = {{ {", ".join(map(repr, names))} }} }}'
+        nodes = [node(name, archive) for name, archive in zip(names, archives)]
+        routes = [f'route "{service}" {{ when = {{ service = "{service}" }}, to = {{ {", ".join(map(repr, names))} }}{of_route} }}'
                   for service in services]
-        return self.gateway(*nodes, *more, *routes, **settings)
+        return self.gateway(*nodes, *routes, **settings)
 
     def client(self, gateway, pairs, **more):
         client = Client(gateway.port, [(one, [EXPLICIT, IMPLICIT]) for one in pairs], seconds=20, **more)
@@ -235,16 +235,20 @@ class Find(Merging):
                     yield None
                 yield Answer(0xFF00, data_of(EXPLICIT, QueryRetrieveLevel="STUDY", StudyInstanceUID=f"1.2.{number}", ImageComments=filler))
             yield Answer(0x0000)
-        a, b = self.service({dicom.C_FIND_RQ: studies}, keep=False), self.service({dicom.C_FIND_RQ: studies}, keep=False)
-        gateway = self.merged(a, b, workers=1, window="256KiB", memory="64MiB", log={"level": "info", "format": "json"})
-        client = self.client(gateway, [STUDY_ROOT_FIND])
-        asked = client.ask(dicom.C_FIND_RQ, STUDY_ROOT_FIND, data_of(EXPLICIT, QueryRetrieveLevel="STUDY", StudyInstanceUID=""))
-        wait_until(lambda: a.calls and b.calls, "both are asked")
-        before = gateway.memory("VmRSS")
-        threading.Event().wait(1)  # that it would take to read all of it
-        self.assertLess(gateway.memory("VmRSS") - before, 24 << 20)
-        outcome = client.finish(asked)
-        self.assertEqual((outcome.status, len(outcome.pending)), (0, 3000))
+        rule = ', morph_response = function (ds) ds.PatientName = "RENAMED" end'
+        for count, more in ((2, ""), (2, rule), (1, rule)):
+            with self.subTest(archives=count, more=more):
+                archives = [self.service({dicom.C_FIND_RQ: studies}, keep=False) for _ in range(count)]
+                gateway = self.merged(*archives, of_route=more, services=["find"], workers=1, window="256KiB", memory="64MiB",
+                                      log={"level": "info", "format": "json"})
+                client = self.client(gateway, [STUDY_ROOT_FIND])
+                asked = client.ask(dicom.C_FIND_RQ, STUDY_ROOT_FIND, data_of(EXPLICIT, QueryRetrieveLevel="STUDY", StudyInstanceUID=""))
+                wait_until(lambda: all(one.calls for one in archives), "all are asked")
+                before = gateway.memory("VmRSS")
+                threading.Event().wait(1)  # that it would take to read all of it
+                self.assertLess(gateway.memory("VmRSS") - before, 16 << 20)
+                outcome = client.finish(asked)
+                self.assertEqual((outcome.status, len(outcome.pending)), (0, 3000))
 
 
 class Retrieve(Merging):
@@ -398,6 +402,27 @@ class Retrieve(Merging):
         client.close()
         wait_until(lambda: any(one.ended == "abort" for one in a.associations + b.associations), "the archive is told")
         self.assertEqual(len(a.given + b.given), 1)
+
+    def test_pending_responses_that_nobody_reads_take_no_memory(self):
+        def move(call):
+            for number in range(100000):
+                if number % 64 == 0:
+                    yield None
+                yield Answer(0xFF00, None, {0x1020: min(100000 - number, 65535), 0x1021: min(number, 65535), 0x1022: 0, 0x1023: 0})
+            yield Answer(0x0000, None, {0x1021: 65535, 0x1022: 0, 0x1023: 0})
+        for more in ((), (self.archive(),)):
+            one = self.service({dicom.C_MOVE_RQ: move})
+            gateway = self.merged(one, *more, services=["move"], workers=1, log={"level": "info", "format": "json"})
+            client = self.client(gateway, [STUDY_ROOT_MOVE])
+            asked = client.ask(dicom.C_MOVE_RQ, STUDY_ROOT_MOVE, data_of(EXPLICIT, QueryRetrieveLevel="STUDY", StudyInstanceUID="1.2"),
+                               f0600="DEST")
+            wait_until(lambda: one.asked(dicom.C_MOVE_RQ), "it is asked")
+            before = gateway.memory("VmRSS")
+            wait_until(lambda: one.asked(dicom.C_MOVE_RQ)[0].over, "it has said everything")
+            self.assertLess(gateway.memory("VmRSS") - before, 8 << 20)
+            outcome = client.finish(asked)
+            self.assertEqual((outcome.status, outcome.counts["completed"]), (0, 65535))
+            self.assertLess(len(outcome.pending), 100000)  # more than sockets hold
 
     def test_each_archive_is_told_the_title_that_it_knows(self):
         a, b = self.archive(study(1, s1=[1])), self.archive(study(1, s2=[1]))
