@@ -297,6 +297,113 @@ class OneDestination(Case):
         self.assertEqual({one.data for one in outcome.pending}, {big})
 
 
+class Odd(Case):
+    """What a peer should not do, or hardly ever does."""
+
+    through = OneDestination.through
+
+    def test_a_query_without_an_identifier_is_the_nodes_to_judge(self):
+        def judges(call):
+            yield Answer(0xA900 if call.data is None else 0)
+        client, service, _ = self.through({C_FIND_RQ: judges})
+        self.assertEqual(client.call(C_FIND_RQ, STUDY_ROOT_FIND).status, 0xA900)
+        self.assertEqual(client.call(C_FIND_RQ, STUDY_ROOT_FIND, ANSWER).status, 0)
+
+    def test_an_empty_data_set_is_one(self):
+        """A data set is announced and has no byte, in the only PDV it has."""
+        client, service, _ = self.through({C_FIND_RQ: found(ANSWER)})
+        self.assertEqual(client.call(C_FIND_RQ, STUDY_ROOT_FIND, b"").status, 0)
+
+    def test_a_last_response_with_a_data_set_keeps_it(self):
+        def more(call):
+            yield Answer(0xB000, ANSWER)
+        client, _, _ = self.through({C_FIND_RQ: more})
+        final = client.find(STUDY_ROOT_FIND, **QUERY).final
+        self.assertEqual((final.status, final.data), (0xB000, ANSWER))
+
+    def test_a_pending_response_without_a_data_set(self):
+        def empty(call):
+            yield Answer(0xFF00)
+            yield Answer(0xFF00, ANSWER)
+            yield Answer(0)
+        client, _, _ = self.through({C_FIND_RQ: empty})
+        outcome = client.find(STUDY_ROOT_FIND, **QUERY)
+        self.assertEqual([one.data for one in outcome.pending], [None, ANSWER])
+
+    def test_a_response_of_megabytes(self):
+        big = data_of(EXPLICIT, PatientID="X") + dicom.element(0x20, 0x4000, b"x" * 60000, b"LT") + dicom.element(
+            0x29, 0x1010, bytes(range(256)) * 20000, b"OB")
+        client, _, _ = self.through({N_GET_RQ: answering(0, big)}, classes=[UPS_PULL])
+        self.assertEqual(client.call(N_GET_RQ, UPS_PULL, f1001="1.2.3").final.data, big)
+
+    def test_a_response_that_exceeds_header_max_is_a_failure_and_the_gateway_goes_on(self):
+        client, service, gateway = self.through({C_FIND_RQ: found(ANSWER, dicom.element(0x29, 0x1010, bytes(300000), b"OB"))},
+                                                settings={"header_max": "64KiB", "memory": "16MiB"})
+        outcome = client.find(STUDY_ROOT_FIND, **QUERY)
+        self.assertEqual((outcome.status & 0xF000, len(outcome.pending)), (0xA000, 1), str(outcome))
+        service.scripts = {C_FIND_RQ: found(ANSWER)}
+        self.assertEqual(client.find(STUDY_ROOT_FIND, **QUERY).status, 0)
+
+    def test_an_image_that_nobody_asked_for_is_refused(self):
+        """A node sends C-STORE on the association on which it is asked for something else."""
+        said = []
+
+        def sends(call):
+            context = next(number for number, (one, _) in call.association.contexts.items() if one == dicom.CT)
+            response = yield Ask(context, {0x0002: dicom.CT, 0x0100: dicom.C_STORE_RQ, 0x0700: 0, 0x1000: "1.2.3"}, ANSWER)
+            said.append(response.status)
+            yield Answer(0)
+        _, service, gateway = self.through({C_FIND_RQ: sends})
+        client = self.client(gateway, [STUDY_ROOT_FIND, dicom.CT], roles=[(dicom.CT, 1, 1)])
+        self.assertEqual(client.find(STUDY_ROOT_FIND, **QUERY).status, 0)
+        self.assertEqual((client.requests, said[0] != 0), ([], True))
+
+    def test_an_event_for_a_sender_that_is_gone_is_refused(self):
+        client, service, gateway = self.through({N_ACTION_RQ: answering(0)}, classes=[UPS_WATCH, UPS_EVENT],
+                                                settings={"workers": 1})
+        self.assertEqual(client.call(N_ACTION_RQ, UPS_WATCH, ANSWER, f1001="1.2.3", f1008=3).status, 0)
+        (association,) = service.used()
+        client.release()
+        contexts = {one: number for number, (one, _) in association.contexts.items()}
+        answer = []
+        if association.ended is None:
+            association.own.append((Ask(contexts[UPS_EVENT], {0x0002: UPS_EVENT, 0x0100: N_EVENT_REPORT_RQ, 0x1000: "1.2.3", 0x1002: 1},
+                                        ANSWER), answer))
+        wait_until(lambda: answer or association.ended, "it is refused, or the association is over")
+        self.assertTrue(not answer or answer[0].status != 0)
+        again = self.client(gateway, [UPS_WATCH])
+        self.assertEqual(again.call(N_ACTION_RQ, UPS_WATCH, ANSWER, f1001="1.2.3", f1008=3).status, 0)
+
+    def test_a_sender_that_does_not_answer_an_event_is_given_up_in_time(self):
+        said = []
+
+        def asks(call):
+            contexts = {one: number for number, (one, _) in call.association.contexts.items()}
+            response = yield Ask(contexts[UPS_EVENT], {0x0002: UPS_EVENT, 0x0100: N_EVENT_REPORT_RQ, 0x1000: "1.2.3", 0x1002: 1}, ANSWER)
+            said.append(response.status)
+            yield Answer(0)
+        client, service, _ = self.through({N_ACTION_RQ: asks}, classes=[UPS_WATCH, UPS_EVENT], settings={"timeouts": {"response": "500ms"}})
+        client.on_request = lambda message: None
+        client.ask(N_ACTION_RQ, UPS_WATCH, ANSWER, f1001="1.2.3", f1008=3)
+        try:
+            client.next()
+        except dicom.Ended:
+            pass
+        wait_until(lambda: said or service.used()[0].ended, "the node hears of it")
+        self.assertTrue(not said or said[0] != 0)
+
+    def test_an_answer_that_nobody_asked_for_ends_the_senders_association_only(self):
+        client, service, gateway = self.through({C_FIND_RQ: found(ANSWER)})
+        client.send(1, {0x0002: STUDY_ROOT_FIND, 0x0100: 0x8020, 0x0120: 99, 0x0800: dicom.NO_DATA_SET, 0x0900: 0})
+        client.ask(C_FIND_RQ, STUDY_ROOT_FIND, ANSWER)
+        try:
+            client.next()
+        except dicom.Ended:
+            pass
+        other = self.client(gateway, [STUDY_ROOT_FIND])
+        self.assertEqual(other.find(STUDY_ROOT_FIND, **QUERY).status, 0)
+
+
 class Negotiated(Case):
     def test_extended_negotiation_is_what_all_can(self):
         """PS3.4 C.5: relational, date-time, fuzzy names, time zone. An item that one does not answer is not answered."""
