@@ -138,6 +138,8 @@ enum result local_ask(const char *path, const char *request, uint64_t timeout_ms
         r = errno == ENOENT || errno == ECONNREFUSED ? ERR_CLOSED : ERR_IO;
     else
         r = exchange(fd, request, until_ms, max_bytes, answer);
+    if ((r == OK && answer->len == 0) || (r == ERR_IO && errno == ECONNRESET))
+        r = ERR_CLOSED; /* the kernel lets go of a ring's sockets some time after its process has ended */
     name_timeout();
     if (r == ERR_IO)
         r = refused(why, why_cap);

@@ -20,7 +20,7 @@ void local_unlink(const char *path);
  * Connects, sends the request, and reads until the other side closes, max_bytes at most; all of it within timeout_ms.
  *
  * OK          *answer is complete
- * ERR_CLOSED  nobody listens there
+ * ERR_CLOSED  nobody listens there, or whoever did is gone without an answer
  * ERR_LIMIT   the answer is longer than that
  * ERR_IO      with why: refused, or not in time
  */

@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -105,6 +106,7 @@ struct answering {
     int listen_fd;
     const char *answer; /* NULL: none, and it stays open until the other side goes */
     char request[64];
+    bool is_deaf; /* goes away without having read */
 };
 
 static void *answer_one(void *arg)
@@ -112,7 +114,7 @@ static void *answer_one(void *arg)
     struct answering *a = arg;
     char rest[64];
     int fd = accept(a->listen_fd, NULL, NULL);
-    ssize_t n = recv(fd, a->request, sizeof(a->request) - 1, 0);
+    ssize_t n = a->is_deaf ? 0 : recv(fd, a->request, sizeof(a->request) - 1, 0);
     a->request[n > 0 ? n : 0] = '\0';
     if (a->answer)
         (void)!send(fd, a->answer, strlen(a->answer), MSG_NOSIGNAL);
@@ -168,6 +170,16 @@ static void who_says_nothing_is_not_waited_for(void **state)
     octets_free(&answer);
 }
 
+static void who_is_gone_without_an_answer_does_not_listen(void **state)
+{
+    struct scene *s = *state;
+    struct answering closes = {.answer = ""}, resets = {.answer = "", .is_deaf = true};
+    struct octets answer = {0};
+    assert_int_equal(ask(s, &closes, 20000, 9, &answer), ERR_CLOSED);
+    assert_int_equal(ask(s, &resets, 20000, 9, &answer), ERR_CLOSED);
+    octets_free(&answer);
+}
+
 static void nobody_listens(void **state)
 {
     struct scene *s = *state;
@@ -191,6 +203,7 @@ int main(void)
         TEST(an_answer_is_what_comes_until_the_end),
         TEST(one_that_is_too_long_is_not_read),
         TEST(who_says_nothing_is_not_waited_for),
+        TEST(who_is_gone_without_an_answer_does_not_listen),
         TEST(nobody_listens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
