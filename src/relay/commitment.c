@@ -24,6 +24,10 @@ enum {
     SETTLE_MS = 500, /* what was relayed just before has come into the ledger by then */
     LOOK_FIRST_MS = 1000,
     LOOK_MOST_MS = 15000,
+    RESUME_MS =
+        3000, /* after a start the listeners are open by then: a node that reports at once, and once, finds us */
+    SILENT_FIRST_MS = 600000, /* a node may have failed to reach us, or have forgotten it */
+    SILENT_MOST_MS = 21600000,
     NO_NODE_MS = 60000,      /* a configuration may come that has it */
     TIMER_MOST_MS = 3600000, /* clocks are put right */
 };
@@ -201,7 +205,9 @@ static void on_asked(struct commitment_errand *e, bool is_answered, uint16_t sta
     bool may_pass = !is_answered ? status != DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED
                                  : status == DIMSE_STATUS_PROCESSING_FAILURE || dimse_status_may_pass(status);
     if (is_answered && is_taken) {
-        a->is_asked = true;
+        a->pause_ms =
+            longer(a->pause_ms < SILENT_FIRST_MS ? 0 : a->pause_ms, SILENT_FIRST_MS, SILENT_MOST_MS);
+        io_timer_start(io_of(a->of), &a->timer, a->pause_ms);
         LOG(LOG_INFO, "storage commitment asked", LOG_STR("transaction", a->of->record.list.transaction),
             LOG_STR("node", a->ask->node), LOG_STR("as", a->uid), LOG_INT("instances", a->ask->count));
     } else if (may_pass) {
@@ -603,7 +609,7 @@ void commitment_resume(struct commitment *t)
         LOG_STR("calling", t->record.calling), LOG_INT("instances", t->record.list.count),
         LOG_INT("decided", t->record.is_decided));
     t->phase = t->record.is_decided ? COMMITMENT_TELLING : COMMITMENT_PLANNING;
-    sleep_for(t, 0);
+    sleep_for(t, t->record.is_decided ? 0 : RESUME_MS);
 }
 
 void commitment_stop(struct commitment *t)

@@ -38,7 +38,7 @@ struct commitment_asking {
     struct commitment_errand errand;
     struct io_timer timer; /* until it is asked again */
     uint64_t pause_ms;
-    bool is_asked, is_done;
+    bool is_done;
     char uid[COMMITMENT_UID_MAX + 1];
 };
 

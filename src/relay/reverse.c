@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/assert.h"
 #include "base/log.h"
 #include "dicom/uid.h"
 #include "dimse/status.h"
@@ -577,9 +576,9 @@ void reverse_data_end(struct session *s)
 
 void reverse_sender_lost(struct session *s)
 {
-    while (!TAILQ_EMPTY(&s->reverses)) {
-        struct reverse *r = TAILQ_FIRST(&s->reverses);
-        hilum_assert(r->session == s);
+    struct reverse *r, *next;
+    for (r = TAILQ_FIRST(&s->reverses); r; r = next) {
+        next = TAILQ_NEXT(r, link);
         leave_session(r);
         r->is_speaking = false;
         slices_clear(&r->data);
