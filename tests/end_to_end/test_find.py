@@ -93,6 +93,22 @@ class OneArchive(Case):
             self.assertEqual({one.transfer for one in outcome.pending}, {transfer})
             assert_union("STUDY", outcome.answers, world.union("STUDY"))
 
+    def test_a_cancel_stops_real_archives(self):
+        """300 studies in each of two Orthancs; findscu and the scripted client want five."""
+        peers = [self.peer(archives.orthanc, f"BIG{number}") for number in (1, 2)]
+        for number, peer in enumerate(peers):
+            peer.fill([image(f"P{n}", 1000 * (number + 1) + n, 1, 1, size=64) for n in range(300)])
+        gateway = self.gateway(*(node(peer.title.lower(), peer) for peer in peers), *services(["big1", "big2"], "find"))
+        self.assertEqual(len(find(gateway.port, "STUDY").pending), 600)
+        client = self.client(gateway, [STUDY_ROOT_FIND])
+        outcome = client.find(STUDY_ROOT_FIND, cancel_after=5, **identifier("STUDY"))
+        self.assertEqual(outcome.status, 0xFE00, str(outcome))
+        self.assertLess(len(outcome.pending), 600)
+        self.assertEqual(client.find(STUDY_ROOT_FIND, **identifier("STUDY")).status, 0, "the association goes on")
+        said = tool("findscu", "-v", "-S", "--cancel", "5", "-k", "0008,0052=STUDY", "-k", "0020,000d", "127.0.0.1", gateway.port,
+                    environment=QUICK).stdout
+        self.assertIn("Cancel", said.rsplit("Received Final Find Response", 1)[1])
+
     def test_a_dead_archive_makes_a_warning_of_what_the_others_have(self):
         world, gateway = self.behind(KINDS["two Orthancs and a dcmqrscp"])
         whole = world.union("STUDY")
