@@ -58,7 +58,7 @@ static struct view value_at(const struct dicom_peek *peek, size_t index)
 static unsigned level_of(const struct dicom_peek *peek)
 {
     struct view word = value_at(peek, QUERY_LEVEL);
-    for (unsigned i = 0; i < MOVE_LEVELS; i++)
+    for (unsigned i = 0; word.at && i < MOVE_LEVELS; i++)
         if (word.len == strlen(levels[i].word) && memcmp(word.at, levels[i].word, word.len) == 0)
             return i;
     return MOVE_IMAGE;
