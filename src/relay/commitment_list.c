@@ -61,6 +61,12 @@ static struct view uid_of(const struct value *v)
     return dicom_uid_trim((struct view){v->of, v->len});
 }
 
+/* What it is as a C string is all of it. */
+static bool is_text(struct view uid)
+{
+    return uid.len > 0 && uid.len <= COMMITMENT_UID_MAX && !memchr(uid.at, '\0', uid.len);
+}
+
 static uint16_t reason_of(const struct parse *p)
 {
     if (p->sequence == REFERENCED_SEQUENCE)
@@ -74,8 +80,8 @@ static uint16_t reason_of(const struct parse *p)
 static enum result end_item(struct parse *p)
 {
     struct view sop_class = uid_of(&p->sop_class), sop_instance = uid_of(&p->sop_instance);
-    if (sop_class.len == 0 || sop_instance.len == 0) {
-        p->why = "an item without a SOP class or instance";
+    if (!is_text(sop_class) || !is_text(sop_instance)) {
+        p->why = "an item without a SOP class or instance, or one that is no UID";
         return ERR_PROTO;
     }
     if (p->to->count == COMMITMENT_ITEMS_MAX)
@@ -176,11 +182,11 @@ static enum result finish(struct parse *p)
     if (dicom_reader_end(&p->reader, &p->why) != OK)
         return ERR_PROTO;
     struct view transaction = uid_of(&p->transaction);
-    if (transaction.len == 0) {
-        p->why = "no Transaction UID";
+    if (!is_text(transaction)) {
+        p->why = "no Transaction UID, or one that is none";
         return ERR_PROTO;
     }
-    if (p->is_too_long || transaction.len > COMMITMENT_UID_MAX) {
+    if (p->is_too_long) {
         p->why = "a value that is too long";
         return ERR_PROTO;
     }
