@@ -93,7 +93,7 @@ class OneArchive(Case):
             self.assertEqual({one.transfer for one in outcome.pending}, {transfer})
             assert_union("STUDY", outcome.answers, world.union("STUDY"))
 
-    def test_a_cancel_stops_real_archives(self):
+    def test_a_cancelled_query_of_real_archives_ends(self):
         """300 studies in each of two Orthancs; findscu and the scripted client want five."""
         peers = [self.peer(archives.orthanc, f"BIG{number}") for number in (1, 2)]
         for number, peer in enumerate(peers):
