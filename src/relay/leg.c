@@ -203,6 +203,7 @@ static bool may_repeat(uint16_t field)
            field == DIMSE_N_GET_RQ;
 }
 
+/* No sign of trouble: archives abort queries that they do not allow, and store all the same. Whether the node is there its next association tells. */
 static void on_lost(struct outbound_exchange *x, const char *why)
 {
     struct leg *l = x->owner;
@@ -211,7 +212,6 @@ static void on_lost(struct outbound_exchange *x, const char *why)
         return;
     bool is_early = !l->is_sent || (may_repeat(l->command->field) && !l->has_responded);
     if (!l->is_reused || !is_early || l->was_cancelled) {
-        health_sign(l->source->relay, l->node, CIRCUIT_TROUBLE, why);
         fail(l, DIMSE_STATUS_OUT_OF_RESOURCES, why);
         return;
     }
