@@ -10,18 +10,18 @@ struct voice_message {
     struct dimse_command command; /* views into `values` */
     struct octets values;
     struct slices data;
-    TAILQ_ENTRY(voice_message) link;
+    STAILQ_ENTRY(voice_message) link;
 };
 
 void voice_init(struct voice *v, struct association *a)
 {
     *v = (struct voice){.a = a};
-    TAILQ_INIT(&v->waiting);
+    STAILQ_INIT(&v->waiting);
 }
 
-static void drop(struct voice *v, struct voice_message *m)
+/* It has left the line. */
+static void drop(struct voice_message *m)
 {
-    TAILQ_REMOVE(&v->waiting, m, link);
     if (m->turn)
         m->turn->is_waiting = false;
     slices_clear(&m->data);
@@ -31,8 +31,11 @@ static void drop(struct voice *v, struct voice_message *m)
 
 void voice_clear(struct voice *v)
 {
-    while (!TAILQ_EMPTY(&v->waiting))
-        drop(v, TAILQ_FIRST(&v->waiting));
+    struct voice_message *m;
+    while ((m = STAILQ_FIRST(&v->waiting))) {
+        STAILQ_REMOVE_HEAD(&v->waiting, link);
+        drop(m);
+    }
 }
 
 /* A whole message. The data set is let go with it. */
@@ -50,14 +53,14 @@ static bool say(struct association *a, uint8_t context_id, const struct dimse_co
 
 static bool may_say(const struct voice *v)
 {
-    return TAILQ_EMPTY(&v->waiting) && association_may_send(v->a);
+    return STAILQ_EMPTY(&v->waiting) && association_may_send(v->a);
 }
 
 static struct voice_message *wait_in_line(struct voice *v)
 {
     struct voice_message *m = calloc(1, sizeof(*m));
     if (m)
-        TAILQ_INSERT_TAIL(&v->waiting, m, link);
+        STAILQ_INSERT_TAIL(&v->waiting, m, link);
     return m;
 }
 
@@ -97,9 +100,10 @@ bool voice_ask(struct voice *v, struct voice_turn *t)
 void voice_leave(struct voice *v, struct voice_turn *t)
 {
     struct voice_message *m;
-    TAILQ_FOREACH (m, &v->waiting, link)
+    STAILQ_FOREACH (m, &v->waiting, link)
         if (m->turn == t) {
-            drop(v, m);
+            STAILQ_REMOVE(&v->waiting, m, voice_message, link);
+            drop(m);
             return;
         }
 }
@@ -110,12 +114,13 @@ bool voice_next(struct voice *v)
     if (v->is_passing)
         return true;
     v->is_passing = true;
-    while (ok && !TAILQ_EMPTY(&v->waiting) && association_may_send(v->a)) {
-        struct voice_message *m = TAILQ_FIRST(&v->waiting);
+    struct voice_message *m;
+    while (ok && (m = STAILQ_FIRST(&v->waiting)) && association_may_send(v->a)) {
         struct voice_turn *turn = m->turn;
+        STAILQ_REMOVE_HEAD(&v->waiting, link);
         if (!turn)
             ok = say(v->a, m->context_id, &m->command, &m->data);
-        drop(v, m);
+        drop(m);
         if (turn)
             turn->on_turn(turn);
     }
@@ -127,7 +132,7 @@ size_t voice_backlog(const struct voice *v)
 {
     const struct voice_message *m;
     size_t bytes = 0;
-    TAILQ_FOREACH (m, &v->waiting, link)
+    STAILQ_FOREACH (m, &v->waiting, link)
         bytes += sizeof(*m) + m->values.cap + m->data.bytes;
     return bytes;
 }

@@ -24,7 +24,7 @@ struct voice_message;
 
 struct voice {
     struct association *a;
-    TAILQ_HEAD(voice_messages, voice_message) waiting;
+    STAILQ_HEAD(voice_messages, voice_message) waiting;
     bool is_passing; /* in voice_next */
 };
 
