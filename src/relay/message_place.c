@@ -155,6 +155,11 @@ static void merge(struct message *m, size_t i)
     struct route_destination *first = find_first(m, i, p ? p->member : d->node);
     if (first == d)
         return;
+    struct place *stays = m->placing->places[first - m->placing->decision.destinations];
+    if (p && stays && p->pool != stays->pool)
+        place_share(stays, p->pool);
+    if (p)
+        place_end(m->placing->places[i]); /* a trial of its member is the other's */
     route_destination_merge(first, d);
     d->node = NULL;
 }

@@ -75,12 +75,18 @@ static bool must_be_hasty(const struct message *m, const struct sink *s)
     return false;
 }
 
+/* It may go on to another node, where it would be of no use to who relies on it here. */
+static bool may_move_on(const struct sink *s)
+{
+    return s && s->is_pool && !s->is_done;
+}
+
 /* The same bytes go there already. */
 static bool is_doubled(const struct message *m, const struct sink *s)
 {
     for (unsigned i = 0; i < m->sink_count; i++)
         if (i != s->index && m->outcomes[i].node == s->node &&
-            m->sink_editions[i] == m->sink_editions[s->index])
+            m->sink_editions[i] == m->sink_editions[s->index] && !may_move_on(m->sinks[i]))
             return true;
     return false;
 }

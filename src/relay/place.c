@@ -36,6 +36,12 @@ static int hashed(const struct place *p, uint64_t passed_over)
     return balance_first(&b, CONFIG_BALANCE_STUDY, passed_over);
 }
 
+/* For this message. */
+static bool is_out(const struct place *p, int i)
+{
+    return (p->failed | p->barred) & bit(i);
+}
+
 static uint64_t drained(const struct place *p)
 {
     uint64_t all = 0;
@@ -50,7 +56,7 @@ static bool may_try(struct place *p, int i)
 {
     bool is_trial = false;
     bool *trial = p->is_queued ? NULL : &is_trial;
-    if (p->failed & bit(i) || !health_may_try(p->relay, member(p, i), trial))
+    if (is_out(p, i) || !health_may_try(p->relay, member(p, i), trial))
         return false;
     p->is_trial = is_trial;
     return true;
@@ -72,7 +78,7 @@ static int find(struct place *p, uint64_t passed_over)
     struct balance b = {.pool = p->pool, .key = key_of(p), .outstanding = outstanding, .turn = p->turn};
     if (p->by == CONFIG_BALANCE_LEAST)
         look_at_load(p, outstanding);
-    passed_over |= p->failed | drained(p);
+    passed_over |= p->failed | p->barred | drained(p);
     for (;;) {
         int i = balance_first(&b, p->by, passed_over);
         if (i == BALANCE_NONE || may_try(p, i))
@@ -95,6 +101,12 @@ static enum place_found put(struct place *p, int i, bool may_be_tried)
     return PLACE_FOUND;
 }
 
+/* The study is there. Where this message may not go it stays with the member that it had, which the queue may keep it for. */
+static void put_known(struct place *p, int i, bool may_be_tried)
+{
+    put(p, p->barred & bit(i) ? balance_member(p->pool, p->member->name) : i, may_be_tried);
+}
+
 /* --- where a study is ------------------------------------------------------------------------------------------ */
 
 static void on_claimed(struct affinity_claim *c, const char *name, bool is_safe)
@@ -106,7 +118,7 @@ static void on_claimed(struct affinity_claim *c, const char *name, bool is_safe)
     if (i != p->wanted && i != BALANCE_NONE) { /* somebody was faster */
         health_end_trial(p->relay, member(p, p->wanted), &p->is_trial);
         p->is_new = false;
-        put(p, i, may_try(p, i));
+        put_known(p, i, may_try(p, i));
     } else { /* else it is of a configuration that has other members */
         p->member = member(p, p->wanted);
     }
@@ -186,6 +198,13 @@ enum place_found place_begin(struct place *p, struct view study, struct view ins
     return find_kept(p, name) ? begin_kept(p, name) : begin_new(p);
 }
 
+void place_share(struct place *p, const struct config_pool *other)
+{
+    for (int i = 0; i < (int)p->pool->member_count; i++)
+        if (balance_member(other, member(p, i)->name) == BALANCE_NONE)
+            p->barred |= bit(i);
+}
+
 enum place_found place_next(struct place *p)
 {
     char name[64];
@@ -200,7 +219,8 @@ enum place_found place_next(struct place *p)
         return claim(p, i, true, is_known ? name : p->member->name);
     if (i != BALANCE_NONE)
         return put(p, i, true);
-    p->member = now != BALANCE_NONE ? member(p, now) : p->member;
+    if (now != BALANCE_NONE)
+        put_known(p, now, false);
     return PLACE_NONE;
 }
 

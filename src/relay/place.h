@@ -38,7 +38,7 @@ struct place {
     bool is_safe;  /* false: that the study is there could not be made durable: nothing may go there */
 
     /* private */
-    uint64_t failed; /* members by bit */
+    uint64_t failed, barred; /* members by bit */
     char key[65];
     bool is_busy;
     enum config_balance by;
@@ -50,6 +50,8 @@ struct place {
 
 /* The study's UID, or where that is empty the instance's; both empty: it goes to the first that may be tried. Never PLACE_NONE. */
 enum place_found place_begin(struct place *p, struct view study, struct view instance);
+/* What goes there stands for a destination of this pool as well, which has that member too: from there it goes on to members of both. */
+void place_share(struct place *p, const struct config_pool *other);
 /* p->member has failed. */
 enum place_found place_next(struct place *p);
 /* Somebody has found that the study's member is another by now. */

@@ -78,6 +78,7 @@ struct sink {
     bool
         may_queue; /* the queue may take over what fails here: nobody has to wait for a node that is known to be away */
     bool keeps_order; /* likewise: it goes behind what is queued there of its instance (spool_is_in_line) */
+    bool is_pool;     /* one member of a pool after the other: `node` may change */
     bool has_begun;   /* something of the message has been sent */
     enum sink_fault fault; /* if it has not, and it failed */
     bool retains;          /* it keeps what it has sent, for a second try: that is held on top of `window` */

@@ -323,7 +323,7 @@ struct sink *sink_pool_new_take(struct source *source, struct place *place, cons
     n->sink.ops = &pool_ops;
     n->sink.node = place->member;
     n->sink.message = m;
-    n->sink.retains = n->keeps = true;
+    n->sink.is_pool = n->sink.retains = n->keeps = true;
     n->source = source;
     n->place = place;
     n->again = (struct io_task){.run = on_again, .owner = n};

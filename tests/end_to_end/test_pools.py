@@ -392,6 +392,45 @@ class Sharing(Pooled):
         self.assertTrue(archives[0].messages)
         self.assertEqual(sorted(uids(archives[1])), sorted(one.uid for study in studies for one in study))
 
+    def overlapping(self, archives):
+        """Two pools that share pacs2: an instance is safe when each of them has it."""
+        return self.gateway(*(node(n, a) for n, a in zip(NAMES, archives)),
+                            pool("left", "pacs1", "pacs2"), pool("right", "pacs2", "pacs3"),
+                            route("to left", "left", on_failure="fail"), route("to right", "right", on_failure="fail"), retry=QUICK)
+
+    def assert_each_pool_has(self, archives, statuses):
+        held = [set(() if a.at_answer else uids(a)) for a in archives]
+        left, right = held[0] | held[1], held[1] | held[2]
+        stored = {uid for uid, status in statuses.items() if status == 0}
+        self.assertEqual((stored - left, stored - right), (set(), set()))
+
+    def test_a_member_of_two_pools_that_fails_is_made_good_in_both(self):
+        archives = self.archives()
+        archives[1].at_answer = "reset"
+        gateway = self.overlapping(archives)
+        self.assert_each_pool_has(archives, self.send(gateway, interleaved(make_studies(40, 1)), 1))
+
+    def test_a_member_of_two_pools_that_fails_after_one_has_moved_to_it(self):
+        archives = self.archives()
+        gateway = self.overlapping(archives)
+        studies = make_studies(40, 2)
+        self.assert_all_stored(self.send(gateway, [study[0] for study in studies], 1))
+        at = self.where(studies, archives)
+        later = next(study[1] for study, members in zip(studies, at) if members == {0, 1})
+        archives[0].at_answer = "reset"
+        archives[1].at_answer = lambda _: time.sleep(0.3) or "reset"
+        archives[1].messages.clear()
+        self.assert_each_pool_has(archives, self.send(gateway, [later], 1))
+        self.assertTrue(archives[1].messages, "it was sent there")
+
+    def test_a_member_of_two_pools_gets_it_once(self):
+        archives = self.archives()
+        gateway = self.overlapping(archives)
+        studies = make_studies(40, 1)
+        self.assert_all_stored(self.send(gateway, interleaved(studies), 2))
+        self.assertEqual(len(uids(archives[1])), len(set(uids(archives[1]))))
+        self.assertTrue(any(at == {1} for at in self.where(studies, archives)), "that both pools share")
+
     def test_limits_of_members_and_nodes_do_not_lock(self):
         archives = self.archives()
         gateway = self.start(archives, route("third", "pacs3"), route("first", "pacs1"),
