@@ -71,6 +71,12 @@ static bool has_room_for(const struct outbound *o, const struct outbound_want *w
     return o->node->max_associations == 0 || permits_is_next(o->permits, w->permit_wait);
 }
 
+/* It has not been opened for that, and may have other contexts. */
+static bool may_keep(const struct outbound *o, const struct outbound_want *w)
+{
+    return o->user == w->user && !o->is_used && w->suits && w->suits(w, &o->a);
+}
+
 /* The context that serves the want on this association now, or NULL. */
 static const struct association_context *serves(const struct outbound *o, const struct outbound_want *w)
 {
@@ -80,8 +86,8 @@ static const struct association_context *serves(const struct outbound *o, const 
         return NULL;
     if (o->is_private != w->is_private || ((o->is_private || o->keeps) && o->user != w->user))
         return NULL;
-    if (w->keeps && !o->keeps)
-        return NULL; /* it has not been opened for that, and may have other contexts */
+    if (w->keeps && !o->keeps && !may_keep(o, w))
+        return NULL;
     if (o->outstanding > 0 && (!has_room_for(o, w) || (w->exchange && w->exchange->wants_id)))
         return NULL;
     return association_find(&o->a, w->abstract_syntax, w->transfer_syntax);
@@ -130,6 +136,7 @@ void outbound_hand_over(struct outbound *o, struct outbound_want *w,
     io_timer_stop(o->pool->options.io, &o->linger);
     outbound_want_over(w);
     outbound_set_user(o, w->user);
+    o->keeps = o->keeps || w->keeps;
     if (x) {
         o->is_used = true;
         o->outstanding++;

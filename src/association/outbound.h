@@ -48,6 +48,8 @@ struct outbound_want {
     bool
         is_probe; /* without a free permit it fails at once, and nobody is asked to make room; the log says little of it */
     uint64_t wait_ms; /* for a permit, or a busy node */
+    /* With `keeps`: whether an association that nobody has used yet, opened for this user (by a negotiation), will do. NULL: none will. */
+    bool (*suits)(const struct outbound_want *w, const struct association *a);
     /* Fills contexts, roles and so on of a new request (everything but titles, max length and our own identity). */
     bool (*build)(struct outbound_want *w, struct pdu_associate *request);
     /* Attached to the association when it is ready, so that its end is told to the exchange. NULL for a negotiation. */

@@ -277,6 +277,12 @@ static bool build(struct outbound_want *w, struct pdu_associate *request)
     return l->source->propose(l->source, request, w->abstract_syntax, w->transfer_syntax);
 }
 
+static bool suits(const struct outbound_want *w, const struct association *a)
+{
+    const struct leg *l = w->owner;
+    return l->source->suits && l->source->suits(l->source, a);
+}
+
 static void acquire(struct leg *l, bool fresh_only)
 {
     struct source *s = l->source;
@@ -296,6 +302,7 @@ static void acquire(struct leg *l, bool fresh_only)
         .profile = s->profile,
         .is_private = s->is_private,
         .keeps = l->keeps,
+        .suits = suits,
         .abstract_syntax = l->abstract_syntax,
         .transfer_syntax = l->transfer_syntax,
         .fresh_only = fresh_only,

@@ -190,6 +190,23 @@ static bool comes_back(const struct session *s, const char *abstract_syntax)
     return false;
 }
 
+/* Each context of those classes that one side has, the other has too. */
+static bool has_all(const struct session *s, const struct association *of, const struct association *in)
+{
+    for (unsigned i = 0; i < of->context_count; i++) {
+        const struct association_context *c = &of->contexts[i];
+        if (comes_back(s, c->abstract_syntax) &&
+            !association_find(in, c->abstract_syntax, c->transfer_syntax))
+            return false;
+    }
+    return true;
+}
+
+bool proposal_suits(const struct session *s, const struct association *a)
+{
+    return has_all(s, &s->a, a) && has_all(s, a, &s->a);
+}
+
 bool proposal_fill(struct pdu_associate *request, const struct session *s, const char *abstract_syntax,
                    const char *transfer_syntax)
 {

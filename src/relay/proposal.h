@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "pdu/associate.h"
 
+struct association;
 struct session;
 
 /* Keeps roles, extended negotiation, identity of the request for later. False without memory. */
@@ -21,6 +22,8 @@ bool proposal_add_extras(struct pdu_associate *request, const struct session *s)
  * Implicit VR LE apart. */
 bool proposal_fill(struct pdu_associate *request, const struct session *s, const char *abstract_syntax,
                    const char *transfer_syntax);
+/* This association to a node has, of the classes on which something comes back, what the sender has, and nothing else. */
+bool proposal_suits(const struct session *s, const struct association *a);
 /* The title that a node sees, of what a sender with this title sends. */
 const char *proposal_calling(const struct config *config, const char *calling,
                              const struct config_node *node);

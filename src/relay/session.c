@@ -361,6 +361,11 @@ static bool source_propose(const struct source *s, struct pdu_associate *request
            proposal_add_extras(request, of_source(s));
 }
 
+static bool source_suits(const struct source *s, const struct association *a)
+{
+    return proposal_suits(of_source(s), a);
+}
+
 static void set_source(struct session *s)
 {
     s->source = (struct source){.relay = s->relay,
@@ -368,7 +373,8 @@ static void set_source(struct session *s)
                                 .calling = s->calling,
                                 .user = s->user,
                                 .is_full = source_is_full,
-                                .propose = source_propose};
+                                .propose = source_propose,
+                                .suits = source_suits};
 }
 
 /* --- its life ---------------------------------------------------------------------------------------------------- */

@@ -22,6 +22,8 @@ struct source {
     /* The contexts of a new association, these syntaxes first, and what else its request says. False without memory. */
     bool (*propose)(const struct source *s, struct pdu_associate *request, const char *abstract_syntax,
                     const char *transfer_syntax);
+    /* An association that was opened for it, and has carried nothing, will do for what it keeps to its end. NULL: none will. */
+    bool (*suits)(const struct source *s, const struct association *a);
 };
 
 #endif

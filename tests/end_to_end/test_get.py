@@ -74,6 +74,13 @@ class Get(Case):
         self.assertEqual(len(outcome.pending), 5)
         self.assert_got(outcome, *images)
 
+    def test_one_association_to_the_archive_is_negotiated_and_gets(self):
+        """Archives have few threads: the one on which it was asked what it takes is the one that is used."""
+        client, service, _ = self.through(giving(image("A", 1, 1, 1)))
+        self.assertEqual(client.get(GET, StudyInstanceUID="1.2").status, 0)
+        self.assertEqual(client.get(GET, StudyInstanceUID="1.2").status, 0)
+        self.assertEqual(len(service.associations), 1)
+
     def test_the_clients_answers_go_to_the_archive(self):
         images = [image("A", 1, 1, n) for n in range(4)]
         client, service, _ = self.through(giving(*images))
