@@ -42,6 +42,8 @@ static void free_parts(struct message *m)
     free(m->transfer_syntax);
     free(m->sinks);
     free(m->stages);
+    for (unsigned i = 0; m->outcomes && i < m->sink_count; i++)
+        free(m->outcomes[i].said);
     free(m->outcomes);
     free(m);
 }
@@ -72,6 +74,19 @@ static void log_message(const struct message *m, uint16_t status, const char *co
         LOG_STR("status", hex), LOG_STR("comment", comment));
 }
 
+/* The elements in question, and the node's error id, as it gave them: they say more than the status (PS3.7 Annex C). */
+static void add_said(const struct message *m, struct dimse_command *response)
+{
+    const struct message_outcome *speaker = message_speaker(m);
+    if (!speaker || !speaker->said)
+        return;
+    const struct dimse_command *said = &speaker->said->command;
+    response->has |= said->has;
+    response->error_id = said->error_id;
+    response->offending = said->offending;
+    response->attributes = said->attributes;
+}
+
 static void answer(struct message *m)
 {
     struct session *s = m->session;
@@ -85,6 +100,7 @@ static void answer(struct message *m)
     log_message(m, status, comment);
     if (!m->is_lost && !s->is_over) {
         dimse_response_to(&m->command, status, comment[0] ? comment : NULL, &response);
+        add_said(m, &response);
         session_say(s, m->context_id, &response, NULL);
     }
     session_message_over(s, m);
@@ -149,6 +165,29 @@ static void sink_taken(struct sink *s)
     association_look_again(&m->session->a);
 }
 
+static struct view keep_tags(uint8_t **to, struct view tags)
+{
+    struct view kept = {*to, tags.len};
+    if (tags.len > 0)
+        memcpy(*to, tags.at, tags.len);
+    *to += tags.len;
+    return kept;
+}
+
+/* NULL: there is nothing to be kept, or no memory; then it is left out. */
+static struct message_said *keep_said(const struct dimse_command *c)
+{
+    uint32_t has = c ? c->has & (DIMSE_HAS_ERROR_ID | DIMSE_HAS_OFFENDING | DIMSE_HAS_ATTRIBUTES) : 0;
+    struct message_said *said = has ? malloc(sizeof(*said) + c->offending.len + c->attributes.len) : NULL;
+    if (!said)
+        return NULL;
+    uint8_t *at = said->tags;
+    said->command = (struct dimse_command){.has = has, .error_id = c->error_id};
+    said->command.offending = keep_tags(&at, c->offending);
+    said->command.attributes = keep_tags(&at, c->attributes);
+    return said;
+}
+
 static void take_status(struct sink *s, uint16_t status, const char *comment)
 {
     struct message *m = s->owner;
@@ -157,6 +196,7 @@ static void take_status(struct sink *s, uint16_t status, const char *comment)
     s->is_done = true;
     outcome->node = s->node; /* of a pool it may be another one by now */
     outcome->status = status;
+    outcome->said = keep_said(s->said);
     text_printable(outcome->comment, sizeof(outcome->comment), comment ? comment : "",
                    comment ? strlen(comment) : 0);
     m->done_count++;

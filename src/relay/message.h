@@ -11,10 +11,17 @@ enum {
     MESSAGE_ID_BYTES = 48
 };
 
+/* What a node has said beside status and comment. */
+struct message_said {
+    struct dimse_command command; /* DIMSE_HAS_ERROR_ID, _OFFENDING, _ATTRIBUTES */
+    uint8_t tags[];               /* that it views */
+};
+
 /* How it went with one destination. */
 struct message_outcome {
     uint16_t status;
     char comment[65];
+    struct message_said *said; /* NULL: nothing */
     const struct config_node *node;
     const struct config_route *route; /* the first that named it */
     bool queues, journals; /* what may pass is taken over by the queue; it may be written ahead for that */
@@ -108,5 +115,7 @@ void message_watch(struct message *m);
 
 /* verdict.c: the worst of the outcomes' statuses with its comment. */
 void message_verdict(const struct message *m, uint16_t *status_out, const char **comment_out);
+/* Whose it is. NULL: nobody's, all is well, or it is ours. */
+const struct message_outcome *message_speaker(const struct message *m);
 
 #endif

@@ -95,6 +95,8 @@ struct sink {
     /* Of a pool, from the loop: it goes to another node, which `node` is now, and is to be started again. False: the message gives that node the same bytes
      * already, and it is done. */
     bool (*on_moved)(struct sink *s);
+    /* While on_done lasts: what the node answered, whose views last as long; NULL: it did not, or it is not told. */
+    const struct dimse_command *said;
     /* Once. status is for the verdict; comment (may be NULL) at most 64 characters count. */
     void (*on_done)(struct sink *s, uint16_t status, const char *comment);
     /* The sink has freed itself after this returns. */

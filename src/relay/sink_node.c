@@ -212,6 +212,7 @@ static void on_response(struct outbound_exchange *x, const struct dimse_command 
                dimse_status_class(c->status) == DIMSE_CANCEL) {
         distrust(n, "answered a status that is not final");
     } else if (n->is_sent) {
+        n->sink.said = c;
         outbound_finish(x);
         answered(n, c->status, comment);
     } else if (dimse_store_severity(c->status) < 2) {

@@ -118,6 +118,7 @@ static void on_member_done(struct sink *member, uint16_t status, const char *com
     n->member = NULL;
     n->place->is_trial = false;
     if (dimse_store_severity(status) < 2 || !may_move(n, status)) {
+        n->sink.said = member->said;
         done(n, status, comment);
         return;
     }

@@ -2,10 +2,9 @@
 #include "dimse/status.h"
 #include "relay/message.h"
 
-void message_verdict(const struct message *m, uint16_t *status_out, const char **comment_out)
+const struct message_outcome *message_speaker(const struct message *m)
 {
-    *status_out = m->is_preset ? m->status : DIMSE_STATUS_SUCCESS;
-    *comment_out = m->comment;
+    const struct message_outcome *speaker = NULL;
     int worst = 0;
     for (unsigned i = 0; !m->is_preset && i < m->sink_count; i++) {
         const struct message_outcome *s = &m->outcomes[i];
@@ -13,7 +12,14 @@ void message_verdict(const struct message *m, uint16_t *status_out, const char *
         if (severity <= worst || s->is_taken_over) /* among equals the first of `to` speaks */
             continue;
         worst = severity;
-        *status_out = s->status;
-        *comment_out = s->comment;
+        speaker = s;
     }
+    return speaker;
+}
+
+void message_verdict(const struct message *m, uint16_t *status_out, const char **comment_out)
+{
+    const struct message_outcome *speaker = message_speaker(m);
+    *status_out = speaker ? speaker->status : m->is_preset ? m->status : DIMSE_STATUS_SUCCESS;
+    *comment_out = speaker ? speaker->comment : m->comment;
 }

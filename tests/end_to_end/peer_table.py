@@ -127,7 +127,7 @@ class Table:
         self.forward("C-MOVE", dicom.C_MOVE_RQ, STUDY_ROOT_MOVE, move, key, f0600="ELSEWHERE", f0700=1)
 
         instance = make_instance(5000)
-        self.forward("C-STORE", dicom.C_STORE_RQ, CT, answering(0xB007, f0902="as it was"),
+        self.forward("C-STORE", dicom.C_STORE_RQ, CT, answering(0xB007, f0901=b"\x10\x00\x20\x00", f0902="as it was", f0903=7),
                      instance.data, f1000=instance.uid, f0700=1)
         self.c_get(instance, key)
         self.forward("C-ECHO", dicom.C_ECHO_RQ, VERIFICATION, answering(0x0000))
