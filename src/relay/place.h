@@ -33,7 +33,7 @@ struct place {
 
     const struct config_node *member; /* once it is found */
     bool may_try;  /* it is there, as far as is known; else it is the study's own all the same */
-    bool is_trial; /* of its circuit: clear it once something is heard of the member */
+    bool is_trial; /* of its circuit: place_end, once nothing more is heard of the member for this message */
     bool is_new;   /* it was this message that brought the study to the pool */
     bool is_safe;  /* false: that the study is there could not be made durable: nothing may go there */
 
@@ -60,7 +60,7 @@ bool place_has_moved(const struct place *p);
 bool place_has_failed(const struct place *p);
 /* on_placed is to come: it must stay. */
 bool place_is_busy(const struct place *p);
-/* Nothing is tried any more. */
+/* Nothing is tried any more, unless place_next comes. */
 void place_end(struct place *p);
 
 #endif

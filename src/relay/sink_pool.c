@@ -86,7 +86,6 @@ static void on_member_ready(struct sink *member)
 {
     struct sink_pool *n = member->owner;
     member->is_ready = true;
-    n->place->is_trial = false;
     follow(n);
     if (!n->sink.is_ready)
         n->sink.on_ready(&n->sink);
@@ -116,7 +115,7 @@ static void on_member_done(struct sink *member, uint16_t status, const char *com
     follow(n);
     member->is_done = true;
     n->member = NULL;
-    n->place->is_trial = false;
+    place_end(n->place); /* without a sign, of our own fault say, it was no trial */
     if (dimse_store_severity(status) < 2 || !may_move(n, status)) {
         n->sink.said = member->said;
         done(n, status, comment);
@@ -279,8 +278,10 @@ static void abandon(struct sink *s)
     struct sink_pool *n = (struct sink_pool *)s;
     if (n->is_over)
         return;
-    if (n->member)
+    if (n->member) {
         n->member->ops->abandon(n->member);
+        place_end(n->place);
+    }
     n->member = NULL;
     over(n);
 }

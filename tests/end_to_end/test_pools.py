@@ -356,6 +356,20 @@ class OtherBalances(Pooled):
         self.assert_all_stored(self.send(gateway, sent[20:], 3))
         self.assertEqual([len(a.messages) for a in archives], [10, 10, 10])
 
+    def test_a_trial_of_which_nothing_comes_is_given_back(self):
+        """The member that may be back is given a message of a class that it is known not to take: the next message tries."""
+        archives = [self.sink(classes=[CT]), self.sink(classes=[CT, MR])]
+        gateway = self.start(archives, balance="failover")
+        with Sender(gateway.port, PAIRS, seconds=20 * SLOW) as sender:
+            vanish(archives[0])
+            self.assertEqual(sender.store(of(new_uid())).status, 0)
+            wait_until(lambda: gateway.events("node is away"), "it is known to be away")
+            again = self.sink(port=archives[0].port, classes=[CT])
+            time.sleep(0.3)  # its pause
+            self.assertEqual(sender.store(of(new_uid(), sop_class=MR)).status, 0)
+            self.assertEqual(sender.store(of(new_uid())).status, 0)
+            self.assertEqual(len(again.messages), 1, "the trial")
+
     def test_nobody_is_there(self):
         archives = self.archives()
         for archive in archives:
