@@ -4,7 +4,8 @@
  *
  *   settled    it is there, and as durable as it has to be
  *   writing    a claim that has to last is on its way to the disk: others who claim the same wait for it, and nobody finds it
- *   unwritten  it could not be written: nobody finds it, and the next claim writes it anew
+ *   unwritten  a new one could not be written: nothing went out by it, nobody finds it, and it is new to the next claim. What could not be moved stays
+ *              where it was
  */
 #include "relay/affinity.h"
 
@@ -279,7 +280,7 @@ static void settle(struct affinity *a, struct shard *s, struct affinity_claim *c
 {
     uint64_t now_ms = clock_wall_ms();
     struct place *p = find(s, c->key, now_ms);
-    if (!p) {
+    if (!p || p->state == UNWRITTEN) {
         take(a, s, c, c->must_last, now_ms);
     } else if (p->state == WRITING) {
         c->next = s->waiting;
@@ -287,9 +288,6 @@ static void settle(struct affinity *a, struct shard *s, struct affinity_claim *c
     } else if (c->in_place_of && strcmp(p->member, c->in_place_of) == 0 &&
                strcmp(p->member, c->member) != 0) {
         take(a, s, c, true, now_ms);
-    } else if (p->state == UNWRITTEN) {
-        p->used_ms = now_ms;
-        write_down(a, c, p);
     } else {
         refresh(a, c->pool, c->study, p, now_ms);
         answer(c, p->member, true);
@@ -322,6 +320,13 @@ static struct affinity_claim *take_waiting(struct shard *s, struct affinity_key 
     return taken;
 }
 
+static void take_back(struct affinity *a, const struct affinity_claim *c, struct place *p)
+{
+    const char *was = c->in_place_of ? name_of(a, c->in_place_of) : NULL;
+    p->state = was ? SETTLED : UNWRITTEN;
+    p->member = was ? was : p->member;
+}
+
 /* Who has waited decides anew, by what is there now; but what cannot be written now is not tried again for each of them. */
 static void on_written(struct spool_claim *w, bool is_safe)
 {
@@ -331,7 +336,9 @@ static void on_written(struct spool_claim *w, bool is_safe)
     pthread_mutex_lock(&s->lock);
     struct place *p = place_of(s->places, s->cap, c->key);
     hilum_assert(p->member && p->state == WRITING);
-    p->state = is_safe ? SETTLED : UNWRITTEN;
+    p->state = SETTLED;
+    if (!is_safe)
+        take_back(a, c, p);
     for (struct affinity_claim *one = take_waiting(s, c->key); one; one = next) {
         next = one->next;
         if (is_safe)

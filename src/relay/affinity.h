@@ -43,7 +43,7 @@ struct affinity_claim {
     struct io *io;
     void *owner;
     /* The study is with `member`: the one that was wanted, or the one of somebody who was faster; the name stays as long as the table. is_safe false: it had to last, and the spool
-     * could not write it; the next claim tries again. On io's thread, never from inside affinity_claim; may come at once (the next turn). */
+     * could not write it: it is as if nobody had asked. On io's thread, never from inside affinity_claim; may come at once (the next turn). */
     void (*on_done)(struct affinity_claim *c, const char *member, bool is_safe);
     /* private */
     struct affinity *affinity;

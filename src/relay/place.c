@@ -112,10 +112,10 @@ static void put_known(struct place *p, int i, bool may_be_tried)
 static void on_claimed(struct affinity_claim *c, const char *name, bool is_safe)
 {
     struct place *p = c->owner;
-    int i = balance_member(p->pool, name);
+    int i = balance_member(p->pool, is_safe || !c->in_place_of ? name : c->in_place_of);
     p->is_busy = false;
     p->is_safe = is_safe;
-    if (i != p->wanted && i != BALANCE_NONE) { /* somebody was faster */
+    if (i != p->wanted && i != BALANCE_NONE) { /* somebody was faster, or it cannot be moved */
         health_end_trial(p->relay, member(p, p->wanted), &p->is_trial);
         p->is_new = false;
         put_known(p, i, may_try(p, i));

@@ -144,7 +144,7 @@ static void who_claims_what_is_being_written_waits_for_it(void **state)
     affinity_free(&a);
 }
 
-static void what_cannot_be_written_is_told_and_written_by_the_next_claim(void **state)
+static void what_cannot_be_written_is_told_and_new_to_the_next_claim(void **state)
 {
     struct fixture *f = *state;
     static struct asking first, second;
@@ -157,8 +157,25 @@ static void what_cannot_be_written_is_told_and_written_by_the_next_claim(void **
     assert_false(first.is_safe || second.is_safe);
     assert_string_equal(second.member, "a");
     assert_string_equal(find(a, "archive", 1), "");
-    assert_string_equal(claim(f, a, 1, "c", NULL, false, true), "a"); /* the study may be there by now */
+    assert_true(disk_set_faults(NEXT_SYNCS));
+    assert_string_equal(claim(f, a, 1, "b", NULL, true, false), "b");
+    assert_string_equal(claim(f, a, 1, "c", NULL, false, true),
+                        "c"); /* which the hash finds: it need not be written */
+    assert_string_equal(find(a, "archive", 1), "c");
+    affinity_free(&a);
+}
+
+/* Its member may be back before the disk is. */
+static void what_cannot_be_moved_stays_where_it_was(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open(f);
+    struct affinity *a = affinity_new(f->spool);
+    assert_string_equal(claim(f, a, 1, "a", NULL, true, true), "a");
+    assert_true(disk_set_faults(NEXT_SYNCS));
+    claim(f, a, 1, "b", "a", true, false);
     assert_string_equal(find(a, "archive", 1), "a");
+    assert_string_equal(claim(f, a, 1, "c", "a", true, true), "c");
     affinity_free(&a);
 }
 
@@ -383,7 +400,8 @@ int main(void)
         TEST(a_member_that_is_lost_is_replaced_once),
         TEST(a_name_that_does_not_fit_is_not_cut),
         TEST(who_claims_what_is_being_written_waits_for_it),
-        TEST(what_cannot_be_written_is_told_and_written_by_the_next_claim),
+        TEST(what_cannot_be_written_is_told_and_new_to_the_next_claim),
+        TEST(what_cannot_be_moved_stays_where_it_was),
         TEST(those_who_claim_at_the_same_moment_get_the_same_answer),
         TEST(what_was_safe_is_found_after_a_kill),
         TEST(a_study_is_forgotten_a_day_after_it_was_asked_for_last),
