@@ -81,7 +81,9 @@ struct sink {
     bool is_pool;     /* one member of a pool after the other: `node` may change */
     bool has_begun;   /* something of the message has been sent */
     enum sink_fault fault; /* if it has not, and it failed */
-    bool retains;          /* it keeps what it has sent, for a second try: that is held on top of `window` */
+    bool
+        was_broken_off; /* it failed in the middle: the node was lost, silent, or answered what is no answer */
+    bool retains;       /* it keeps what it has sent, for a second try: that is held on top of `window` */
 
     /* set by the message */
     void *owner;

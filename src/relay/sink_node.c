@@ -97,6 +97,7 @@ static void break_off(struct sink_node *n, const char *why)
 /* Failure by our own judgement of the node's answer. */
 static void distrust(struct sink_node *n, const char *why)
 {
+    n->sink.was_broken_off = true;
     sign(n, CIRCUIT_TROUBLE, why);
     break_off(n, why);
 }
@@ -237,6 +238,7 @@ static void on_lost(struct outbound_exchange *x, const char *why)
         return;
     }
     if (!n->sink.retains) {
+        n->sink.was_broken_off = true;
         sign(n, CIRCUIT_TROUBLE, why);
         fail(n, DIMSE_STATUS_OUT_OF_RESOURCES, why);
         return;

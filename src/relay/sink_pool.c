@@ -9,12 +9,16 @@
 #include "dimse/status.h"
 #include "relay/sink_node.h"
 
+/* Members that broke off in the middle of one message. After two it is the message rather than they: a third one, and its studies, are spared that. */
+enum { BROKEN_OFF_MOST = 2 };
+
 struct sink_pool {
     struct sink sink; /* first */
     struct source *source;
     struct place *place;
     struct sink *member; /* that it goes to; NULL: not begun, or on the way to the next */
     unsigned members;    /* that are not gone */
+    unsigned broken_off; /* that broke off in the middle of it */
     struct slices kept;  /* all of the data set so far, */
     bool keeps;          /*   if this is true */
     bool is_finished;    /* all data are here */
@@ -102,7 +106,7 @@ static void on_member_taken(struct sink *member)
 static bool may_move(const struct sink_pool *n, uint16_t status)
 {
     const struct place *p = n->place;
-    if (p->pool->waits || p->stays || n->sink.fault == SINK_FAULT_OURS)
+    if (p->pool->waits || p->stays || n->sink.fault == SINK_FAULT_OURS || n->broken_off >= BROKEN_OFF_MOST)
         return false;
     if (status == DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED && !n->sink.has_begun)
         return p->is_new || !p->is_kept || place_has_moved(p);
@@ -115,6 +119,7 @@ static void on_member_done(struct sink *member, uint16_t status, const char *com
     follow(n);
     member->is_done = true;
     n->member = NULL;
+    n->broken_off += member->was_broken_off;
     place_end(n->place); /* without a sign, of our own fault say, it was no trial */
     if (dimse_store_severity(status) < 2 || !may_move(n, status)) {
         n->sink.said = member->said;

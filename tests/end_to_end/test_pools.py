@@ -227,6 +227,17 @@ class ByStudy(Pooled):
         wait_until(lambda: uids(archives[0]) + uids(archives[1]) == [big.uid], "it is delivered, once", 20)
         self.assertTrue(archives[NAMES.index(second)].messages, "at the member that its study has moved to")
 
+    def test_an_instance_that_breaks_its_members_is_not_taken_round_all_of_them(self):
+        archives = self.archives()
+        study = make_studies(1, 6)[0]
+        for archive in archives:
+            archive.at_answer = lambda message: "reset" if message.uid == study[3].uid else None
+        gateway = self.start(archives, nodes={"retry": {"first": "10m", "most": "10m"}})
+        self.assert_all_stored(self.send(gateway, study, 1))
+        self.assertEqual(len(gateway.events("sent to another member of its pool")), 1)
+        self.assertEqual(sum(bool(a.messages) for a in archives), 2, "the third one has not seen it, nor its study")
+        self.assertEqual([e["sop_instance"] for e in self.queued(gateway)], [study[3].uid])
+
     def test_a_restart_keeps_studies_together(self):
         archives = self.archives(keep=False)
         gateway = self.start(archives)
