@@ -98,7 +98,11 @@ class ServiceAssociation(SinkAssociation):
                 if how == "end":
                     return False
                 moved = True
-        if select.select([self.wire.socket], [], [], 0 if moved else 0.01)[0]:
+        try:
+            has_come = select.select([self.wire.socket], [], [], 0 if moved else 0.01)[0]
+        except (OSError, ValueError):  # the test has closed it meanwhile
+            raise dicom.Closed("closed by the test") from None
+        if has_come:
             return super().step()
         return not self.sink.stopping.is_set()
 
