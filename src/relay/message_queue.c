@@ -239,10 +239,20 @@ bool message_queue_settle(struct message *m)
     return false;
 }
 
+/* Somebody has got it: then what the others said is noted as well, for storage commitment. */
+static bool is_somewhere(const struct message *m)
+{
+    bool is_there = m->queued > 0;
+    for (unsigned i = 0; i < m->sink_count; i++)
+        is_there = is_there || dimse_severity(m->command.field, m->outcomes[i].status) < 2;
+    return is_there;
+}
+
 void message_queue_note(const struct message *m)
 {
     struct spool_notes *notes = m->session->relay->notes;
-    if (!notes || m->session->config->history_ms == 0 || m->command.field != DIMSE_C_STORE_RQ)
+    if (!notes || m->session->config->history_ms == 0 || m->command.field != DIMSE_C_STORE_RQ ||
+        !is_somewhere(m))
         return;
     struct spool_relayed r = {.at_ms = clock_wall_ms(),
                               .calling = m->session->calling,
@@ -254,7 +264,7 @@ void message_queue_note(const struct message *m)
     for (unsigned i = 0; i < m->sink_count; i++) {
         const struct message_outcome *o = &m->outcomes[i];
         const struct edition *e = m->sink_editions[i];
-        if (o->is_taken_over || o->is_elsewhere || dimse_severity(m->command.field, o->status) >= 2)
+        if (o->is_taken_over || o->is_elsewhere)
             continue;
         r.node = o->node->name;
         r.route = o->route->name;

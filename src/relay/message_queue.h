@@ -16,7 +16,7 @@ bool message_queue_may_take(const struct message *m, unsigned index, uint16_t st
  */
 bool message_queue_settle(struct message *m);
 
-/* It is answered: what was delivered is told to the ledger. */
+/* It is answered: what was delivered is told to the ledger, and if some of it was, what was not. */
 void message_queue_note(const struct message *m);
 
 /* It has been answered, or its sender is lost before the end: nothing more is kept. */

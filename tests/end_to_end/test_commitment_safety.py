@@ -1,0 +1,36 @@
+"""Storage commitment where it would be easy to say too much: what some destination has not got, or has lost, is not committed."""
+
+import dicom
+from commitment_peers import commit
+from dicom import make_instance
+from harness import free_port, node, route
+from test_commitment import Commitment
+
+
+class NotEverywhere(Commitment):
+    """The sender was told that its instance failed, and asks for its commitment all the same."""
+
+    def commit_one(self, one, *destinations, archives, timeouts=None, **more):
+        requester = self.requester()
+        gateway = self.start(*destinations, node("modality", requester), route("all", to=["a", "b"], **more),
+                             archives=archives,
+                             **({"timeouts": timeouts} if timeouts else {}))
+        with self.client(gateway) as client:
+            self.assertNotEqual(client.store(one).status, 0)
+            commit(client, [one])
+        return self.told(requester)
+
+    def test_what_one_of_two_has_refused(self):
+        a, b = self.archive(title="A"), self.archive(title="B")
+        b.answer, one = 0xC001, make_instance()
+        b.lacks = {one.uid: 0x0112}  # it counts what it was sent, not what it took
+        told = self.commit_one(one, node("a", a), node("b", b), archives=[a, b])
+        self.assertEqual(a.stored, [one.uid])
+        self.assertEqual((told.committed, told.failed), ([], {one.uid: 0x0112}))
+
+    def test_what_could_not_be_sent_to_one_of_two(self):
+        a, one = self.archive(title="A"), make_instance()
+        told = self.commit_one(one, node("a", a), node("b", free_port()), archives=[a], on_failure="fail",
+                                     timeouts={"commit": "3s"})
+        self.assertEqual(a.stored, [one.uid])
+        self.assertEqual((told.committed, told.failed), ([], {one.uid: 0x0110}))
