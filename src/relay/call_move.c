@@ -38,8 +38,8 @@ bool call_move_begin(struct call *c, unsigned i, const struct call_destination *
     struct moves_target target;
     char why[65];
     *move_out = NULL;
-    if (!moves_target(c->session->config, archive->route, archive->node, c->command.move_destination, &target,
-                      why))
+    if (!moves_target(c->session->config, archive->route, archive->node, c->session->came_from,
+                      c->command.move_destination, &target, why))
         return fail(archive, DIMSE_STATUS_MOVE_DESTINATION_UNKNOWN, why, status_out, comment_out);
     c->commands[i].move_destination = target.title;
     if (!target.node)

@@ -91,12 +91,32 @@ static bool is_same_peer(const struct config_node *a, const struct config_node *
     return strcmp(a->host, b->host) == 0 && a->port == b->port && strcmp(a->ae_title, b->ae_title) == 0;
 }
 
-static const struct config_node *node_titled(const struct config *c, const char *title)
+/* The node with this title, and among them that are `of` by node index; NULL: of all. *are_several_out: different peers have it. */
+static const struct config_node *node_titled(const struct config *c, const char *title, const bool *of,
+                                             bool *are_several_out)
 {
-    for (size_t i = 0; i < c->node_count; i++)
-        if (!c->nodes[i].is_folder && strcmp(c->nodes[i].ae_title, title) == 0)
-            return &c->nodes[i];
-    return NULL;
+    const struct config_node *found = NULL;
+    *are_several_out = false;
+    for (size_t i = 0; i < c->node_count; i++) {
+        const struct config_node *node = &c->nodes[i];
+        if (node->is_folder || (of && !of[i]) || strcmp(node->ae_title, title) != 0)
+            continue;
+        *are_several_out = *are_several_out || (found && !is_same_peer(found, node));
+        found = found ? found : node;
+    }
+    return found;
+}
+
+/* Whose instances go to whom does not hang on which of them is declared first: of several peers with the title it is the one that asks. */
+static const struct config_node *destination_titled(const struct config *c, const char *title,
+                                                    const bool *came_from, bool *are_several_out)
+{
+    const struct config_node *found = node_titled(c, title, NULL, are_several_out);
+    if (!*are_several_out || !came_from)
+        return found;
+    const struct config_node *client = node_titled(c, title, came_from, are_several_out);
+    *are_several_out = *are_several_out || !client;
+    return client ? client : found;
 }
 
 /* The archive finds us by its own table: a sender's title that is passed on would lead it to the sender. */
@@ -106,14 +126,17 @@ static const char *title_of_ours(const struct config *c, const struct config_nod
 }
 
 static bool target_through_us(const struct config *config, const struct config_route *route,
-                              const struct config_node *archive, const char *asked, struct moves_target *out,
-                              char why_out[65])
+                              const struct config_node *archive, const bool *came_from, const char *asked,
+                              struct moves_target *out, char why_out[65])
 {
     char title[17];
-    out->node = node_titled(config, asked);
+    bool are_several;
+    out->node = destination_titled(config, asked, came_from, &are_several);
     text_printable(title, sizeof(title), asked, strlen(asked));
     if (!out->node)
         snprintf(why_out, 65, "no node of ours has the title %s", title);
+    else if (are_several)
+        snprintf(why_out, 65, "several nodes of ours have the title %s", title);
     else if (is_same_peer(out->node, archive) && !route->back_to_sender)
         snprintf(why_out, 65, "%s: it would come back to where it is", title);
     else
@@ -122,8 +145,8 @@ static bool target_through_us(const struct config *config, const struct config_r
 }
 
 bool moves_target(const struct config *config, const struct config_route *route,
-                  const struct config_node *archive, struct view asked, struct moves_target *out,
-                  char why_out[65])
+                  const struct config_node *archive, const bool *came_from, struct view asked,
+                  struct moves_target *out, char why_out[65])
 {
     struct view title = move_keys_trim(asked);
     char text[17];
@@ -138,7 +161,7 @@ bool moves_target(const struct config *config, const struct config_route *route,
         if (!text_glob(m->title, text, title.len))
             continue;
         out->title = view_of(m->as ? m->as : title_of_ours(config, archive));
-        return m->as || target_through_us(config, route, archive, text, out, why_out);
+        return m->as || target_through_us(config, route, archive, came_from, text, out, why_out);
     }
     out->title = title;
     return true;

@@ -59,11 +59,12 @@ struct moves_target {
     const struct config_node *node; /* not NULL: it moves to us, and we send there (moves_begin) */
 };
 
-/* Of the title that the client asks for, by the archive's table `move` (config_node.moves). False: the answer is A801 with *why_out as its Error
- * Comment; of several archives, it cannot be asked of this one. */
+/* Of the title that the client asks for, by the archive's table `move` (config_node.moves). Of several nodes of ours with that title the one that the
+ * client is (came_from: session.came_from), or none. False: the answer is A801 with *why_out as its Error Comment; of several archives, it cannot be
+ * asked of this one. */
 MUST_USE bool moves_target(const struct config *config, const struct config_route *route,
-                           const struct config_node *archive, struct view asked, struct moves_target *out,
-                           char why_out[65]);
+                           const struct config_node *archive, const bool *came_from, struct view asked,
+                           struct moves_target *out, char why_out[65]);
 
 struct moves_order {
     struct config *config;            /* a reference is taken */

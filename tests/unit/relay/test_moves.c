@@ -96,8 +96,8 @@ static void the_table_of_titles_decides_where_an_archive_moves_to(void **state)
     (void)state;
     set_scene(&s);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        if (!moves_target(&s.config, &s.routes[RETRIEVE], &s.nodes[cases[i].archive], view_of(cases[i].asked),
-                          &t, why))
+        if (!moves_target(&s.config, &s.routes[RETRIEVE], &s.nodes[cases[i].archive], NULL,
+                          view_of(cases[i].asked), &t, why))
             fail_msg("%s: %s", cases[i].why, why);
         assert_int_equal(t.title.len, strlen(cases[i].title));
         assert_memory_equal(t.title.at, cases[i].title, t.title.len);
@@ -114,7 +114,8 @@ static void a_title_that_is_passed_on_would_lead_the_archive_past_us(void **stat
     (void)state;
     set_scene(&s);
     s.nodes[OLD].calling = CONFIG_CALLING_PASS;
-    assert_true(moves_target(&s.config, &s.routes[RETRIEVE], &s.nodes[OLD], view_of("VIEWER"), &t, why));
+    assert_true(
+        moves_target(&s.config, &s.routes[RETRIEVE], &s.nodes[OLD], NULL, view_of("VIEWER"), &t, why));
     assert_memory_equal(t.title.at, "HILUM", t.title.len);
     end_scene(&s);
 }
@@ -126,11 +127,39 @@ static void a_destination_that_is_none_is_refused_and_named(void **state)
     char why[65];
     (void)state;
     set_scene(&s);
-    assert_false(moves_target(&s.config, &s.routes[RETRIEVE], &s.nodes[PACS], view_of("NOWHERE"), &t, why));
+    assert_false(
+        moves_target(&s.config, &s.routes[RETRIEVE], &s.nodes[PACS], NULL, view_of("NOWHERE"), &t, why));
     assert_string_equal(why, "no node of ours has the title NOWHERE");
-    assert_false(moves_target(&s.config, &s.routes[RETRIEVE], &s.nodes[PACS], view_of("  "), &t, why));
-    assert_false(moves_target(&s.config, &s.routes[RETRIEVE], &s.nodes[PACS], view_of("LONGER_THAN_SIXTEEN"),
-                              &t, why));
+    assert_false(moves_target(&s.config, &s.routes[RETRIEVE], &s.nodes[PACS], NULL, view_of("  "), &t, why));
+    assert_false(moves_target(&s.config, &s.routes[RETRIEVE], &s.nodes[PACS], NULL,
+                              view_of("LONGER_THAN_SIXTEEN"), &t, why));
+    end_scene(&s);
+}
+
+static void of_several_nodes_with_a_title_it_is_the_one_that_asks(void **state)
+{
+    struct scene s;
+    struct moves_target t;
+    char why[65];
+    bool came_from[NODES] = {false};
+    (void)state;
+    set_scene(&s);
+    s.nodes[SHELF].ae_title = (char *)"VIEWER";
+    assert_false(
+        moves_target(&s.config, &s.routes[RETRIEVE], &s.nodes[PACS], NULL, view_of("VIEWER"), &t, why));
+    assert_string_equal(why, "several nodes of ours have the title VIEWER");
+    assert_false(
+        moves_target(&s.config, &s.routes[RETRIEVE], &s.nodes[PACS], came_from, view_of("VIEWER"), &t, why));
+    came_from[SHELF] = true;
+    assert_true(
+        moves_target(&s.config, &s.routes[RETRIEVE], &s.nodes[PACS], came_from, view_of("VIEWER"), &t, why));
+    assert_ptr_equal(t.node, &s.nodes[SHELF]);
+    came_from[VIEWER] = true;
+    assert_false(
+        moves_target(&s.config, &s.routes[RETRIEVE], &s.nodes[PACS], came_from, view_of("VIEWER"), &t, why));
+    s.nodes[SHELF].host = s.nodes[VIEWER].host; /* declared twice */
+    assert_true(
+        moves_target(&s.config, &s.routes[RETRIEVE], &s.nodes[PACS], NULL, view_of("VIEWER"), &t, why));
     end_scene(&s);
 }
 
@@ -141,10 +170,10 @@ static void nothing_goes_back_to_the_archive_unless_the_route_says_so(void **sta
     char why[65];
     (void)state;
     set_scene(&s);
-    assert_false(moves_target(&s.config, &s.routes[RETRIEVE], &s.nodes[OLD], view_of("OLD"), &t, why));
+    assert_false(moves_target(&s.config, &s.routes[RETRIEVE], &s.nodes[OLD], NULL, view_of("OLD"), &t, why));
     assert_string_equal(why, "OLD: it would come back to where it is");
     s.routes[RETRIEVE].back_to_sender = true;
-    assert_true(moves_target(&s.config, &s.routes[RETRIEVE], &s.nodes[OLD], view_of("OLD"), &t, why));
+    assert_true(moves_target(&s.config, &s.routes[RETRIEVE], &s.nodes[OLD], NULL, view_of("OLD"), &t, why));
     assert_ptr_equal(t.node, &s.nodes[OLD]);
     end_scene(&s);
 }
@@ -579,6 +608,7 @@ int main(void)
         cmocka_unit_test(the_table_of_titles_decides_where_an_archive_moves_to),
         cmocka_unit_test(a_title_that_is_passed_on_would_lead_the_archive_past_us),
         cmocka_unit_test(a_destination_that_is_none_is_refused_and_named),
+        cmocka_unit_test(of_several_nodes_with_a_title_it_is_the_one_that_asks),
         cmocka_unit_test(nothing_goes_back_to_the_archive_unless_the_route_says_so),
         cmocka_unit_test(the_originator_tells_of_two_moves_from_one_archive),
         cmocka_unit_test(what_names_another_originator_belongs_to_no_move),
