@@ -71,7 +71,7 @@ static void over(struct commitment *t)
 {
     io_timer_stop(io_of(t), &t->timer);
     t->phase = COMMITMENT_OVER;
-    commitment_forget_key(t->desk->desks, t->key);
+    commitment_key_is_kept(t->desk->desks, t->key, false);
     if (commitment_is_idle(t))
         commitment_free(t);
 }
@@ -82,6 +82,8 @@ static void plan(struct commitment *t);
 
 static void on_kept(struct commitment *t, bool is_kept)
 {
+    if (is_kept)
+        commitment_key_is_kept(t->desk->desks, t->key, true);
     commitment_answer_request(t, is_kept);
     if (!is_kept) {
         over(t);
@@ -414,20 +416,25 @@ static void decide(struct commitment *t)
     tell(t);
 }
 
-/* The requester as a node of ours: of several with its title the one at its address. */
+/* The requester as a node of ours: of several with its title the one at its address, or none: it is told to nobody else. */
 static const struct config_node *requester_of(const struct commitment *t)
 {
     const struct config *c = t->desk->config;
-    const struct config_node *found = NULL;
+    const struct config_node *found = config_node_named(c, t->record.node);
+    bool are_several = false;
+    if (found && !found->is_folder && strcmp(found->ae_title, t->record.calling) == 0)
+        return found;
+    found = NULL;
     for (size_t n = 0; n < c->node_count; n++) {
         const struct config_node *node = &c->nodes[n];
         if (node->is_folder || strcmp(node->ae_title, t->record.calling) != 0)
             continue;
         if (strcmp(node->host, t->record.remote_text) == 0)
             return node;
-        found = found ? found : node;
+        are_several = are_several || found;
+        found = node;
     }
-    return found;
+    return are_several ? NULL : found;
 }
 
 static void tell_again(struct commitment *t, const struct config_node *node, const char *why)
@@ -640,6 +647,7 @@ void commitment_free(struct commitment *t)
     commitment_stop(t);
     TAILQ_REMOVE(&d->all, t, link);
     d->count--;
+    commitment_forget_key(d->desks, t->key);
     octets_free(&t->bytes);
     free(t->instances);
     free(t->askings);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -36,51 +37,70 @@ void commitment_desks_free(struct commitment_desks **dp)
         return;
     pthread_mutex_destroy(&d->lock);
     free(d->of);
-    free(d->keys);
+    free(d->open);
     free(d);
 }
 
-/* Lock held. */
-static size_t find_key(const struct commitment_desks *d, const uint8_t key[COMMITMENT_KEY])
+/* Lock held. NULL: it is not open. */
+static struct commitment_open *find_key(struct commitment_desks *d, const uint8_t key[COMMITMENT_KEY])
 {
-    size_t n = 0;
-    while (n < d->key_count && memcmp(d->keys[n], key, COMMITMENT_KEY) != 0)
-        n++;
-    return n;
+    for (size_t n = 0; n < d->open_count; n++)
+        if (memcmp(d->open[n].key, key, COMMITMENT_KEY) == 0)
+            return &d->open[n];
+    return NULL;
 }
 
-/* Lock held. Room for one more. */
-static bool reserve_key(struct commitment_desks *d)
+/* Lock held. NULL without memory. */
+static struct commitment_open *add_key(struct commitment_desks *d, const uint8_t key[COMMITMENT_KEY])
 {
-    if (d->key_count < d->key_cap)
-        return true;
-    size_t cap = d->key_cap ? d->key_cap * 2 : 64;
-    uint8_t(*keys)[COMMITMENT_KEY] = realloc(d->keys, cap * sizeof(*keys));
-    if (!keys)
-        return false;
-    d->keys = keys;
-    d->key_cap = cap;
-    return true;
+    if (d->open_count == d->open_cap) {
+        size_t cap = d->open_cap ? d->open_cap * 2 : 64;
+        struct commitment_open *open = realloc(d->open, cap * sizeof(*open));
+        if (!open)
+            return NULL;
+        d->open = open;
+        d->open_cap = cap;
+    }
+    struct commitment_open *o = &d->open[d->open_count++];
+    memcpy(o->key, key, COMMITMENT_KEY);
+    return o;
 }
 
-/* *is_new_out false: some desk has it. False without memory. */
-static bool remember_key(struct commitment_desks *d, const uint8_t key[COMMITMENT_KEY], bool *is_new_out)
+enum remembered { KEY_NEW, KEY_OPEN, KEY_BUSY, KEY_NO_MEMORY };
+
+/* Unless some desk has it. */
+static enum remembered remember_key(struct commitment_desks *d, const uint8_t key[COMMITMENT_KEY],
+                                    bool is_kept)
 {
     pthread_mutex_lock(&d->lock);
-    *is_new_out = find_key(d, key) == d->key_count;
-    bool ok = !*is_new_out || reserve_key(d);
-    if (*is_new_out && ok)
-        memcpy(d->keys[d->key_count++], key, COMMITMENT_KEY);
+    struct commitment_open *o = find_key(d, key);
+    enum remembered r = !o ? KEY_NEW : o->is_kept ? KEY_OPEN : KEY_BUSY;
+    if (!o) {
+        o = add_key(d, key);
+        if (o)
+            o->is_kept = is_kept;
+        else
+            r = KEY_NO_MEMORY;
+    }
     pthread_mutex_unlock(&d->lock);
-    return ok;
+    return r;
+}
+
+void commitment_key_is_kept(struct commitment_desks *d, const uint8_t key[COMMITMENT_KEY], bool is_kept)
+{
+    pthread_mutex_lock(&d->lock);
+    struct commitment_open *o = find_key(d, key);
+    if (o)
+        o->is_kept = is_kept;
+    pthread_mutex_unlock(&d->lock);
 }
 
 void commitment_forget_key(struct commitment_desks *d, const uint8_t key[COMMITMENT_KEY])
 {
     pthread_mutex_lock(&d->lock);
-    size_t n = find_key(d, key);
-    if (n < d->key_count)
-        memcpy(d->keys[n], d->keys[--d->key_count], COMMITMENT_KEY);
+    struct commitment_open *o = find_key(d, key);
+    if (o)
+        *o = d->open[--d->open_count];
     pthread_mutex_unlock(&d->lock);
 }
 
@@ -117,14 +137,19 @@ static uint16_t status_of(enum result r)
     return r == ERR_PROTO ? 0x0115 /* invalid argument value */ : COMMITMENT_RESOURCE_LIMIT;
 }
 
-static void fill_requester(struct commitment_record *r, const struct session *s)
+static bool fill_requester(struct commitment_record *r, const struct session *s)
 {
+    const struct config *c = s->config;
+    for (size_t n = 0; s->came_from && n < c->node_count; n++)
+        if (s->came_from[n] && !r->node[0])
+            text_copy(r->node, sizeof(r->node), c->nodes[n].name, strlen(c->nodes[n].name));
     r->begun_ms = clock_wall_ms();
     memcpy(r->remote, s->remote, sizeof(r->remote));
     text_copy(r->calling, sizeof(r->calling), s->calling, strlen(s->calling));
     text_copy(r->called, sizeof(r->called), s->called, strlen(s->called));
     text_copy(r->listener, sizeof(r->listener), s->listen->name, strlen(s->listen->name));
     io_address_text(&s->a.peer, false, r->remote_text);
+    return getrandom(r->secret, sizeof(r->secret), 0) == sizeof(r->secret);
 }
 
 static void answer_success(struct call *c)
@@ -157,23 +182,28 @@ void commitment_request_over(struct call *c)
     c->state = NULL;
 }
 
-/* Open already: the answer was lost on its way. One result comes of it. */
+/* Open already: the answer was lost on its way, and one result comes of it. Not while it is being written, or forgotten: it may be refused still, or has been
+ * told. */
+static void answer_again(struct call *c, enum remembered r)
+{
+    if (r == KEY_OPEN)
+        answer_success(c);
+    else
+        call_fail(c, COMMITMENT_RESOURCE_LIMIT, r == KEY_NO_MEMORY ? "out of memory" : "it is being written");
+}
+
 static void open_commitment(struct call *c, struct commitments *d, struct commitment_record *record_take)
 {
     uint8_t key[COMMITMENT_KEY];
-    bool is_new, is_deflated;
+    bool is_deflated;
     commitment_key(record_take, key);
-    if (!remember_key(d->desks, key, &is_new)) {
-        commitment_record_free(record_take);
-        call_fail(c, COMMITMENT_RESOURCE_LIMIT, "out of memory");
-        return;
-    }
-    LOG(LOG_INFO, is_new ? "storage commitment requested" : "storage commitment requested again",
+    enum remembered r = remember_key(d->desks, key, false);
+    LOG(LOG_INFO, r == KEY_NEW ? "storage commitment requested" : "storage commitment requested again",
         LOG_STR("assoc", c->session->a.id), LOG_STR("transaction", record_take->list.transaction),
         LOG_STR("calling", record_take->calling), LOG_INT("instances", record_take->list.count));
-    if (!is_new) {
+    if (r != KEY_NEW) {
         commitment_record_free(record_take);
-        answer_success(c);
+        answer_again(c, r);
         return;
     }
     struct commitment *t = commitment_new(d, record_take);
@@ -213,8 +243,11 @@ void commitment_request(struct call *c)
         }
         status = r == OK ? DIMSE_STATUS_SUCCESS : status_of(r);
     }
+    if (status == DIMSE_STATUS_SUCCESS && !fill_requester(&record, c->session)) {
+        status = COMMITMENT_RESOURCE_LIMIT;
+        why = "no random bytes";
+    }
     if (status == DIMSE_STATUS_SUCCESS) {
-        fill_requester(&record, c->session);
         open_commitment(c, d, &record);
         return;
     }
@@ -332,16 +365,18 @@ static void on_left(struct spool_commitments *feed, const uint8_t key[COMMITMENT
 {
     struct commitments *d = feed->owner;
     struct commitment_record record;
-    bool is_new = false;
+    enum remembered known = KEY_NEW;
     (void)desk;
     if (d->is_stopping)
         return;
     enum result r = commitment_record_read(&record, bytes);
-    if (r == OK && !remember_key(d->desks, key, &is_new))
-        r = ERR_MEMORY;
-    if (r != OK || !is_new) {
+    if (r == OK)
+        known = remember_key(d->desks, key, true);
+    if (r != OK || known != KEY_NEW) {
         LOG(LOG_ERROR, "a storage commitment of the spool is left aside",
-            LOG_STR("cause", r != OK ? result_name(r) : "it is open already"));
+            LOG_STR("cause", r != OK                  ? result_name(r)
+                             : known == KEY_NO_MEMORY ? "out of memory"
+                                                      : "it is open already"));
         commitment_record_free(&record);
         return;
     }

@@ -11,13 +11,18 @@
 
 enum { COMMITMENTS_MAX = 4096 /* that are open, of a desk */ };
 
+struct commitment_open {
+    uint8_t key[COMMITMENT_KEY];
+    bool is_kept; /* durable, and not over: asked for again, its one result comes */
+};
+
 struct commitment_desks {
     unsigned count;
     struct commitments **of; /* by worker; as they were made */
     pthread_mutex_t lock;
-    /* under the lock: keys of all that are open, wherever */
-    uint8_t (*keys)[COMMITMENT_KEY];
-    size_t key_count, key_cap;
+    /* under the lock: all that are open, wherever */
+    struct commitment_open *open;
+    size_t open_count, open_cap;
 };
 
 struct commitments {
@@ -91,6 +96,7 @@ void commitment_reported(struct commitment_asking *a, const struct commitment_li
 /* --- commitment_desk.c --- */
 /* The requester is told that it will be done, or that it will not. */
 void commitment_answer_request(struct commitment *t, bool is_kept);
+void commitment_key_is_kept(struct commitment_desks *d, const uint8_t key[COMMITMENT_KEY], bool is_kept);
 void commitment_forget_key(struct commitment_desks *d, const uint8_t key[COMMITMENT_KEY]);
 
 #endif

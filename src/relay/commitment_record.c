@@ -8,7 +8,7 @@
 
 #include "dicom/uid_make.h"
 
-enum { VERSION = 1 };
+enum { VERSION = 2 };
 static const char mark[8] = {'H', 'L', 'C', 'O', 'M', 'M', 'I', 'T'};
 
 /* --- names ----------------------------------------------------------------------------------------------------- */
@@ -28,7 +28,7 @@ static void hash_of(const struct commitment_record *r, const char *node, uint8_t
     hash_text(&state, r->list.transaction);
     if (node) {
         hash_text(&state, node);
-        XXH3_128bits_update(&state, &r->begun_ms, sizeof(r->begun_ms));
+        XXH3_128bits_update(&state, r->secret, sizeof(r->secret));
     }
     XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&state));
     memcpy(out, canonical.digest, 16);
@@ -118,10 +118,12 @@ void commitment_record_write(const struct commitment_record *r, struct octets *o
     octets_le64(o, r->begun_ms);
     octets_le16(o, r->desk);
     octets_append(o, r->remote, sizeof(r->remote));
+    octets_append(o, r->secret, sizeof(r->secret));
     write_text(o, r->calling);
     write_text(o, r->called);
     write_text(o, r->remote_text);
     write_text(o, r->listener);
+    write_text(o, r->node);
     write_text(o, r->list.transaction);
     octets_le32(o, (uint32_t)r->list.count);
     for (size_t n = 0; n < r->list.count; n++) {
@@ -219,10 +221,12 @@ enum result commitment_record_read(struct commitment_record *out, struct view by
     out->begun_ms = get_le64(take(&r, 8));
     out->desk = take_16(&r);
     memcpy(out->remote, take(&r, sizeof(out->remote)), sizeof(out->remote));
+    memcpy(out->secret, take(&r, sizeof(out->secret)), sizeof(out->secret));
     take_into(&r, out->calling, sizeof(out->calling));
     take_into(&r, out->called, sizeof(out->called));
     take_into(&r, out->remote_text, sizeof(out->remote_text));
     take_into(&r, out->listener, sizeof(out->listener));
+    take_into(&r, out->node, sizeof(out->node));
     take_into(&r, out->list.transaction, sizeof(out->list.transaction));
     enum result result = r.is_short ? ERR_PROTO : read_items(out, &r);
     return result == OK ? read_answers(out, &r) : result;

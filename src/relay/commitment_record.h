@@ -2,8 +2,8 @@
  * One storage commitment as it is kept: who asked for what, what nodes have reported so far, and at last what is to be told. As bytes it goes into the spool.
  * Pure, but for memory.
  *
- *    0  "HLCOMMIT", u8 version 1, u8 1: it is decided
- *   10  u64 begun, u16 desk, 16 bytes remote; texts calling, called, remote, listener, transaction
+ *    0  "HLCOMMIT", u8 version 2, u8 1: it is decided
+ *   10  u64 begun, u16 desk, 16 bytes remote, 16 secret; texts calling, called, remote, listener, node, transaction
  *       u32 items, each: texts class, instance; u16 reason
  *       u16 answers, each: text node; for each item a u16
  *
@@ -26,8 +26,10 @@ struct commitment_record {
     uint16_t desk;      /* whose it is; in the UIDs that nodes are asked with, too */
     uint64_t begun_ms;  /* wall clock */
     uint8_t remote[16]; /* the requester's address, and as text */
+    uint8_t secret[16]; /* random: nobody can make up a UID that a node is asked with */
     char calling[17], called[17], remote_text[64], listener[COMMITMENT_NAME_MAX];
-    bool is_decided; /* the items' reasons are what is to be told */
+    char node[COMMITMENT_NAME_MAX]; /* that the requester is, by title and address; empty: none, or unknown */
+    bool is_decided;                /* the items' reasons are what is to be told */
     struct commitment_list list;
     struct commitment_answer *answers;
     size_t answer_count;

@@ -139,12 +139,14 @@ static bool do_once(struct commitments *c, sqlite3_stmt *s)
 static bool write_one(struct commitments *c, const struct spool_commitment_write *w)
 {
     bool is_over = w->bytes.len == 0;
-    sqlite3_stmt *s = prepare(c, is_over ? "DELETE FROM commitment WHERE key = ?"
+    /* Over is our own: the requester may have asked the next process for the same meanwhile. */
+    sqlite3_stmt *s = prepare(c, is_over ? "DELETE FROM commitment WHERE key = ? AND owner = ?"
                                          : "INSERT OR REPLACE INTO commitment VALUES(?, ?, ?, ?)");
-    if (s)
+    if (s) {
         sqlite3_bind_blob(s, 1, w->key, sizeof(w->key), SQLITE_STATIC);
-    if (s && !is_over) {
         sqlite3_bind_int64(s, 2, c->generation);
+    }
+    if (s && !is_over) {
         sqlite3_bind_int64(s, 3, w->desk);
         sqlite3_bind_blob64(s, 4, w->bytes.at, w->bytes.len, SQLITE_STATIC);
     }

@@ -3,7 +3,7 @@
 import dicom
 from commitment_peers import commit
 from dicom import make_instance
-from harness import free_port, node, route
+from harness import free_port, node, route, wait_until
 from test_commitment import Commitment
 
 
@@ -34,3 +34,23 @@ class NotEverywhere(Commitment):
                                      timeouts={"commit": "3s"})
         self.assertEqual(a.stored, [one.uid])
         self.assertEqual((told.committed, told.failed), ([], {one.uid: 0x0110}))
+
+
+class Peers(Commitment):
+    def test_of_two_requesters_with_one_title_the_one_that_asked_is_told(self):
+        a, requester = self.archive(), self.requester()
+        gateway = self.start(node("archive", a), node("other", free_port(), host="127.0.0.2", ae_title="MODALITY"),
+                             node("one", requester, host="localhost", ae_title="MODALITY"), route("all", to="archive"), archives=[a])
+        with self.client(gateway) as client:
+            sent = self.store(client)
+            transaction, _ = commit(client, sent)
+        self.assert_committed(self.told(requester), transaction, sent)
+
+    def test_with_two_of_its_title_at_other_addresses_nobody_is_told(self):
+        a, requester = self.archive(), self.requester()
+        gateway = self.start(node("archive", a), node("one", requester, ae_title="MODALITY"),
+                             node("other", free_port(), ae_title="MODALITY"), route("all", to="archive"), archives=[a])
+        with self.client(gateway, source="127.0.0.2") as client:
+            commit(client, self.store(client))
+        wait_until(lambda: gateway.events("the result of a storage commitment is told again later"), "nobody is told")
+        self.assertEqual(requester.told, [])

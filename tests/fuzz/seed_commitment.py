@@ -16,8 +16,8 @@ def text(value):
 
 
 def record():
-    out = b"HLCOMMIT" + bytes([1, 0]) + struct.pack("<QH", 1234567890123, 1) + bytes(16)
-    out += b"".join(text(one) for one in ("CT1", "HILUM", "10.0.0.1", "104", "1.2.3")) + struct.pack("<I", 1)
+    out = b"HLCOMMIT" + bytes([2, 0]) + struct.pack("<QH", 1234567890123, 1) + bytes(16 + 16)
+    out += b"".join(text(one) for one in ("CT1", "HILUM", "10.0.0.1", "104", "ct 1", "1.2.3")) + struct.pack("<I", 1)
     out += text("1.2.9") + text("1.2.4") + bytes(2) + struct.pack("<H", 1) + text("pacs") + struct.pack("<H", 0xFFFF)
     return out
 

@@ -284,6 +284,8 @@ static void what_was_answered_before_is_not_asked_again(void **state)
     p.record.begun_ms = 1234567890123;
     p.record.desk = 7;
     memset(p.record.remote, 0x5A, sizeof(p.record.remote));
+    memset(p.record.secret, 0xA5, sizeof(p.record.secret));
+    snprintf(p.record.node, sizeof(p.record.node), "ct 1");
     snprintf(p.record.called, sizeof(p.record.called), "HILUM");
     snprintf(p.record.remote_text, sizeof(p.record.remote_text), "10.0.0.1");
     snprintf(p.record.listener, sizeof(p.record.listener), "104");
@@ -298,7 +300,9 @@ static void what_was_answered_before_is_not_asked_again(void **state)
     assert_string_equal(again.remote_text, "10.0.0.1");
     assert_string_equal(again.listener, "104");
     assert_string_equal(again.list.transaction, "1.2.3");
+    assert_string_equal(again.node, "ct 1");
     assert_memory_equal(again.remote, p.record.remote, sizeof(again.remote));
+    assert_memory_equal(again.secret, p.record.secret, sizeof(again.secret));
     assert_true(again.begun_ms == p.record.begun_ms && again.desk == 7 && !again.is_decided);
     assert_int_equal(again.list.count, 3);
     tear_down(&p);
@@ -330,6 +334,10 @@ static void uids_of_ours_name_their_desk(void **state)
         commitment_uid(&r, "b", other);
         assert_string_not_equal(uid, other);
     }
+    commitment_uid(&r, "a", uid);
+    r.secret[0]++;
+    commitment_uid(&r, "a", other);
+    assert_string_not_equal(uid, other); /* who knows all else does not know it */
     assert_false(commitment_uid_desk("1.2.840.5", &desk));
     assert_false(commitment_uid_desk("2.25.", &desk));
     assert_false(commitment_uid_desk("2.25.12a", &desk));
