@@ -904,7 +904,7 @@ class Holdings(PassCase):
 
     def test_descriptors_come_back_whatever_happens(self):
         times = {"lag": "300ms", "linger": "100ms", "response": "1s", "association": "1s"}
-        gateway, sinks = self.passing(131072, 131072, 1 << 20, settings={"workers": 1, "timeouts": times})
+        gateway, sinks = self.passing(131072, 131072, 1 << 20, settings={"workers": 1, "timeouts": times, "control": False})
         self.rounds_of_everything(gateway, sinks)  # some pipes are kept for the next time
         before = len(self.descriptors(gateway))
         for _ in range(2):

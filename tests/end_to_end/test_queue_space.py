@@ -49,8 +49,10 @@ class Space(Queued):
         """Of the disk, by segments."""
         bytes = 0
         for path in files_under(os.path.join(gateway.folder, "spool")):
-            if path.endswith(".log") and os.path.exists(path):
-                bytes += os.stat(path).st_blocks * 512
+            try:
+                bytes += os.stat(path).st_blocks * 512 if path.endswith(".log") else 0
+            except FileNotFoundError:
+                pass  # given back meanwhile
         return bytes
 
     def is_told(self, gateway, title, one):
