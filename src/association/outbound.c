@@ -71,6 +71,15 @@ static bool has_room_for(const struct outbound *o, const struct outbound_want *w
     return o->node->max_associations == 0 || permits_is_next(o->permits, w->permit_wait);
 }
 
+/* Opened for such a want, as far as the node and the profile go. */
+static bool is_of_kind(const struct outbound *o, const struct outbound_want *w)
+{
+    if (o->is_leaving || o->is_doomed || o->node != w->node || o->profile != w->profile ||
+        o->is_private != w->is_private || strcmp(o->calling, w->calling) != 0)
+        return false;
+    return o->user == w->user || !(o->is_private || o->is_own);
+}
+
 /* It has not been opened for that, and may have other contexts. */
 static bool may_keep(const struct outbound *o, const struct outbound_want *w)
 {
@@ -80,17 +89,27 @@ static bool may_keep(const struct outbound *o, const struct outbound_want *w)
 /* The context that serves the want on this association now, or NULL. */
 static const struct association_context *serves(const struct outbound *o, const struct outbound_want *w)
 {
-    if (!o->is_open || o->is_leaving || o->is_doomed || o->sender || !association_may_send(&o->a))
+    if (!o->is_open || o->sender || !is_of_kind(o, w) || !association_may_send(&o->a))
         return NULL;
-    if (o->node != w->node || o->profile != w->profile || strcmp(o->calling, w->calling) != 0)
+    bool is_opened_for_it = (!w->is_own || o->is_own) && (!w->keeps || o->keeps);
+    if (!is_opened_for_it && !may_keep(o, w))
         return NULL;
-    if (o->is_private != w->is_private || ((o->is_private || o->keeps) && o->user != w->user))
-        return NULL;
-    if (w->keeps && !o->keeps && !may_keep(o, w))
-        return NULL;
-    if (o->outstanding > 0 && (!has_room_for(o, w) || (w->exchange && w->exchange->wants_id)))
+    bool is_sole = (w->is_own && !w->keeps) || (w->exchange && w->exchange->wants_id);
+    if (o->outstanding > 0 && (is_sole || !has_room_for(o, w)))
         return NULL;
     return association_find(&o->a, w->abstract_syntax, w->transfer_syntax);
+}
+
+bool outbound_keeps_for(const struct outbound_pool *p, const struct outbound_want *w)
+{
+    const struct outbound *o;
+    if (!w->keeps || w->fresh_only)
+        return false;
+    TAILQ_FOREACH (o, &p->of_user[w->user % OUTBOUND_USERS], user_link)
+        if (o->user == w->user && o->keeps && is_of_kind(o, w) &&
+            (!o->is_open || association_find(&o->a, w->abstract_syntax, w->transfer_syntax)))
+            return true;
+    return false;
 }
 
 void outbound_set_user(struct outbound *o, uint64_t user)
@@ -137,6 +156,7 @@ void outbound_hand_over(struct outbound *o, struct outbound_want *w,
     outbound_want_over(w);
     outbound_set_user(o, w->user);
     o->keeps = o->keeps || w->keeps;
+    o->is_own = o->is_own || w->is_own;
     if (x) {
         o->is_used = true;
         o->outstanding++;
@@ -173,16 +193,15 @@ void outbound_settle(struct outbound *o)
     }
     if (!is_idle(o))
         return;
-    if (o->keeps && !p->is_closing)
-        return;
-    if (p->is_closing || (o->permits && permits_wanted_elsewhere(o->permits, p->options.io))) {
+    bool is_recalled = !o->keeps && o->permits && permits_wanted_elsewhere(o->permits, p->options.io);
+    if (p->is_closing || is_recalled) {
         leave(o);
         return;
     }
     outbound_kick(p);
-    if (!is_idle(o) || o->a.has_ended)
+    if (!is_idle(o) || o->a.has_ended || o->keeps)
         return;
-    if (o->permits && !o->keeps &&
+    if (o->permits &&
         outbound_is_wanted(p, o->permits)) { /* a local waiter needs another kind of association */
         leave(o);
         return;
@@ -301,7 +320,17 @@ static void leave_resting(struct outbound_pool *p, uint64_t user, bool private_a
     struct outbound *o, *next;
     for (o = TAILQ_FIRST(&p->of_user[user % OUTBOUND_USERS]); o; o = next) {
         next = TAILQ_NEXT(o, user_link);
-        if (o->user == user && is_idle(o) && (o->is_private || o->keeps || !private_alone))
+        if (o->user == user && is_idle(o) && (o->is_private || o->is_own || !private_alone))
+            leave(o);
+    }
+}
+
+void outbound_make_room(struct outbound_pool *p, const struct outbound_want *w)
+{
+    struct outbound *o, *next;
+    for (o = TAILQ_FIRST(&p->of_user[w->user % OUTBOUND_USERS]); o; o = next) {
+        next = TAILQ_NEXT(o, user_link);
+        if (o->user == w->user && is_idle(o) && !o->keeps && (w->is_alone || o->node == w->node))
             leave(o);
     }
 }

@@ -42,13 +42,15 @@ struct outbound_want {
         *transfer_syntax; /* needed; NULL: just open a fresh association (negotiation) */
     bool fresh_only;      /* not one that carried messages before */
     bool
-        keeps; /* the association is this user's alone from now on, and stays until outbound_forget_user: what is done on it stands on what was done before */
+        is_own; /* an association that serves this user alone, and has been opened for that. Without keeps: and, while it is under way, no other such want */
+    bool
+        keeps; /* is_own too, and it stays until outbound_forget_user: what is done on it stands on what was done before. A user has one with a node, and waits for it */
     bool
         is_alone; /* the user has one at a time: where another is opened, those of its own that rest are released before */
     bool
         is_probe; /* without a free permit it fails at once, and nobody is asked to make room; the log says little of it */
     uint64_t wait_ms; /* for a permit, or a busy node */
-    /* With `keeps`: whether an association that nobody has used yet, opened for this user (by a negotiation), will do. NULL: none will. */
+    /* With `is_own` or `keeps`: whether an association that nobody has used yet, opened for this user (by a negotiation), will do. NULL: none will. */
     bool (*suits)(const struct outbound_want *w, const struct association *a);
     /* Fills contexts, roles and so on of a new request (everything but titles, max length and our own identity). */
     bool (*build)(struct outbound_want *w, struct pdu_associate *request);
@@ -106,7 +108,7 @@ struct outbound {
     const struct config_node *node;
     char calling[17];
     uint64_t profile, user;
-    bool keeps, is_private, is_used, is_leaving, is_doomed, is_open, asked_window, is_probe;
+    bool is_own, keeps, is_private, is_used, is_leaving, is_doomed, is_open, asked_window, is_probe;
     struct permits *permits; /* one is held; NULL: none */
     unsigned outstanding;    /* attached exchanges */
     uint16_t next_id;

@@ -28,6 +28,10 @@ struct outbound *outbound_detach(struct outbound_exchange *x);
 void outbound_settle(struct outbound *o);
 /* Releases one idle association that holds such a permit, if there is one. */
 void outbound_leave_idle(struct outbound_pool *p, const struct permits *permits);
+/* The want is for one that its user has, or is opening, and that is busy: there is to be no second one. */
+bool outbound_keeps_for(const struct outbound_pool *p, const struct outbound_want *w);
+/* A node may have room for one: those of the want's user that rest there are released, but for kept ones. */
+void outbound_make_room(struct outbound_pool *p, const struct outbound_want *w);
 bool outbound_is_wanted(struct outbound_pool *p, const struct permits *permits);
 void outbound_on_linger(struct io_timer *t);
 void outbound_gone(struct outbound *o);
@@ -36,6 +40,8 @@ void outbound_set_user(struct outbound *o, uint64_t user);
 
 /* outbound_open.c: off every list and timer. */
 void outbound_want_over(struct outbound_want *w);
+/* A kept one is over: who waited for it looks again. */
+void outbound_wake(struct outbound_pool *p, const struct outbound *o);
 /* Everyone in the line fails. */
 void outbound_fail_waiting(struct outbound_pool *p, const char *why);
 

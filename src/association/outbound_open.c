@@ -65,10 +65,18 @@ static void on_timer(struct io_timer *t)
     struct outbound_want *w = t->owner;
     if (io_now(w->pool->options.io) < w->deadline_ms)
         pursue(w);
-    else if (w->permit_wait)
+    else if (w->permit_wait || outbound_keeps_for(w->pool, w))
         fail(w, OUTBOUND_NO_PERMIT, "no free association in time");
     else
         fail(w, OUTBOUND_REJECTED, w->why[0] ? w->why : "not in time");
+}
+
+void outbound_wake(struct outbound_pool *p, const struct outbound *o)
+{
+    struct outbound_want *w;
+    TAILQ_FOREACH (w, &p->waiting, link)
+        if (w->keeps && w->user == o->user)
+            io_timer_start(p->options.io, &w->timer, 0);
 }
 
 static void on_granted(void *owner)
@@ -275,6 +283,8 @@ static void on_end(struct association *a, enum association_end how, const char *
     }
     if (o->opener)
         opening_failed(o, how, why);
+    if (o->keeps)
+        outbound_wake(p, o);
     association_close(a);
 }
 
@@ -310,6 +320,7 @@ static struct outbound *outbound_new(struct outbound_want *w)
     o->next_id = 1;
     o->linger = (struct io_timer){.on_fire = outbound_on_linger, .owner = o};
     o->keeps = w->keeps;
+    o->is_own = w->is_own || w->keeps;
     voice_init(&o->voice, &o->a);
     TAILQ_INIT(&o->exchanges);
     o->a.user = &outbound_user;
@@ -377,8 +388,12 @@ static void pursue(struct outbound_want *w)
     }
     if (outbound_serve_from_pool(w->pool, w))
         return;
-    if (w->is_alone || w->keeps) /* a node may have room for one */
-        outbound_leave_resting(w->pool, w->user);
+    if (w->is_alone || w->is_own)
+        outbound_make_room(w->pool, w);
+    if (outbound_keeps_for(w->pool, w)) {
+        wait_in_line(w, UINT64_MAX);
+        return;
+    }
     if (!obtain_permit(w)) {
         if (w->permit_wait)
             wait_in_line(w, UINT64_MAX);

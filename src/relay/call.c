@@ -150,10 +150,10 @@ void call_fail(struct call *c, uint16_t status, const char *comment)
 
 /* --- legs --------------------------------------------------------------------------------------------------------- */
 
-/* What is asked on these stands on what was asked before (a film session and its boxes), or comes with instances on contexts of the sender's. */
-static bool needs_own_association(const struct call *c)
+/* What is asked on these stands on what was asked before (a film session and its boxes). */
+static bool keeps_association(const struct call *c)
 {
-    return c->service == CONFIG_GET || c->service == CONFIG_PRINT || c->service == CONFIG_UPS ||
+    return c->service == CONFIG_PRINT || c->service == CONFIG_UPS ||
            (c->service == CONFIG_OTHER && call_is_normalized(c));
 }
 
@@ -174,7 +174,8 @@ bool call_make_legs(struct call *c, unsigned count)
                                   .abstract_syntax = c->abstract_syntax,
                                   .transfer_syntax = c->transfer_syntax,
                                   .silence_ms = retrieves ? t->retrieve : t->response,
-                                  .keeps = needs_own_association(c),
+                                  .is_own = c->service == CONFIG_GET,
+                                  .keeps = keeps_association(c),
                                   .is_over = true};
     c->leg_count = count;
     return true;
@@ -219,8 +220,12 @@ void call_sender_lost(struct call *c)
     if (c->is_answered)
         return;
     c->is_lost = true;
-    if (!c->is_complete || !call_is_normalized(c))
+    if (!c->is_complete || !call_is_normalized(c)) {
         over(c);
+        return;
+    }
+    for (unsigned i = 0; i < c->leg_count; i++)
+        leg_sender_lost(&c->legs[i]);
 }
 
 /* --- the request -------------------------------------------------------------------------------------------------- */

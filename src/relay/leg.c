@@ -64,6 +64,11 @@ void leg_abandon(struct leg *l)
     over(l);
 }
 
+void leg_sender_lost(struct leg *l)
+{
+    l->is_own = l->keeps = l->want.is_own = l->want.keeps = false;
+}
+
 /* --- time ------------------------------------------------------------------------------------------------------- */
 
 static void await_response(struct leg *l)
@@ -301,6 +306,7 @@ static void acquire(struct leg *l, bool fresh_only)
         .user = s->user,
         .profile = s->profile,
         .is_private = s->is_private,
+        .is_own = l->is_own || l->keeps,
         .keeps = l->keeps,
         .suits = suits,
         .abstract_syntax = l->abstract_syntax,

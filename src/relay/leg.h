@@ -30,8 +30,8 @@ struct leg {
         command; /* as it is to be sent; the message id is set on the way, and has_data decides the data set type */
     const struct slices *data; /* the request's data set; NULL: none */
     uint64_t silence_ms;       /* so long a node may say nothing between responses; then it has failed */
-    bool
-        keeps; /* on an association that the sender keeps to its end: what is asked stands on what was asked before, or what is sent back needs its contexts */
+    bool is_own; /* on an association for this sender alone: what is sent back needs its contexts */
+    bool keeps;  /* on one that the sender keeps to its end: what is asked stands on what was asked before */
     bool fresh_only;     /* not an association that carried messages before */
     uint16_t message_id; /* not 0: it has to be this one (a C-MOVE through us) */
     /* A response; *data, which is empty if it has none, may be taken (moved away) and is cleared afterwards. is_final: it is over. */
@@ -55,6 +55,8 @@ struct leg {
 void leg_begin(struct leg *l);
 /* Asks the node to stop, by C-CANCEL (PS3.7 9.3.2.3). Its final response still comes. Not sent yet: it is not, and on_failed comes with FE00. */
 void leg_cancel(struct leg *l);
+/* Its sender is gone, and it goes on: nothing is kept for anybody. */
+void leg_sender_lost(struct leg *l);
 /* Gives it up, over or not. If its request has been sent, the association ends. */
 void leg_abandon(struct leg *l);
 bool leg_is_over(const struct leg *l);

@@ -86,6 +86,7 @@ static void answer_node(struct reverse *r, const struct dimse_command *answer, s
     r->outbound = NULL;
     if (!o)
         return;
+    o->foreign = NULL; /* without memory the association ends, and r is not told of that again */
     outbound_say(o, r->node_context, answer, data);
     outbound_foreign_over(o);
 }
