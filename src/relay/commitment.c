@@ -219,6 +219,16 @@ static void on_asked(struct commitment_errand *e, bool is_answered, uint16_t sta
     }
 }
 
+/* It is claimed already, by another route. Claims of an item are in a row. */
+static bool is_repeated(const struct commitment_ask *ask, size_t n)
+{
+    const struct commitment_claim *c = &ask->claims[n];
+    for (; n > 0 && ask->claims[n - 1].item == c->item; n--)
+        if (strcmp(ask->claims[n - 1].sent, c->sent) == 0)
+            return true;
+    return false;
+}
+
 static bool write_request(const struct commitment_asking *a, struct octets *o)
 {
     const struct commitment_ask *ask = a->ask;
@@ -226,7 +236,7 @@ static bool write_request(const struct commitment_asking *a, struct octets *o)
     struct commitment_item *items = calloc(ask->count + 1, sizeof(*items));
     size_t count = 0;
     for (size_t n = 0; items && n < ask->count; n++)
-        if (ask->claims[n].answer == COMMITMENT_UNASKED)
+        if (ask->claims[n].answer == COMMITMENT_UNASKED && !is_repeated(ask, n))
             items[count++] =
                 (struct commitment_item){.sop_class = r->list.items[ask->claims[n].item].sop_class,
                                          .sop_instance = ask->claims[n].sent};

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "route/route.h"
+#include "route/match.h"
 
 /* What is known of an instance at a node, of several rows the one that counts: what is on its way is waited for. */
 struct found {
@@ -20,7 +20,6 @@ struct making {
     bool gives_up;
     struct found *found;
     size_t found_count, found_cap;
-    struct route_decision decision;
 };
 
 /* --- claims ---------------------------------------------------------------------------------------------------- */
@@ -54,7 +53,7 @@ static struct commitment_claim *room_for_claim(struct commitment_ask *a)
 }
 
 static enum result add_claim(struct making *m, size_t item, const struct config_node *node, const char *sent,
-                             uint32_t group)
+                             uint32_t knot)
 {
     struct commitment_ask *a = ask_of(m->p, node->name);
     struct commitment_claim *c = a ? room_for_claim(a) : NULL;
@@ -65,11 +64,27 @@ static enum result add_claim(struct making *m, size_t item, const struct config_
     /* What it is called by the requester stays as long as the record. */
     *c = (struct commitment_claim){
         .item = (uint32_t)item,
-        .group = group,
+        .knot = knot,
         .sent = strcmp(sent, received) == 0 ? received : arena_copy(&m->p->texts, sent, strlen(sent)),
         .answer = answer ? answer->of[item] : COMMITMENT_UNASKED};
     m->p->is_known[item] = true;
     return c->sent ? OK : ERR_MEMORY;
+}
+
+static enum result add_knot(struct making *m, size_t item, uint32_t parent, bool is_one, uint32_t *out)
+{
+    struct commitment_plan *p = m->p;
+    if (p->knot_count + 1 >= p->knot_cap) {
+        uint32_t cap = p->knot_cap ? p->knot_cap * 2 : 16;
+        struct commitment_knot *knots = realloc(p->knots, cap * sizeof(*knots));
+        if (!knots)
+            return ERR_MEMORY;
+        p->knots = knots;
+        p->knot_cap = cap;
+    }
+    *out = ++p->knot_count;
+    p->knots[*out] = (struct commitment_knot){.item = (uint32_t)item, .parent = parent, .is_one = is_one};
+    return OK;
 }
 
 static void fail_item(struct making *m, size_t item, uint16_t reason)
@@ -174,38 +189,61 @@ static enum result claim_found(struct making *m, size_t item)
 
 /* --- by the routes ------------------------------------------------------------------------------------------------- */
 
-static bool may_be_asked(const struct making *m, const struct route_destination *d)
+/* What came from a node does not go back to it. */
+static bool may_be_asked(const struct making *m, const struct config_route *route,
+                         const struct config_node *node)
 {
-    bool is_sender = !d->node->pool && !d->node->is_folder && !d->back_to_sender &&
-                     strcmp(d->node->ae_title, m->record->calling) == 0;
-    bool is_asked =
-        d->route->commits == CONFIG_COMMIT_ALWAYS || (d->route->commits == CONFIG_COMMIT_AUTO && !d->is_copy);
-    return is_asked && !is_sender && !d->node->is_folder;
+    bool is_sender = !route->back_to_sender && strcmp(node->ae_title, m->record->calling) == 0;
+    return !node->is_folder && !is_sender;
 }
 
-static enum result claim_pool(struct making *m, size_t item, const struct config_pool *pool, uint32_t group)
+static enum result claim_node(struct making *m, size_t item, const struct config_route *route,
+                              const struct config_node *node, uint32_t knot)
 {
     const char *sent = m->record->list.items[item].sop_instance;
-    enum result r = OK;
-    for (size_t k = 0; r == OK && k < pool->member_count; k++)
-        r = add_claim(m, item, pool->members[k], sent, group);
+    if (!node->pool)
+        return may_be_asked(m, route, node) ? add_claim(m, item, node, sent, knot) : OK;
+    enum result r = add_knot(m, item, knot, true, &knot);
+    for (size_t k = 0; r == OK && k < node->pool->member_count; k++)
+        r = add_claim(m, item, node->pool->members[k], sent, knot);
     return r;
 }
 
-/* is_certain: these are the destinations; else each of them may be one. */
-static enum result claim_destinations(struct making *m, size_t item, bool is_certain)
+static enum result claim_route(struct making *m, size_t item, const struct config_route *route, uint32_t knot)
 {
-    const char *sent = m->record->list.items[item].sop_instance;
-    uint32_t group = is_certain ? 0 : ++m->p->group_count;
     enum result r = OK;
-    for (size_t n = 0; r == OK && n < m->decision.count; n++) {
-        const struct route_destination *d = &m->decision.destinations[n];
-        if (!may_be_asked(m, d))
+    if (route->commits == CONFIG_COMMIT_NEVER)
+        return OK;
+    for (size_t n = 0; r == OK && n < route->to_count; n++)
+        r = claim_node(m, item, route, route->to[n], knot);
+    for (size_t n = 0; r == OK && route->commits == CONFIG_COMMIT_ALWAYS && n < route->copy_count; n++)
+        r = claim_node(m, item, route, route->copy[n], knot);
+    return r;
+}
+
+/* Of all routes that certainly hold, or an alternative for each that may. */
+static enum result claim_routes(struct making *m, size_t item, const struct route_facts *facts,
+                                bool is_certain)
+{
+    const struct config *c = m->config;
+    uint32_t several = 0, way = 0;
+    bool may_be_over = false;
+    enum result r = is_certain ? OK : add_knot(m, item, 0, true, &several);
+    for (size_t n = 0; r == OK && n < c->route_count; n++) {
+        enum match match;
+        if (!match_route(&c->routes[n], facts, &match) || match == MATCH_NO)
             continue;
-        if (d->node->pool)
-            r = claim_pool(m, item, d->node->pool, group ? group : ++m->p->group_count);
-        else
-            r = add_claim(m, item, d->node, sent, group);
+        if (match == MATCH_YES && may_be_over)
+            match = MATCH_MAYBE;
+        if (is_certain ? match == MATCH_YES : match == MATCH_MAYBE) {
+            if (!is_certain)
+                r = add_knot(m, item, several, false, &way);
+            if (r == OK)
+                r = claim_route(m, item, &c->routes[n], way);
+        }
+        if (c->routes[n].is_final && match == MATCH_YES)
+            break;
+        may_be_over = may_be_over || c->routes[n].is_final;
     }
     return r;
 }
@@ -223,10 +261,10 @@ static enum result claim_by_routes(struct making *m, size_t item, enum config_se
         .sop_instance = view_of(is_store ? r->list.items[item].sop_instance : COMMITMENT_INSTANCE),
         .has_instance = true};
     memcpy(facts.remote, r->remote, sizeof(facts.remote));
-    enum result result = route_decide(m->config, &facts, &m->decision);
-    if (result != OK && result != NEED_MORE)
-        return result;
-    return claim_destinations(m, item, result == OK);
+    enum result result = claim_routes(m, item, &facts, true);
+    if (result == OK && !m->p->is_known[item])
+        result = claim_routes(m, item, &facts, false);
+    return result;
 }
 
 /* --- all of it --------------------------------------------------------------------------------------------------------- */
@@ -265,7 +303,6 @@ enum result commitment_plan_make(struct commitment_plan *p, const struct config 
         result = plan_item(&m, item, rows ? rows + row : NULL, end - row);
         row = end;
     }
-    route_decision_free(&m.decision);
     free(m.found);
     return result;
 }
@@ -277,6 +314,7 @@ void commitment_plan_free(struct commitment_plan *p)
     free(p->asks);
     free(p->reasons);
     free(p->is_known);
+    free(p->knots);
     arena_free(&p->texts);
     *p = (struct commitment_plan){0};
 }
@@ -346,34 +384,53 @@ bool commitment_ask_keep(const struct commitment_ask *a, struct commitment_recor
     return answer != NULL;
 }
 
+/* What became of a knot so far. */
+struct outcome {
+    bool is_used, has_one;
+    uint16_t reason;
+};
+
+static void take_answer(struct outcome *o, uint16_t reason)
+{
+    o->is_used = true;
+    o->has_one = o->has_one || reason == COMMITMENT_COMMITTED;
+    o->reason = commitment_worse(o->reason, reason);
+}
+
+static void pass_on(const struct commitment_plan *p, struct commitment_record *r, struct outcome *outcomes)
+{
+    for (uint32_t k = p->knot_count; k > 0; k--) {
+        const struct commitment_knot *knot = &p->knots[k];
+        const struct outcome *o = &outcomes[k];
+        uint16_t reason = knot->is_one && o->has_one ? COMMITMENT_COMMITTED : o->reason;
+        uint16_t *item = &r->list.items[knot->item].reason;
+        if (o->is_used && knot->parent)
+            take_answer(&outcomes[knot->parent], reason);
+        else if (o->is_used)
+            *item = commitment_worse(*item, reason);
+    }
+}
+
 enum result commitment_plan_decide(const struct commitment_plan *p, struct commitment_record *r)
 {
-    struct group {
-        uint32_t item;
-        bool is_used, has_one;
-        uint16_t reason;
-    } *groups = calloc(p->group_count + 1, sizeof(*groups));
-    if (!groups)
+    struct outcome *outcomes = calloc(p->knot_count + 1, sizeof(*outcomes));
+    if (!outcomes)
         return ERR_MEMORY;
     for (size_t n = 0; n < r->list.count; n++)
         r->list.items[n].reason = p->reasons[n];
     for (size_t a = 0; a < p->ask_count; a++) {
         for (size_t n = 0; n < p->asks[a].count; n++) {
             const struct commitment_claim *c = &p->asks[a].claims[n];
-            uint16_t *reason = c->group ? &groups[c->group].reason : &r->list.items[c->item].reason;
+            uint16_t *item = &r->list.items[c->item].reason;
             hilum_assert(c->answer != COMMITMENT_UNASKED);
-            groups[c->group].item = c->item;
-            groups[c->group].is_used = true;
-            groups[c->group].has_one = groups[c->group].has_one || c->answer == COMMITMENT_COMMITTED;
-            *reason = commitment_worse(*reason, c->answer);
+            if (c->knot)
+                take_answer(&outcomes[c->knot], c->answer);
+            else
+                *item = commitment_worse(*item, c->answer);
         }
     }
-    for (uint32_t g = 1; g <= p->group_count; g++) {
-        uint16_t *reason = &r->list.items[groups[g].item].reason;
-        if (groups[g].is_used && !groups[g].has_one)
-            *reason = commitment_worse(*reason, groups[g].reason);
-    }
-    free(groups);
+    pass_on(p, r, outcomes);
+    free(outcomes);
     r->is_decided = true;
     return OK;
 }

@@ -4,7 +4,7 @@
  * An instance is committed if everything that stands for it is:
  *   a claim         a node has got it, by the ledger. Or nothing is known of it: then `to` of the commitment's own route, else those of the routes for
  *                   storage that certainly take it
- *   one of a group  of these only some node has to have it: those of routes that may take it, as far as is known; a pool's members
+ *   one of several  where no route certainly does, of those that may, all of `to` of one of them; of a pool one member
  * and something does.
  */
 #ifndef HILUM_RELAY_COMMITMENT_PLAN_H
@@ -16,9 +16,15 @@
 
 struct commitment_claim {
     uint32_t item;
-    uint32_t group;   /* 0: by itself */
+    uint32_t knot;    /* that it is of; 0: it has to be committed */
     const char *sent; /* SOP Instance UID that the node knows it by */
     uint16_t answer;  /* COMMITMENT_UNASKED until it has come */
+};
+
+/* Some claims and knots of an item; they are made after it. One without any counts for nothing. */
+struct commitment_knot {
+    uint32_t item, parent; /* 0: it has to be committed */
+    bool is_one;           /* if one of them is committed; else if all are */
 };
 
 struct commitment_ask {
@@ -31,7 +37,8 @@ struct commitment_plan {
     struct arena texts;
     struct commitment_ask *asks;
     size_t ask_count;
-    uint32_t group_count;
+    struct commitment_knot *knots; /* from 1 */
+    uint32_t knot_count, knot_cap;
     uint16_t *reasons; /* by item: it has failed whatever is answered; else COMMITMENT_COMMITTED */
     bool *is_known;    /* by item: something stands for it */
     size_t queued;     /* what is on its way still: the plan can be carried out when there is none */

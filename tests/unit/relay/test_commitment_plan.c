@@ -231,7 +231,7 @@ static void what_the_ledger_does_not_know_is_asked_of_the_routes(void **state)
     tear_down(&p);
 }
 
-/* Where attributes decide, one of those that may have it has to have it; of a pool one member. */
+/* Where attributes decide, all of one route that may have it have to have it; of a pool one member. */
 static void of_those_that_may_have_it_one_has_to(void **state)
 {
     struct place p;
@@ -240,10 +240,38 @@ static void of_those_that_may_have_it_one_has_to(void **state)
     p.routes[SOMETIMES].conditions = &p.attribute;
     p.config.attribute_count = 1;
     make(&p, NULL, 0, false);
-    report(&p, "a", "1.2.0", 0x0112);
-    report(&p, "b", "1.2.1", 0x0110);
-    decided(&p, 0, 0, 0x0112);
+    report(&p, "a", "1.2.0 1.2.1", 0x0112);
+    report(&p, "b", "1.2.0", 0x0110);
+    decided(&p, 0, 0x0110, 0x0112);
     commitment_plan_free(&p.plan);
+    p.routes[POOLED].conditions = &p.attribute;
+    make(&p, NULL, 0, false);
+    report(&p, "a", "1.2.0 1.2.2", 0x0112);
+    report(&p, "b", "1.2.0", 0x0110);
+    report(&p, "c", "1.2.1", 0x0110);
+    decided(&p, 0, 0, 0x0110);
+    commitment_plan_free(&p.plan);
+    turn_on(&p, TO_A); /* for certain: whether others have it as well nobody knows */
+    make(&p, NULL, 0, false);
+    assert_int_equal(p.plan.ask_count, 1);
+    report(&p, "a", "1.2.0", 0x0112);
+    decided(&p, 0, 0x0112, 0x0112);
+    commitment_plan_free(&p.plan);
+    p.routes[NEVER].conditions = &p.attribute; /* what may end the list makes the rest uncertain */
+    p.routes[NEVER].is_final = true;
+    turn_on(&p, POOLED);
+    p.routes[TO_A].conditions = &p.off;
+    p.routes[TO_A].condition_count = 1;
+    make(&p, NULL, 0, false);
+    assert_int_equal(p.plan.ask_count, 3);
+    report(&p, "a", "1.2.0 1.2.1", 0x0112);
+    report(&p, "b", "1.2.1", 0x0112);
+    report(&p, "c", "1.2.2", 0x0112);
+    decided(&p, 0x0112, 0, 0);
+    commitment_plan_free(&p.plan);
+    p.routes[NEVER].is_final = false;
+    p.routes[POOLED].conditions = &p.off;
+    p.routes[POOLED].condition_count = 1;
     p.routes[SOMETIMES].conditions = &p.off;
     turn_on(&p, POOLED);
     turn_on(&p, TO_A);
