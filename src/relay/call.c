@@ -54,6 +54,7 @@ static void over(struct call *c)
 {
     struct session *s = c->session;
     c->is_answered = true;
+    io_timer_stop(s->relay->io, &c->watch);
     for (unsigned i = 0; i < c->leg_count; i++)
         leg_abandon(&c->legs[i]);
     if (c->plan && c->plan->end)
@@ -255,6 +256,21 @@ static void refuse(struct call *c, uint16_t status, const char *comment)
     slices_clear(&c->received);
 }
 
+/* Requests that are gathered, and want the rest of the pool, each the part that another holds, would wait for ever. One at a time: what it held may be enough. */
+static void on_watch(struct io_timer *t)
+{
+    struct call *c = t->owner;
+    struct relay *r = c->session->relay;
+    const struct stream *stream = &c->session->a.stream;
+    uint64_t now = io_now(r->io), lag = c->session->config->timeouts.lag;
+    uint64_t since = stream->received_ms > r->gave_up_ms ? stream->received_ms : r->gave_up_ms;
+    if (stream_is_starved(stream) && now - since >= lag && !c->early_status) {
+        r->gave_up_ms = now;
+        refuse(c, DIMSE_STATUS_OUT_OF_RESOURCES, "no memory in time to hold it whole");
+    }
+    io_timer_start(r->io, t, lag / 4 + 1);
+}
+
 struct call *call_begin(struct session *s, uint8_t context_id, const struct dimse_command *command)
 {
     struct call *c = calloc(1, sizeof(*c));
@@ -279,6 +295,9 @@ struct call *call_begin(struct session *s, uint8_t context_id, const struct dims
     if (is_id_taken)
         refuse(c, DIMSE_STATUS_DUPLICATE_MESSAGE_ID, "message id of an outstanding request");
     s->receiving_call = c->has_data ? c : NULL;
+    c->watch = (struct io_timer){.on_fire = on_watch, .owner = c};
+    if (c->has_data)
+        io_timer_start(s->relay->io, &c->watch, s->config->timeouts.lag / 4 + 1);
     if (!c->has_data)
         call_complete(c);
     return c;
@@ -352,6 +371,7 @@ void call_complete(struct call *c)
     if (s->receiving_call == c)
         s->receiving_call = NULL;
     c->is_complete = true;
+    io_timer_stop(s->relay->io, &c->watch);
     if (c->early_status)
         call_fail(c, c->early_status, c->early_comment);
     else if (c->is_cancelled)

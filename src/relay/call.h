@@ -73,6 +73,7 @@ struct call {
     unsigned leg_count;
     unsigned pending_responses; /* that went to the sender */
     uint64_t begun_ms;
+    struct io_timer watch; /* while its data set comes */
     struct io_task gone;
     TAILQ_ENTRY(call) link;
 };

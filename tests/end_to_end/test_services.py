@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import threading
 import time
 
 import dicom
@@ -343,6 +344,22 @@ class Odd(Case):
         self.assertEqual((outcome.status & 0xF000, len(outcome.pending)), (0xA000, 1), str(outcome))
         service.scripts = {C_FIND_RQ: found(ANSWER)}
         self.assertEqual(client.find(STUDY_ROOT_FIND, **QUERY).status, 0)
+
+    def test_requests_that_want_more_memory_than_there_is_do_not_wait_for_ever(self):
+        """Each holds a part of what the others need."""
+        service = self.service({N_SET_RQ: answering(0)})
+        gateway = self.gateway(node("a", service), *services("a", "mpps"), workers=1, memory="4MiB", timeouts={"lag": "500ms"})
+        clients = [self.client(gateway, [MPPS], [EXPLICIT], seconds=30) for _ in range(4)]
+        data = encoded([(0x00420011, "OB", bytes(3 << 20))])
+        fields = {0x0003: MPPS, 0x0100: N_SET_RQ, 0x0110: 1, 0x0800: 1, 0x1001: b"1.2.9"}
+        for one in clients:
+            pdus = one.pdus(one.context_of(MPPS), fields, data)
+            threading.Thread(target=one.wire.send, args=(b"".join(pdus),), daemon=True).start()
+        statuses = sorted(one.next().status for one in clients)
+        self.assertEqual(statuses[0], 0, statuses)
+        self.assertLessEqual(set(statuses), {0, 0x0213})
+        again = self.client(gateway, [MPPS], [EXPLICIT])
+        self.assertEqual(again.call(N_SET_RQ, MPPS, data, f1001="1.2.9").status, 0)
 
     def test_an_image_that_nobody_asked_for_is_refused(self):
         """A node sends C-STORE on the association on which it is asked for something else."""
