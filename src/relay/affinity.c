@@ -415,7 +415,6 @@ void affinity_free(struct affinity **a)
     if (!it)
         return;
     for (size_t n = 0; n < SHARDS; n++) {
-        hilum_assert(!it->shards[n].waiting);
         (void)pthread_mutex_destroy(&it->shards[n].lock);
         free(it->shards[n].places);
     }

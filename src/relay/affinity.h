@@ -24,7 +24,7 @@ struct affinity;
 
 /* spool may be NULL. What it remembers is read here: main thread, at the start. NULL without memory. */
 struct affinity *affinity_new(struct spool *spool);
-/* No claim may be open. Nulls the pointer. */
+/* No thread asks any more; of claims that a worker left open when it was stopped without waiting nobody hears. Nulls the pointer. */
 void affinity_free(struct affinity **a);
 
 /* The member's name is copied to member_out, which must have room for the longest one of the configuration. False: the study is new, or it is just being written down

@@ -150,8 +150,17 @@ static bool find_kept(const struct place *p, char name[64])
     return affinity_find(p->relay->affinity, p->pool->as_node.name, key_of(p), name, 64);
 }
 
+/* What stays was somewhere before, and nobody remembers: what need not last, and a crash has lost, is where the hash says. */
+static enum place_found begin_unremembered(struct place *p)
+{
+    int i = hashed(p, 0);
+    return claim(p, i, may_try(p, i), NULL);
+}
+
 static enum place_found begin_new(struct place *p)
 {
+    if (p->stays)
+        return begin_unremembered(p);
     int i = find(p, 0);
     p->is_new = true;
     return i == BALANCE_NONE ? claim(p, find_away(p), false, NULL) : claim(p, i, true, NULL);

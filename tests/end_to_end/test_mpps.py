@@ -301,6 +301,25 @@ class Pools(Mpps):
         self.assertEqual(statuses, {0})
 
 
+    def test_a_step_that_a_crash_has_made_forgotten_waits_for_its_member(self):
+        a, b = self.steps(), self.steps()
+        gateway = self.start(node("a", a), node("b", b), pool("ris", ["a", "b"], health=0), to("ris"))
+        modality, uids = self.modality(gateway), [new_uid() for _ in range(20)]
+        for uid in uids:
+            self.assert_success(modality.create(uid))
+        gateway.kill()
+        a.close_listener()
+        gateway.start()
+        modality = self.modality(gateway)
+        for uid in uids:
+            self.assert_success(modality.set(uid, DONE))  # b would not know those of a: 0112
+        again = self.steps(port=a.port)
+        again.taken.extend(a.taken)
+        wait_until(lambda: all(DONE in again.of(uid) + b.of(uid) for uid in uids), "all of them are there", 20)
+        self.assertTrue(a.taken)
+        wait_until(lambda: self.entries(gateway) == [], "the queue is empty")
+
+
 class SentAgain(Mpps):
     def test_an_n_create_whose_answer_was_lost_is_success(self):
         lost = {"close": 1}

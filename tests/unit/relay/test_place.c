@@ -172,6 +172,24 @@ static void a_pool_that_waits_keeps_studies_where_they_began(void **state)
     assert_int_equal(goes_to(f, study), hashed(f, study, 1 << first));
 }
 
+/* A crash may have lost that it began where the hash says: another member would not know it. */
+static void what_stays_and_nobody_remembers_waits_where_the_hash_says(void **state)
+{
+    struct world *f = *state;
+    int first = hashed(f, "1.2", 0);
+    struct place p = {.relay = &f->relay,
+                      .pool = &f->pool,
+                      .owner = f,
+                      .on_placed = on_placed,
+                      .is_kept = true,
+                      .stays = true};
+    open_circuit(f, first);
+    wait_for(f, &p, place_begin(&p, view_of(""), view_of("1.2")));
+    assert_int_equal(where(&p), first);
+    assert_false(p.may_try);
+    place_end(&p);
+}
+
 /* By an operator. */
 static void a_drained_member_keeps_the_studies_that_it_has(void **state)
 {
@@ -378,6 +396,7 @@ int main(void)
         TEST(a_study_goes_by_its_hash_and_stays),
         TEST(a_study_that_has_moved_stays_where_it_is),
         TEST(a_pool_that_waits_keeps_studies_where_they_began),
+        TEST(what_stays_and_nobody_remembers_waits_where_the_hash_says),
         TEST(a_drained_member_keeps_the_studies_that_it_has),
         TEST(where_none_may_be_tried_it_is_the_studys_own),
         TEST(messages_of_a_study_agree_on_the_next_member),
