@@ -48,6 +48,8 @@ static unsigned vote_of_pool(const struct negotiation *g, const struct config_po
 
 static unsigned votes_for(const struct negotiation *g, const struct pdu_context *c, unsigned i, unsigned t)
 {
+    if (dicom_uid_is(c->abstract_syntax, COMMITMENT_CLASS) && !is_uncompressed(c->transfer_syntaxes[t]))
+        return 0; /* we read these ourselves, as they are */
     unsigned votes = WHOLE_VOTE * g->contexts[i].takers;
     for (unsigned n = 0; n < g->asked_count; n++)
         if (g->asked[n].is_direct[i] && node_takes(&g->asked[n], c, i, t))
