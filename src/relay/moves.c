@@ -20,7 +20,9 @@ struct moves {
     pthread_mutex_t lock;
     struct move_list running, ended; /* the oldest first */
     unsigned running_count, ended_count;
-    uint16_t next_id;  /* less FIRST_ID */
+    uint16_t next_id; /* less FIRST_ID */
+    char **naming;    /* names of archives that have named an originator */
+    size_t naming_count;
     atomic_uint count; /* of both: 0 is seen without the lock */
 };
 
@@ -80,6 +82,9 @@ void moves_free(struct moves **mp)
     TAILQ_CONCAT(&m->ended, &m->running, link);
     while (!TAILQ_EMPTY(&m->ended))
         drop_oldest(m);
+    for (size_t n = 0; n < m->naming_count; n++)
+        free(m->naming[n]);
+    free(m->naming);
     pthread_mutex_destroy(&m->lock);
     free(m);
 }
@@ -278,13 +283,32 @@ static bool is_named(const struct move *v, const struct moves_instance *i)
 static struct move *named_in(const struct move_list *list, const struct moves_instance *i)
 {
     struct move *v;
-    TAILQ_FOREACH (v, list, link) {
-        if (!is_named(v, i))
-            continue;
-        v->is_named = true;
-        return v;
-    }
+    TAILQ_FOREACH (v, list, link)
+        if (is_named(v, i))
+            return v;
     return NULL;
+}
+
+/* The archive names originators: what comes without one is something that it sends by itself. */
+static bool has_named(const struct moves *m, const struct move *v)
+{
+    for (size_t n = 0; n < m->naming_count; n++)
+        if (strcmp(m->naming[n], v->archive->name) == 0)
+            return true;
+    return false;
+}
+
+/* Without memory it is learned the next time. */
+static void learn_naming(struct moves *m, const struct move *v)
+{
+    if (has_named(m, v))
+        return;
+    char **naming = realloc(m->naming, (m->naming_count + 1) * sizeof(*naming));
+    if (!naming)
+        return;
+    m->naming = naming;
+    naming[m->naming_count] = strdup(v->archive->name);
+    m->naming_count += naming[m->naming_count] != NULL;
 }
 
 /* Sent for one of them or for the other, it goes the same way. */
@@ -295,13 +319,13 @@ static bool are_alike(const struct move *a, const struct move *b)
 }
 
 /* The oldest that asked for it. */
-static enum moves_found asked_in(const struct move_list *list, const struct moves_instance *i,
-                                 struct move **out)
+static enum moves_found asked_in(const struct moves *m, const struct move_list *list,
+                                 const struct moves_instance *i, struct move **out)
 {
     enum moves_found found = MOVES_NONE;
     struct move *v;
     TAILQ_FOREACH (v, list, link) {
-        if (!v->keys.values || v->is_named || !is_from(v, i))
+        if (!v->keys.values || !is_from(v, i) || has_named(m, v))
             continue;
         if (v->keys.level != MOVE_IMAGE && !i->is_read)
             return MOVES_UNREAD;
@@ -315,15 +339,17 @@ static enum moves_found asked_in(const struct move_list *list, const struct move
     return found;
 }
 
-static enum moves_found find(const struct moves *m, const struct moves_instance *i, struct move **out)
+static enum moves_found find(struct moves *m, const struct moves_instance *i, struct move **out)
 {
     if (i->has_originator) {
         *out = named_in(&m->running, i);
         *out = *out ? *out : named_in(&m->ended, i);
+        if (*out)
+            learn_naming(m, *out);
         return *out ? MOVES_ONE : MOVES_NONE;
     }
-    enum moves_found found = asked_in(&m->running, i, out);
-    return found == MOVES_NONE ? asked_in(&m->ended, i, out) : found;
+    enum moves_found found = asked_in(m, &m->running, i, out);
+    return found == MOVES_NONE ? asked_in(m, &m->ended, i, out) : found;
 }
 
 enum moves_found moves_find(struct moves *m, const struct moves_instance *i, uint64_t now_ms,

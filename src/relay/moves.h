@@ -42,7 +42,6 @@ struct move {
     struct move_keys keys;
     /* under the registry's lock */
     uint64_t ended_ms; /* 0: in progress */
-    bool is_named;     /* the archive names the originator: what comes without one is something else */
     TAILQ_ENTRY(move) link;
 };
 
@@ -109,7 +108,8 @@ enum moves_found {
 
 /*
  * The sender is known by its title, and where that is the title of several nodes, by its address.
- * Who names an originator is believed: our title there, or its own (quirk 27), and the message id. Otherwise what was asked for tells.
+ * Who names an originator is believed: our title there, or its own (quirk 27), and the message id. Otherwise what was asked for tells, but of an archive
+ * that has named one before: that sends it by itself.
  */
 MUST_USE enum moves_found moves_find(struct moves *m, const struct moves_instance *i, uint64_t now_ms,
                                      struct move **out);

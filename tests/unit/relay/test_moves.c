@@ -416,6 +416,14 @@ static void an_archive_that_names_the_originator_is_held_to_it(void **state)
     finds(&s, &with, 0, a);
     finds_none(&s, &i, MOVES_NONE);
     moves_end(s.moves, &a, 0);
+    /* In later moves as well, before the first that it sends for them. Another archive is another. */
+    struct move *b = begin(&s, &(struct asking){PACS, VIEWER, 8, STUDY, "1.2.3", 3 * MOVES_GRACE_MS});
+    struct move *c = begin(&s, &(struct asking){OLD, SHELF, 9, STUDY, "1.2.3", 3 * MOVES_GRACE_MS});
+    struct moves_instance other = unnamed(&s, "OLD", "1.2.3");
+    finds_none(&s, &i, MOVES_NONE);
+    finds(&s, &other, 3 * MOVES_GRACE_MS, c);
+    moves_end(s.moves, &b, 3 * MOVES_GRACE_MS);
+    moves_end(s.moves, &c, 3 * MOVES_GRACE_MS);
     end_scene(&s);
 }
 
