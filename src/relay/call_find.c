@@ -27,7 +27,8 @@ struct find {
     unsigned open; /* legs that are not over */
     enum identifier_model model;
     enum identifier_level level; /* that is asked for */
-    struct identifier request, response;
+    char study[65];              /* that is asked for; empty: several, or none */
+    struct identifier response;
     bool asks_for_study; /* for one study by its UID, and nothing else: who has no answer does not hold it */
     const char *title;   /* that the client can move from; NULL: what archives say */
     struct seen seen;
@@ -53,18 +54,23 @@ static const char *title_for(const struct call *c)
     return s->called[0] ? s->called : s->config->ae_title;
 }
 
-/* What cannot be read is for the archives to refuse. */
+/* What cannot be read is for the archives to refuse. Inflated it may be long: nothing of it is kept. */
 static void read_request(struct call *c, struct find *f)
 {
-    struct identifier *r = &f->request;
+    struct identifier r = {0};
     f->model = identifier_model_of(view_of(c->abstract_syntax));
-    if (identifier_read(r, &c->received, view_of(c->transfer_syntax), c->session->config->header_max) != OK)
-        return;
-    f->level = identifier_level_of(r);
-    f->asks_for_study = f->model == IDENTIFIER_BY_LEVEL && !r->asks_more &&
-                        identifier_is_single(identifier_text(r, IDENTIFIER_STUDY_UID)) &&
-                        identifier_text(r, IDENTIFIER_SERIES_UID).len == 0 &&
-                        identifier_text(r, IDENTIFIER_INSTANCE_UID).len == 0;
+    if (identifier_read(&r, &c->received, view_of(c->transfer_syntax), c->session->config->header_max) ==
+        OK) {
+        struct view study = identifier_text(&r, IDENTIFIER_STUDY_UID);
+        f->level = identifier_level_of(&r);
+        f->asks_for_study = f->model == IDENTIFIER_BY_LEVEL && !r.asks_more && identifier_is_single(study) &&
+                            study.len < sizeof(f->study) &&
+                            identifier_text(&r, IDENTIFIER_SERIES_UID).len == 0 &&
+                            identifier_text(&r, IDENTIFIER_INSTANCE_UID).len == 0;
+        if (f->asks_for_study)
+            memcpy(f->study, study.at, study.len);
+    }
+    identifier_free(&r);
 }
 
 /* --- the end ------------------------------------------------------------------------------------------------------ */
@@ -165,7 +171,7 @@ static void take_end(struct call *c, const struct leg *l, const struct dimse_com
                  (const char *)said.at);
         tally_failure(&f->tally, l->node->name, r->status, why);
     } else if (f->asks_for_study && !f->legs[l - c->legs].has_any) {
-        note_holding(c, l, identifier_text(&f->request, IDENTIFIER_STUDY_UID), HOLDING_NO);
+        note_holding(c, l, view_of(f->study), HOLDING_NO);
     }
 }
 
@@ -224,7 +230,6 @@ static void end(struct call *c)
     for (unsigned i = 0; f && i < c->leg_count; i++)
         health_end_trial(c->session->relay, c->destinations[i].node, &f->legs[i].is_trial);
     if (f) {
-        identifier_free(&f->request);
         identifier_free(&f->response);
         seen_free(&f->seen);
     }

@@ -305,9 +305,13 @@ static bool make_state(struct call *c, unsigned count)
     r->failed.pool = c->session->relay->pool;
     for (unsigned i = 0; i < count; i++) {
         const struct slices *data = c->destinations[i].data;
-        if (data && identifier_read(&r->of[i].asked, data, view_of(c->transfer_syntax),
+        struct retrieve_archive *a = &r->of[i];
+        if (data && identifier_read(&a->asked, data, view_of(c->transfer_syntax),
                                     c->session->config->header_max) == ERR_MEMORY)
             return false;
+        if (!pool_take(c->session->relay->pool, a->asked.own.cap))
+            return false;
+        a->taken = a->asked.own.cap;
     }
     return true;
 }
@@ -344,6 +348,7 @@ static void end(struct call *c)
     for (unsigned i = 0; i < c->leg_count; i++) {
         health_end_trial(c->session->relay, c->destinations[i].node, &r->of[i].is_trial);
         identifier_free(&r->of[i].asked);
+        pool_give_back(c->session->relay->pool, r->of[i].taken);
         slices_clear(&r->of[i].query);
     }
     split_free(&r->split);

@@ -16,6 +16,7 @@
 
 struct retrieve_archive {
     struct identifier asked; /* the request as this archive gets it */
+    size_t taken;            /* of the pool, for what of it is a copy: inflated it may be long */
     bool is_trial;           /* of its circuit */
     bool has_any;            /* it holds something of what is asked for */
     uint32_t unit;           /* that it is being asked about; SPLIT_NONE: the request's own entities */

@@ -192,6 +192,7 @@ bool call_route(struct call *c)
         ok = fail_memory(c);
     ok = ok && !c->is_answered && set_destinations(c, &d) && call_make_editions(&a);
     call_asking_end(&a);
+    octets_free(&c->bytes); /* no rule looks at it again */
     route_decision_free(&d);
     return ok;
 }

@@ -4,7 +4,7 @@ archive that fails leaves behind. test_find.py and test_retrieve.py ask real one
 import threading
 
 import dicom
-from dicom import CT, EXPLICIT, IMPLICIT
+from dicom import CT, DEFLATED, EXPLICIT, IMPLICIT, encoded
 from harness import SANITIZED, Case, free_port, node, wait_until
 from peer_client import Client, getting
 from peer_data import (PATIENT_ROOT_FIND, PATIENT_ROOT_MOVE, STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE, UNIQUE_KEY, WORKLIST_FIND,
@@ -254,6 +254,30 @@ class Find(Merging):
                 self.assert_grown_less(gateway, before, 16 << 20)
                 outcome = client.finish(asked)
                 self.assertEqual((outcome.status, len(outcome.pending)), (0, 3000))
+
+    def test_requests_that_inflate_take_no_memory(self):
+        """A few KiB each on the wire, 12 MiB inflated."""
+        bomb = encoded([(0x00080052, "CS", "STUDY"), (0x0020000D, "UI", "1.2.3"), (0x00420011, "OB", bytes(12 << 20))], DEFLATED)
+        for field, sop_class, service, more in ((dicom.C_FIND_RQ, STUDY_ROOT_FIND, "find", {}), (dicom.C_MOVE_RQ, STUDY_ROOT_MOVE, "move", {"f0600": "DEST"})):
+            with self.subTest(service=service):
+                gate = threading.Event()
+
+                def wait(call):
+                    yield from until(gate.is_set, call)
+                    yield Answer(0)
+                archives = [self.service({dicom.C_FIND_RQ: wait, dicom.C_MOVE_RQ: wait}) for _ in range(2)]
+                gateway = self.merged(*archives, services=[service], workers=1, memory="64MiB", log={"level": "info", "format": "json"})
+                clients = [Case.client(self, gateway, [sop_class], [DEFLATED], window=(16, 1)) for _ in range(4)]
+                asked = [(one, [one.ask(field, sop_class, bomb, **more) for _ in range(16)]) for one in clients]
+                self.addCleanup(gate.set)
+                threading.Event().wait(1)
+                wait_until(lambda: archives[0].calls, "it is asked")
+                self.assertLess(gateway.memory("VmRSS"), 400 << 20 if not SANITIZED else 1 << 40)
+                gate.set()
+                for one, ids in asked:
+                    for _ in ids:
+                        self.assertIn(one.next().status, (0, 0xA700))
+                self.assertTrue(gateway.alive())
 
 
 class Retrieve(Merging):
