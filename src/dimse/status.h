@@ -48,5 +48,10 @@ static inline bool dimse_status_may_pass(uint16_t status)
 /* "success", "refused: out of resources", ...: for people, and where a service gives a code a meaning of its own, in words
  * that fit all of them. Never NULL. */
 const char *dimse_status_text(uint16_t status);
+/* The node's own words, if it has any; else the status in ours. */
+static inline const char *dimse_status_reason(uint16_t status, const char *comment)
+{
+    return comment[0] != '\0' ? comment : dimse_status_text(status);
+}
 
 #endif

@@ -224,7 +224,7 @@ static void turned_away(struct delivery_queue *q, const struct lane *l, uint16_t
     if (!delivery_expire(q, e))
         wait_for(q, e, ms, status, comment);
     if (is_new && ++q->troubles >= TROUBLES_MAX)
-        pause_node(q, comment);
+        pause_node(q, dimse_status_reason(status, comment));
 }
 
 void delivery_take_end(struct delivery_queue *q, const struct lane *l, enum lane_end how, uint16_t status,
@@ -258,7 +258,7 @@ void delivery_take_end(struct delivery_queue *q, const struct lane *l, enum lane
         if (!delivery_expire(q, e))
             wait_again(q, e, status, comment);
         if (++q->troubles >= TROUBLES_MAX)
-            pause_node(q, comment);
+            pause_node(q, dimse_status_reason(status, comment));
         return;
     case LANE_REFUSED:
         node_is_well(q, e); /* it has answered */

@@ -117,6 +117,15 @@ class Circuit(Health):
         self.assertLessEqual(len(sink.messages), 6)
         self.assertGreaterEqual(len(sink.messages), 3)
 
+    def test_a_status_without_a_word_is_a_cause_all_the_same(self):
+        gateway = self.queueing(self.sink(answer=0xA700), retry=MINUTES)
+        sender = self.sender(gateway)
+        for _ in range(6):
+            self.assert_stored(sender.store(make_instance(3000)))
+        self.assertEqual({e["cause"] for e in self.away(gateway)}, {"refused: out of resources"})
+        waits = wait_until(lambda: gateway.events("delivery to a node waits"), "the queue waits")
+        self.assertIn(waits[0]["cause"], ("refused: out of resources", "a: known to be away"))
+
     def test_a_refusal_shows_that_it_is_there(self):
         sink = self.sink(answer=0xC001)
         gateway = self.queueing(sink, retry=MINUTES)
