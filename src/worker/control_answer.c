@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "script/suggest.h"
 #include "worker/control.h"
@@ -120,9 +121,13 @@ static json_t *drain(const struct asked *a, const char *name, bool is_drained)
         return unknown_node(a, name);
     if (node->is_folder)
         return failure("not-drainable", "this is a folder: only members of pools can be drained");
+    bool was_drained = circuit_is_drained(a->circuits, node);
     circuit_drain(a->circuits, node, is_drained);
     if (circuit_is_drained(a->circuits, node) != is_drained)
         return failure("no-memory", "the gateway has no memory to remember it");
+    if (was_drained != is_drained)
+        LOG(LOG_INFO, is_drained ? "node is drained" : "node is no longer drained",
+            LOG_STR("node", node->name));
     json_t *json = json_pack("{s:b, s:o}", "ok", 1, "node", node_json(a, node));
     json_t *pools = json_object_get(json_object_get(json, "node"), "pools");
     if (is_drained && json_array_size(pools) == 0)

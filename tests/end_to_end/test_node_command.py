@@ -123,8 +123,10 @@ class Draining(Command):
         self.assertTrue(self.nodes(gateway)["a"]["drained"])
         self.assertFalse(self.nodes(gateway)["b"]["drained"])
         self.assertIn("drained", next(l for l in self.node(gateway).stdout.splitlines() if l.startswith("a ")))
+        self.assertEqual([e["node"] for e in gateway.events("node is drained")], ["a"], "the log says since when")
         self.assertEqual(self.node(gateway, "resume", "a").stdout, "a takes new studies from archive\n")
         self.assertFalse(self.nodes(gateway)["a"]["drained"])
+        self.assertEqual([e["node"] for e in gateway.events("node is no longer drained")], ["a"])
 
     def test_it_is_kept_over_a_reload(self):
         gateway = self.pooled()
