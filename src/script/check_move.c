@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "script/check.h"
+#include "script/suggest.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -30,6 +31,17 @@ static int compare(const void *left, const void *right)
     return a_len != b_len ? (a_len < b_len ? 1 : -1) : strcmp(a->title, b->title);
 }
 
+/* A slip of the pen would be a title that no archive knows. */
+static void warn_if_near(const struct item *item, const char *as)
+{
+    struct suggestion s = {.word = through_us};
+    suggest_offer(&s, as);
+    if (s.name != NULL) {
+        check_warning(item->check, item->at, "as.move = \"%s\" is taken for a title; did you mean \"%s\"?",
+                      as, through_us);
+    }
+}
+
 /* Where what is asked for as `title` is to be found. The node has room for it. */
 static void add_move(const struct item *item, struct config_node *n, const char *title)
 {
@@ -44,6 +56,7 @@ static void add_move(const struct item *item, struct config_node *n, const char 
     }
     field_set_text(item->check, &m->title, title);
     if (!is_through_us) {
+        warn_if_near(item, as);
         field_set_text(item->check, &m->as, as);
     }
     n->move_count++;

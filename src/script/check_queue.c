@@ -233,6 +233,12 @@ void check_route_queue(struct check *c, const struct declaration *d, const struc
         check_hold(c, d, root, r);
     }
     r->journal = r->journal && r->service == CONFIG_STORE && !c->config->spool.is_off;
+    if (r->service == CONFIG_MPPS && r->has_morph_response && (r->queues || r->copy_count > 0)) {
+        struct place at = {d, root, "morph_response", 0};
+        check_warning(c, &at,
+                      "morph_response is never called: what the queue may take over is answered without a "
+                      "data set; write on_failure = \"fail\", without copy, or leave it out");
+    }
     if (value_field(&d->value, "on_failure") != NULL && value_field(&d->value, "to") == NULL) {
         struct place at = {d, root, "on_failure", 0};
         check_warning(c, &at, "on_failure says what becomes of a to that fails, and there is no to");

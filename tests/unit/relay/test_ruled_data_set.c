@@ -221,7 +221,8 @@ static void an_empty_data_set_is_one_too(void **state)
         bool is_deflated, holds = false;
         struct dicom_encoding e = encoding_of(syntaxes[i], &is_deflated);
         begin(&s, *state,
-              "route 'r' { to = 'n', when = { service = 'mpps', function (ds) return ds.PatientID == nil end "
+              "route 'r' { to = 'n', on_failure = 'fail', when = { service = 'mpps', function (ds) return "
+              "ds.PatientID == nil end "
               "},\n"
               "  morph = function (ds) ds.PatientID = 'X' end,\n"
               "  morph_response = function (ds) ds.PatientID = nil end }");

@@ -280,6 +280,14 @@ static void a_node_is_a_destination_once_in_a_pool_or_out_of_it(void **state)
          "by to, it gets no copy"},
         {A "node 'c' { host = 'c', ae_title = 'C',\nweight = 2 }", 3,
          "warning: node \"c\": weight is its share among the members of a pool, and it is in none"},
+        {A "node 'c' { host = 'c', ae_title = 'C',\nas = { move = 'thru us' } }", 3,
+         "warning: node \"c\": as.move = \"thru us\" is taken for a title; did you mean \"through us\"?"},
+        {A "node 'c' { host = 'c', ae_title = 'C',\nas = { move = { WS1 = 'WS_ONE', WS2 = 'Through Us' } } }",
+         3,
+         "warning: node \"c\": as.move = \"Through Us\" is taken for a title; did you mean \"through us\"?"},
+        {A "route 'steps' { to = 'a', when = { service = 'mpps' },\nmorph_response = function () end }", 3,
+         "warning: route \"steps\": morph_response is never called: what the queue may take over is answered "
+         "without a data set; write on_failure = \"fail\", without copy, or leave it out"},
     };
     for (size_t i = 0; i < COUNT(warnings); i++) {
         assert_one_problem(*state, &warnings[i], true);
