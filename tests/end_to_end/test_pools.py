@@ -3,6 +3,7 @@
 import collections
 import json
 import random
+import signal
 import sys
 import threading
 import time
@@ -325,6 +326,53 @@ def of_study(instance):
     """Another instance of the same study."""
     study = dicom.text(instance.data.split(b"\x20\x00\x0d\x00UI")[1][2:].split(b"\x20\x00\x0e\x00")[0])
     return of(study, size=500)
+
+
+class Turmoil(Pooled):
+    def test_members_die_return_are_drained_and_exchanged_and_nothing_is_lost(self):
+        """Members of two pools that overlap, on nodes that take one association at a time."""
+        names, change = ("pacs1", "pacs2", "pacs3", "pacs4"), random.Random(13)
+        sinks = {name: [self.sink(keep=False)] for name in names}
+
+        def declared(left, right):
+            return [*(node(name, sinks[name][0], max_associations=1) for name in names), pool("left", *left), pool("right", *right),
+                    route("left", "left", on_failure="queue"), 'route "right" { copy = { "right" } }']
+
+        gateway = self.gateway(*declared(names[:3], names[1:]), retry=QUICK, window="256KiB", replay_max="256KiB")
+        instances = interleaved(make_studies(60, 6, 3000) + [[of(new_uid(), size=1500000)] for _ in range(20)])
+        statuses, done = {}, threading.Event()
+
+        def send():
+            statuses.update(self.send(gateway, instances, 8))
+            done.set()
+        thread = threading.Thread(target=send)
+        thread.start()
+        while not done.wait(0.01 * SLOW) and thread.is_alive():
+            what, name = change.randrange(5), change.choice(names)
+            if what == 0:
+                vanish(sinks[name][-1])
+            elif what == 1:
+                self.bring_back(sinks[name])
+            elif what == 2:
+                gateway.write(*declared(*(change.sample(names, change.randrange(1, 5)) for _ in range(2))))
+                gateway.signal(signal.SIGHUP)
+            elif what == 3:
+                hilum("node", gateway.config, change.choice(["drain", "resume"]), name)
+            else:
+                sinks[name][-1].answer = change.choice([0, 0, 0xA700])
+        thread.join()
+        for name in names:
+            self.bring_back(sinks[name])
+            sinks[name][-1].answer = 0
+        self.assert_all_stored(statuses)
+        wait_until(lambda: not self.queued(gateway), "the queue is empty", 30)
+        held = {uid for every in sinks.values() for one in every for uid in uids(one)}
+        self.assertEqual(set(statuses) - held, set())
+        self.assertEqual(len(statuses), len(instances))
+
+    def bring_back(self, every):
+        if every[-1].listener.fileno() < 0:
+            every.append(self.sink(port=every[0].port, keep=False))
 
 
 class OtherBalances(Pooled):
