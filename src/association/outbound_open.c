@@ -12,7 +12,12 @@
 #include "dicom/uid.h"
 #include "dimse/status.h"
 
-enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 2000, ANSWERS_MAX_BYTES = 8 << 20 /* and our own data */ };
+enum {
+    MAKE_WAY_MS = 1000,
+    BACKOFF_FIRST_MS = 100,
+    BACKOFF_MAX_MS = 2000,
+    ANSWERS_MAX_BYTES = 8 << 20 /* and our own data */
+};
 
 static void pursue(struct outbound_want *w);
 
@@ -60,10 +65,20 @@ static void wait_in_line(struct outbound_want *w, uint64_t ms)
     io_timer_start(w->pool->options.io, &w->timer, ms < left ? ms : left);
 }
 
+/* A node that serves one association at a time takes the next when ours that rests there has gone: it says nothing until then. */
+static void make_way(struct outbound_want *w)
+{
+    permits_recall(w->permits, w->pool->options.io);
+    outbound_leave_idle(w->pool, w->permits);
+    io_timer_start(w->pool->options.io, &w->timer, MAKE_WAY_MS);
+}
+
 static void on_timer(struct io_timer *t)
 {
     struct outbound_want *w = t->owner;
-    if (io_now(w->pool->options.io) < w->deadline_ms)
+    if (w->opening)
+        make_way(w);
+    else if (io_now(w->pool->options.io) < w->deadline_ms)
         pursue(w);
     else if (w->permit_wait || outbound_keeps_for(w->pool, w))
         fail(w, OUTBOUND_NO_PERMIT, "no free association in time");
@@ -377,6 +392,7 @@ static void open_new(struct outbound_want *w)
         w->is_waiting = false;
         TAILQ_REMOVE(&p->waiting, w, link);
     }
+    io_timer_start(p->options.io, &w->timer, MAKE_WAY_MS);
     association_connect_take(&o->a, w->node->host, w->node->port, &request);
 }
 

@@ -67,7 +67,7 @@ static struct asked *add_candidate(struct negotiation *g, unsigned i, const stru
 }
 
 /* A destination of something that comes on context i. */
-static void add_destination(struct negotiation *g, unsigned i, const struct route_destination *to)
+static void add_destination(struct negotiation *g, unsigned i, const struct route_destination *to, bool gives)
 {
     const struct config_pool *pool = to->node->pool;
     /* The queue takes everything, as a folder does; beside a `to` a copy has no say. */
@@ -78,11 +78,14 @@ static void add_destination(struct negotiation *g, unsigned i, const struct rout
     if (!pool) {
         struct asked *a = add_candidate(g, i, to->node, to);
         a->is_direct[i] = a->has_direct = true;
+        a->gives[i] = a->gives[i] || gives;
         return;
     }
     pool_for(g, pool)->is_candidate[i] = true;
-    for (size_t m = 0; m < pool->member_count; m++)
-        add_candidate(g, i, pool->members[m], to);
+    for (size_t m = 0; m < pool->member_count; m++) {
+        struct asked *a = add_candidate(g, i, pool->members[m], to);
+        a->gives[i] = a->gives[i] || gives;
+    }
 }
 
 /* Which services may come on a context, by its class and the roles that the sender proposes for it. */
@@ -106,7 +109,7 @@ static bool find_candidates_for(struct negotiation *g, unsigned i, enum config_s
     bool ok = route_decide(g->session->config, &facts, &decision) == OK;
     g->contexts[i].is_served = g->contexts[i].is_served || (ok && decision.matched);
     for (size_t d = 0; ok && d < decision.count; d++)
-        add_destination(g, i, &decision.destinations[d]);
+        add_destination(g, i, &decision.destinations[d], service == CONFIG_GET);
     route_decision_free(&decision);
     return ok;
 }
@@ -140,7 +143,7 @@ static bool add_moved(struct negotiation *g)
     size_t count = moves_destinations(s->relay->moves, s->config, s->calling, io_now(s->relay->io), nodes);
     for (unsigned i = 0; count > 0 && i < request->context_count; i++)
         for (size_t n = 0; dicom_uid_is_storage(request->contexts[i].abstract_syntax) && n < count; n++)
-            add_destination(g, i, &(struct route_destination){.node = nodes[n], .is_moved = true});
+            add_destination(g, i, &(struct route_destination){.node = nodes[n], .is_moved = true}, false);
     free(nodes);
     return true;
 }

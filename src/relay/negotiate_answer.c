@@ -165,11 +165,29 @@ static bool has_say(const struct negotiation *g, const struct asked *a, struct v
     return false;
 }
 
+/* What comes back on contexts of that class by C-GET comes from this node, too. */
+static bool gives(const struct negotiation *g, const struct asked *a, struct view uid)
+{
+    const struct pdu_associate *request = &g->session->a.ul.request;
+    for (unsigned i = 0; i < request->context_count; i++)
+        if (a->gives[i] && dicom_uid_equal(request->contexts[i].abstract_syntax, uid))
+            return true;
+    return false;
+}
+
+static bool any_gives(const struct negotiation *g, struct view uid)
+{
+    for (unsigned n = 0; n < g->asked_count; n++)
+        if (gives(g, &g->asked[n], uid))
+            return true;
+    return false;
+}
+
 /* A role is granted if it was proposed and every node that takes that class grants it; no answer means the default:
  * requestor SCU, acceptor SCP (PS3.7 D.3.3.4). Without nodes the gateway is an SCP. */
 static struct pdu_role answer_role(const struct negotiation *g, const struct pdu_role *proposed)
 {
-    bool scu = true, scp = true, has_node = false;
+    bool scu = true, scp = true, has_node = false, is_given = any_gives(g, proposed->uid);
     if (dicom_uid_is(proposed->uid, COMMITMENT_CLASS)) /* we are either ourselves */
         return *proposed;
     for (unsigned n = 0; n < g->asked_count; n++) {
@@ -184,7 +202,8 @@ static struct pdu_role answer_role(const struct negotiation *g, const struct pdu
                 node_scp = a->items.roles[r].scp;
             }
         scu = scu && node_scu;
-        scp = scp && node_scp;
+        scp = scp &&
+              (node_scp || (is_given && !gives(g, a, proposed->uid))); /* who only takes has no say in it */
     }
     return (struct pdu_role){
         .uid = proposed->uid, .scu = proposed->scu && scu, .scp = proposed->scp && scp && has_node};

@@ -23,9 +23,10 @@ struct asked {
     bool has_items;   /* the node's roles and so on are in `items` */
     struct pdu_associate items;
     bool is_candidate[PDU_CONTEXTS_MAX]; /* by position in the request */
-    bool is_direct[PDU_CONTEXTS_MAX];    /* and not only as a member of a pool */
-    int16_t choice[PDU_CONTEXTS_MAX];    /* index of a transfer syntax, or KNOWLEDGE_... */
-    uint8_t result[PDU_CONTEXTS_MAX];    /* of a refused context */
+    bool gives[PDU_CONTEXTS_MAX];     /* of these: what comes back on it by C-GET comes from this node too */
+    bool is_direct[PDU_CONTEXTS_MAX]; /* and not only as a member of a pool */
+    int16_t choice[PDU_CONTEXTS_MAX]; /* index of a transfer syntax, or KNOWLEDGE_... */
+    uint8_t result[PDU_CONTEXTS_MAX]; /* of a refused context */
 };
 
 struct origin {

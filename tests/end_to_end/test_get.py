@@ -81,6 +81,15 @@ class Get(Case):
         self.assertEqual(client.get(GET, StudyInstanceUID="1.2").status, 0)
         self.assertEqual(len(service.associations), 1)
 
+    def test_a_node_that_only_stores_a_class_has_no_say_in_what_comes_back(self):
+        """The client sends CT and gets CT; who it sends to takes the SCU's role alone."""
+        service, store = self.service({C_GET_RQ: giving(image("A", 1, 1, 1))}), self.sink(roles=None)
+        gateway = self.gateway(node("a", service), node("b", store), *services("a", "get"), route("store", ["b"]))
+        client = Client(gateway.port, getting([CT], [EXPLICIT])[0], roles=[(CT, 1, 1)], seconds=20 * harness.SLOW)
+        self.addCleanup(client.close)
+        self.assertEqual([tuple(one) for one in client.answer.roles], [(CT, 1, 1)])
+        self.assertEqual(client.get(GET, StudyInstanceUID="1.2").counts["completed"], 1)
+
     def test_the_clients_answers_go_to_the_archive(self):
         images = [image("A", 1, 1, n) for n in range(4)]
         client, service, _ = self.through(giving(*images))

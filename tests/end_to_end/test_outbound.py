@@ -4,7 +4,7 @@ import threading
 import time
 
 from dicom import CT, EXPLICIT, MR, make_instance
-from harness import Case, node, route, wait_until
+from harness import Case, node, route, storescp, wait_until
 
 
 def together(*functions):
@@ -214,6 +214,16 @@ class Transient(Case):
             for sender in senders:
                 self.assert_stored(sender.store(make_instance()))
         self.assertEqual(len(sink.messages), 6)
+
+    def test_one_that_says_nothing_while_it_serves_another_serves_two_senders(self):
+        """storescp takes the connection, and answers when the association before has gone: ours, which rests."""
+        peer = self.peer(storescp)
+        gateway = self.gateway(node("a", peer), route("all", to="a", on_failure="fail"),
+                               timeouts={"association": "15s", "response": "15s", "linger": "1h"})
+        senders = [self.sender(gateway), self.sender(gateway)]
+        for _ in range(2):
+            for sender in senders:
+                self.assert_stored(sender.store(make_instance()))
 
     def test_a_sender_of_classes_that_the_idle_association_lacks_is_served(self):
         sink = self.sink()
