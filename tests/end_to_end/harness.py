@@ -110,10 +110,17 @@ def wait_until(condition, what="it", seconds=10):
         time.sleep(0.005)
 
 
+GIVEN_PORTS = set()
+
+
 def free_port():
-    """Below the range that the system gives to connections: one of those cannot take it before its owner listens."""
+    """Below the range that the system gives to connections: one of those cannot take it before its owner listens. Each once: who was given one
+    may not listen yet."""
     while True:
         port = random.randrange(12000, 32000)
+        if port in GIVEN_PORTS:
+            continue
+        GIVEN_PORTS.add(port)
         with socket.socket() as s:
             try:
                 s.bind(("0.0.0.0", port))
