@@ -165,11 +165,13 @@ bench:
 	tools/deps build
 	$(MAKE) $(PARALLEL) all bench-programs
 	HILUM=$(abspath $(BUILD)/hilum) bench/run
+	HILUM=$(abspath $(BUILD)/hilum) TOOLS=$(abspath $(BUILD)/bench) bench/failover
 
 bench-full:
 	tools/deps build
 	$(MAKE) $(PARALLEL) all bench-programs
 	HILUM=$(abspath $(BUILD)/hilum) bench/run --full
+	HILUM=$(abspath $(BUILD)/hilum) TOOLS=$(abspath $(BUILD)/bench) bench/failover
 
 bench-deps:
 	tools/deps bench
