@@ -131,6 +131,10 @@ struct slices {
 
 /* Appends a part of a buffer and takes a reference. False without memory (nothing is changed). */
 bool slices_push(struct slices *s, struct buf *b, uint8_t *at, uint32_t len);
+/* The same of bytes that are copied, into a scratch buffer of their own; that keeps `kept` (buf_keep; NULL: none). No bytes are no slice. */
+bool slices_push_copy(struct slices *s, struct pool *p, const void *bytes, size_t len, struct buf *kept);
+/* Appends all of another queue once more, which stays as it is. False without memory: some may have been appended. */
+bool slices_share(struct slices *to, const struct slices *from);
 static inline struct slice *slices_at(const struct slices *s, uint32_t i)
 {
     return &s->items[(s->head + i) & (s->cap - 1)];

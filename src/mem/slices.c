@@ -76,6 +76,32 @@ void slices_clear(struct slices *s)
     slices_consume(s, s->bytes);
 }
 
+bool slices_push_copy(struct slices *s, struct pool *p, const void *bytes, size_t len, struct buf *kept)
+{
+    if (len == 0)
+        return true;
+    struct buf *b = len <= UINT32_MAX ? buf_scratch(p, len) : NULL;
+    if (!b)
+        return false;
+    memcpy(b->data, bytes, len);
+    b->used = (uint32_t)len;
+    if (kept)
+        buf_keep(b, kept);
+    bool ok = slices_push(s, b, b->data, b->used);
+    buf_unref(&b);
+    return ok;
+}
+
+bool slices_share(struct slices *to, const struct slices *from)
+{
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < from->count; i++) {
+        const struct slice *s = slices_at(from, i);
+        ok = slices_push(to, s->buf, s->at, s->len);
+    }
+    return ok;
+}
+
 bool slices_move(struct slices *to, struct slices *from, size_t len)
 {
     while (len > 0 && from->bytes > 0) {

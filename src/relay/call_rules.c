@@ -14,17 +14,6 @@ static bool fail_memory(struct call *c)
     return false;
 }
 
-/* The same bytes once more. */
-static bool share(struct slices *to, const struct slices *from)
-{
-    bool ok = true;
-    for (uint32_t i = 0; ok && i < from->count; i++) {
-        const struct slice *s = slices_at(from, i);
-        ok = slices_push(to, s->buf, s->at, s->len);
-    }
-    return ok;
-}
-
 static void open_set(struct call_asking *a, struct view data_set)
 {
     struct call *c = a->call;
@@ -95,18 +84,11 @@ bool call_holds(void *user, const struct config_route *route, enum match *out)
 /* What a rule has made, as it is sent. What it made it of, in *out, stays as long: who sends faster than is taken has to wait. False without memory. */
 static bool to_slices(struct pool *pool, const struct octets *bytes, struct slices *out)
 {
-    struct buf *b = bytes->len > 0 ? buf_scratch(pool, bytes->len) : NULL;
-    if (b && out->count > 0)
-        buf_keep(b, slices_at(out, 0)->buf);
+    struct slices made = {0};
+    struct buf *of = out->count > 0 ? slices_at(out, 0)->buf : NULL;
+    bool ok = slices_push_copy(&made, pool, bytes->data, bytes->len, of);
     slices_clear(out);
-    if (bytes->len == 0)
-        return true;
-    if (!b)
-        return false;
-    memcpy(b->data, bytes->data, bytes->len);
-    b->used = (uint32_t)bytes->len;
-    bool ok = slices_push(out, b, b->data, b->used);
-    buf_unref(&b);
+    *out = made;
     return ok;
 }
 
@@ -141,7 +123,7 @@ static struct call_edition *edition_of(struct call_asking *a, const struct confi
     if (!ok)
         fail_ruled(c, &failure, route, "morph");
     else if (is_changed ? !to_slices(c->session->relay->pool, &bytes, &e->data)
-                        : !share(&e->data, &c->received))
+                        : !slices_share(&e->data, &c->received))
         ok = fail_memory(c);
     if (ok && is_changed && call_is_normalized(c) && !note_name(c, e))
         ok = fail_memory(c);

@@ -510,18 +510,6 @@ static void on_told_there(void *owner, bool is_answered, uint16_t status)
         sleep_for(t, 0);
 }
 
-static bool fill_slices(struct slices *data, struct pool *pool, const struct octets *from)
-{
-    struct buf *b = from->failed ? NULL : buf_scratch(pool, from->len);
-    if (!b)
-        return false;
-    memcpy(b->data, from->data, from->len);
-    b->used = (uint32_t)from->len;
-    bool ok = slices_push(data, b, b->data, (uint32_t)from->len);
-    buf_unref(&b);
-    return ok;
-}
-
 static bool tell_there(struct commitment *t, uint16_t event)
 {
     const struct commitment_list *l = &t->record.list;
@@ -536,7 +524,7 @@ static bool tell_there(struct commitment *t, uint16_t event)
     if (!t->session || t->session->is_over)
         return false;
     commitment_list_write(&bytes, t->is_explicit, l->transaction, l->items, l->count);
-    if (fill_slices(&data, t->desk->relay->pool, &bytes))
+    if (!bytes.failed && slices_push_copy(&data, t->desk->relay->pool, bytes.data, bytes.len, NULL))
         t->reverse = reverse_ask(t->session, t->context_id, &c, &data, t, on_told_there);
     slices_clear(&data);
     octets_free(&bytes);

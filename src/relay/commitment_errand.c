@@ -78,24 +78,12 @@ static void fill_command(struct commitment_errand *e, const struct commitment_er
                                             .action_type = to->type};
 }
 
-static bool fill_data(struct commitment_errand *e, struct pool *pool, struct view data)
-{
-    struct buf *b = buf_scratch(pool, data.len);
-    if (!b)
-        return false;
-    memcpy(b->data, data.at, data.len);
-    b->used = (uint32_t)data.len;
-    bool ok = slices_push(&e->data, b, b->data, (uint32_t)data.len);
-    buf_unref(&b);
-    return ok;
-}
-
 bool commitment_errand_begin(struct commitment_errand *e, const struct commitment_errand_to *to,
                              struct view data)
 {
     hilum_assert(!e->is_active && data.len > 0 && data.len <= UINT32_MAX);
     e->data = (struct slices){0};
-    if (!fill_data(e, to->relay->pool, data))
+    if (!slices_push_copy(&e->data, to->relay->pool, data.at, data.len, NULL))
         return false;
     text_copy(e->calling, sizeof(e->calling), to->calling, strlen(to->calling));
     text_copy(e->id, sizeof(e->id), to->id, strlen(to->id));

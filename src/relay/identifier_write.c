@@ -6,7 +6,7 @@
 #include "dicom/tag.h"
 #include "relay/identifier.h"
 
-enum { DEFLATE_STEP = 4096, DOCUMENT_MAX = 64 << 20 };
+enum { DOCUMENT_MAX = 64 << 20 };
 
 /* (0008,0054) with this value, padded. */
 static void put_title(struct octets *o, struct dicom_encoding e, const char *title)
@@ -39,34 +39,10 @@ static void put_group_length(struct octets *o, const struct identifier *i, size_
         octets_le32(o, now);
 }
 
-/* Behind what is there already, as a buffer of its own. `kept` (NULL: none) stays as long. */
+/* Behind what is there already. `kept` (NULL: none) stays as long. */
 static bool push_octets(struct slices *to, const struct octets *o, struct pool *pool, struct buf *kept)
 {
-    struct buf *b = o->failed || o->len > UINT32_MAX ? NULL : buf_scratch(pool, o->len);
-    if (!b)
-        return false;
-    if (o->len > 0)
-        memcpy(b->data, o->data, o->len);
-    b->used = (uint32_t)o->len;
-    if (kept)
-        buf_keep(b, kept);
-    bool ok = o->len == 0 || slices_push(to, b, b->data, b->used);
-    buf_unref(&b);
-    return ok;
-}
-
-static bool deflate(struct view plain, struct octets *out)
-{
-    struct dicom_deflate *z;
-    uint8_t piece[DEFLATE_STEP];
-    enum result r = dicom_deflate_new(&z);
-    while (r == OK) {
-        size_t len;
-        r = dicom_deflate_next(z, &plain, true, piece, sizeof(piece), &len);
-        octets_append(out, piece, len);
-    }
-    dicom_deflate_free(&z);
-    return r == NEED_MORE && !out->failed;
+    return !o->failed && slices_push_copy(to, pool, o->data, o->len, kept);
 }
 
 /* A deflated one is made anew. */
@@ -81,7 +57,7 @@ static bool set_title_deflated(const struct identifier *i, const struct octets *
     octets_append(&plain, i->plain.at + behind, i->plain.len - behind);
     if (!plain.failed && group->len > 0)
         memcpy(plain.data + i->group_at, group->data, group->len);
-    bool ok = !plain.failed && deflate((struct view){plain.data, plain.len}, &deflated) &&
+    bool ok = !plain.failed && dicom_deflate_all((struct view){plain.data, plain.len}, &deflated) == OK &&
               push_octets(to, &deflated, pool, data->count > 0 ? slices_at(data, 0)->buf : NULL);
     octets_free(&plain);
     octets_free(&deflated);
@@ -167,8 +143,8 @@ enum result identifier_make(const struct identifier *from, struct view transfer_
         is_deflated = from->is_deflated;
     }
     enum result r = make_plain(from, encoding, changes, count, &plain);
-    if (r == OK && is_deflated && !deflate((struct view){plain.data, plain.len}, &deflated))
-        r = ERR_MEMORY;
+    if (r == OK && is_deflated)
+        r = dicom_deflate_all((struct view){plain.data, plain.len}, &deflated);
     if (r == OK && !push_octets(out, is_deflated ? &deflated : &plain, pool, NULL))
         r = ERR_MEMORY;
     octets_free(&plain);

@@ -220,15 +220,8 @@ static bool queue_meta(struct folder_sink *f)
                                .receiving_title = called};
     struct octets bytes = {0};
     part10_write(&meta, &bytes);
-    struct buf *b = bytes.failed ? NULL : buf_scratch(f->context->pool, bytes.len);
-    bool ok = false;
-    if (b) {
-        memcpy(b->data, bytes.data, bytes.len);
-        b->used = (uint32_t)bytes.len;
-        f->meta_len = bytes.len;
-        ok = slices_push(&f->queue, b, b->data, b->used);
-    }
-    buf_unref(&b);
+    f->meta_len = bytes.len;
+    bool ok = !bytes.failed && slices_push_copy(&f->queue, f->context->pool, bytes.data, bytes.len, NULL);
     octets_free(&bytes);
     return ok;
 }

@@ -262,14 +262,8 @@ static void on_ready(struct outbound_want *w, const struct association_context *
         sign(n, CIRCUIT_THERE, NULL);
     n->sink.progress_ms = io_now(io_of(n));
     if (is_reused && !pool_is_short(n->source->relay->pool)) {
-        n->sink.retains = true;
-        for (uint32_t i = 0; i < n->queue.count; i++) {
-            struct slice *s = slices_at(&n->queue, i);
-            if (!slices_push(&n->replay, s->buf, s->at, s->len))
-                n->sink.retains = false;
-        }
-        if (n->replay.bytes > n->source->config->replay_max)
-            n->sink.retains = false;
+        n->sink.retains =
+            slices_share(&n->replay, &n->queue) && n->replay.bytes <= n->source->config->replay_max;
         if (!n->sink.retains)
             slices_clear(&n->replay);
     }

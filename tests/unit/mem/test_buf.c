@@ -274,6 +274,34 @@ static void assert_text(const struct slices *s, size_t from)
         assert_int_equal(bytes[i], byte_at(from + i));
 }
 
+static void bytes_are_copied_or_shared_at_the_end_of_a_queue(void **state)
+{
+    (void)state;
+    struct pool p;
+    struct slices s = {0}, again = {0};
+    uint8_t bytes[100];
+    pool_init(&p, 0);
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = byte_at(10 + i);
+    struct buf *kept = text(&p, 500, 1);
+    push_text(&p, &s, 0, 10);
+    assert_true(slices_push_copy(&s, &p, bytes, sizeof(bytes), kept));
+    assert_true(slices_push_copy(&s, &p, bytes, 0, kept));
+    assert_int_equal(s.count, 2);
+    assert_int_equal(kept->refs, 2);
+    bytes[0] = 0; /* they are copies */
+    assert_text(&s, 0);
+    assert_true(slices_share(&again, &s));
+    slices_clear(&s);
+    assert_text(&again, 0);
+    assert_int_equal(again.bytes, 110);
+    assert_int_equal(kept->refs, 2);
+    slices_clear(&again);
+    assert_int_equal(kept->refs, 1);
+    buf_unref(&kept);
+    pool_free(&p);
+}
+
 static void bytes_leave_a_queue_in_the_order_they_came(void **state)
 {
     (void)state;
@@ -383,6 +411,7 @@ int main(void)
         cmocka_unit_test(a_budget_learns_when_its_buffers_come_back),
         cmocka_unit_test(a_budget_knows_its_last_buffer_while_somebody_holds_it),
         cmocka_unit_test(a_budget_that_holds_nothing_goes_with_its_owner),
+        cmocka_unit_test(bytes_are_copied_or_shared_at_the_end_of_a_queue),
         cmocka_unit_test(bytes_leave_a_queue_in_the_order_they_came),
         cmocka_unit_test(every_range_can_be_copied_out),
         cmocka_unit_test(a_slice_that_continues_the_last_one_joins_it),
