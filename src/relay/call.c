@@ -271,13 +271,13 @@ static void on_watch(struct io_timer *t)
     io_timer_start(r->io, t, lag / 4 + 1);
 }
 
-struct call *call_begin(struct session *s, uint8_t context_id, const struct dimse_command *command)
+void call_begin(struct session *s, uint8_t context_id, const struct dimse_command *command)
 {
     struct call *c = calloc(1, sizeof(*c));
     bool is_id_taken = session_has_request(s, command->message_id);
     if (!c) {
         association_abort(&s->a, "out of memory");
-        return NULL;
+        return;
     }
     c->session = s;
     session_ref(s);
@@ -290,7 +290,7 @@ struct call *call_begin(struct session *s, uint8_t context_id, const struct dims
     if (!fill(c, context_id, command)) {
         over(c);
         association_abort(&s->a, "out of memory");
-        return NULL;
+        return;
     }
     if (is_id_taken)
         refuse(c, DIMSE_STATUS_DUPLICATE_MESSAGE_ID, "message id of an outstanding request");
@@ -298,9 +298,8 @@ struct call *call_begin(struct session *s, uint8_t context_id, const struct dims
     c->watch = (struct io_timer){.on_fire = on_watch, .owner = c};
     if (c->has_data)
         io_timer_start(s->relay->io, &c->watch, s->config->timeouts.lag / 4 + 1);
-    if (!c->has_data)
+    else
         call_complete(c);
-    return c;
 }
 
 void call_data(struct call *c, struct buf *b, uint8_t *at, uint32_t len)

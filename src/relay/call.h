@@ -79,7 +79,7 @@ struct call {
 };
 
 /* A request has come. Data follow through call_data if it announces some. */
-struct call *call_begin(struct session *s, uint8_t context_id, const struct dimse_command *c);
+void call_begin(struct session *s, uint8_t context_id, const struct dimse_command *c);
 void call_data(struct call *c, struct buf *b, uint8_t *at, uint32_t len);
 void call_complete(struct call *c);
 /* The sender's C-CANCEL. */

@@ -48,20 +48,14 @@ static void fail_ruled(struct call *c, const struct ruled_failure *f, const stru
                        const char *word)
 {
     char comment[65];
-    if (f->is_rule) {
+    uint16_t status = ruled_status(f, route, word, comment);
+    if (f->is_rule)
         LOG(LOG_ERROR, "a rule failed", LOG_STR("assoc", c->session->a.id), LOG_STR("message", c->id),
             LOG_STR("cause", f->why));
-        snprintf(comment, sizeof(comment), "%s of route %s failed", word, route->name);
-        call_fail(c, DIMSE_STATUS_RULE_FAILED, comment);
-    } else if (f->result == ERR_PROTO) {
-        snprintf(comment, sizeof(comment), "data set cannot be read at (%04X,%04X)", f->tag >> 16,
-                 f->tag & 0xFFFF);
+    else if (f->result == ERR_PROTO)
         LOG(LOG_WARN, "data set cannot be read", LOG_STR("assoc", c->session->a.id),
             LOG_STR("message", c->id), LOG_STR("cause", f->why));
-        call_fail(c, DIMSE_STATUS_CANNOT_UNDERSTAND, comment);
-    } else {
-        call_fail(c, DIMSE_STATUS_OUT_OF_RESOURCES, f->why);
-    }
+    call_fail(c, status, comment);
 }
 
 /* A function as `when`. */

@@ -621,12 +621,7 @@ void commitment_stop(struct commitment *t)
 {
     io_timer_stop(io_of(t), &t->timer);
     commitment_errand_abandon(&t->telling);
-    if (t->reverse)
-        reverse_forget(t->reverse);
-    t->reverse = NULL;
-    if (t->session)
-        session_unref(t->session);
-    t->session = NULL;
+    leave_session(t);
     for (size_t n = 0; t->askings && n < t->plan.ask_count; n++) {
         io_timer_stop(io_of(t), &t->askings[n].timer);
         commitment_errand_abandon(&t->askings[n].errand);

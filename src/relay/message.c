@@ -75,12 +75,9 @@ static void log_message(const struct message *m, uint16_t status, const char *co
 }
 
 /* The elements in question, and the node's error id, as it gave them: they say more than the status (PS3.7 Annex C). */
-static void add_said(const struct message *m, struct dimse_command *response)
+static void add_said(const struct message_said *by, struct dimse_command *response)
 {
-    const struct message_outcome *speaker = message_speaker(m);
-    if (!speaker || !speaker->said)
-        return;
-    const struct dimse_command *said = &speaker->said->command;
+    const struct dimse_command *said = &by->command;
     response->has |= said->has;
     response->error_id = said->error_id;
     response->offending = said->offending;
@@ -93,14 +90,15 @@ static void answer(struct message *m)
     struct dimse_command response;
     const char *comment;
     uint16_t status;
-    message_verdict(m, &status, &comment);
+    const struct message_outcome *speaker = message_verdict(m, &status, &comment);
     message_queue_note(m);
     message_queue_end(m);
     m->is_answered = true;
     log_message(m, status, comment);
     if (!m->is_lost && !s->is_over) {
         dimse_response_to(&m->command, status, comment[0] ? comment : NULL, &response);
-        add_said(m, &response);
+        if (speaker && speaker->said)
+            add_said(speaker->said, &response);
         session_say(s, m->context_id, &response, NULL);
     }
     session_message_over(s, m);

@@ -114,8 +114,8 @@ void message_take_sink(struct message *m, struct sink *s);
 void message_watch(struct message *m);
 
 /* verdict.c: the worst of the outcomes' statuses with its comment. */
-void message_verdict(const struct message *m, uint16_t *status_out, const char **comment_out);
-/* Whose it is. NULL: nobody's, all is well, or it is ours. */
-const struct message_outcome *message_speaker(const struct message *m);
+/* Whose it is; NULL: nobody's, all is well, or it is ours. */
+const struct message_outcome *message_verdict(const struct message *m, uint16_t *status_out,
+                                              const char **comment_out);
 
 #endif

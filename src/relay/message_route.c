@@ -31,24 +31,25 @@ void message_route_fail(struct message *m, uint16_t status, const char *comment)
     message_preset(m, status, comment);
 }
 
-static void fail_unreadable(struct message *m)
+/* What rules could not look at, or a rule that failed. `route` and `word`: of a rule. */
+static void fail_ruled(struct message *m, const struct ruled_failure *f, const struct config_route *route,
+                       const char *word)
 {
-    char comment[65];
-    const struct hold *h = m->hold;
-    snprintf(comment, sizeof(comment), "data set cannot be read at (%04X,%04X)", h->tag >> 16,
-             h->tag & 0xFFFF);
-    LOG(LOG_WARN, "data set cannot be read", LOG_STR("assoc", m->session->a.id), LOG_STR("message", m->id),
-        LOG_STR("cause", h->why), LOG_STR("at", comment + sizeof("data set cannot be read at ") - 1));
-    message_route_fail(m, DIMSE_STATUS_CANNOT_UNDERSTAND, comment);
+    char comment[65], at[16];
+    uint16_t status = ruled_status(f, route, word, comment);
+    snprintf(at, sizeof(at), "(%04X,%04X)", f->tag >> 16, f->tag & 0xFFFF);
+    if (f->is_rule)
+        LOG(LOG_ERROR, "a rule failed", LOG_STR("assoc", m->session->a.id), LOG_STR("message", m->id),
+            LOG_STR("cause", f->why));
+    else if (f->result == ERR_PROTO)
+        LOG(LOG_WARN, "data set cannot be read", LOG_STR("assoc", m->session->a.id),
+            LOG_STR("message", m->id), LOG_STR("cause", f->why), LOG_STR("at", at));
+    message_route_fail(m, status, comment);
 }
 
-static void fail_rule(struct message *m, const struct config_route *route, const char *word, const char *why)
+static void fail_unreadable(struct message *m, const char *why, uint32_t tag)
 {
-    char comment[65];
-    LOG(LOG_ERROR, "a rule failed", LOG_STR("assoc", m->session->a.id), LOG_STR("message", m->id),
-        LOG_STR("cause", why));
-    snprintf(comment, sizeof(comment), "%s of route %s failed", word, route->name);
-    message_route_fail(m, DIMSE_STATUS_RULE_FAILED, comment);
+    fail_ruled(m, &(struct ruled_failure){.result = ERR_PROTO, .why = why, .tag = tag}, NULL, NULL);
 }
 
 /* To which C-MOVE it belongs cannot be told. */
@@ -65,7 +66,7 @@ static void fail_state(struct message *m, enum result r)
     const char *why = hold_why(m->hold);
     why = why ? why : "out of memory";
     if (r == ERR_PROTO) {
-        fail_unreadable(m);
+        fail_unreadable(m, m->hold->why, m->hold->tag);
         return;
     }
     if (r == ERR_LIMIT)
@@ -75,20 +76,6 @@ static void fail_state(struct message *m, enum result r)
 }
 
 /* --- rules ------------------------------------------------------------------------------------------------- */
-
-static void fail_ruled(struct message *m, const struct ruled_failure *f, const struct config_route *route,
-                       const char *word)
-{
-    if (f->is_rule) {
-        fail_rule(m, route, word, f->why);
-    } else if (f->result == ERR_PROTO) {
-        m->hold->why = f->why;
-        m->hold->tag = f->tag;
-        fail_unreadable(m);
-    } else {
-        message_route_fail(m, DIMSE_STATUS_OUT_OF_RESOURCES, f->why);
-    }
-}
 
 static struct ruled *ruled_of(struct asking *a)
 {
@@ -244,9 +231,7 @@ static bool settle_move(struct message *m)
 {
     enum result r = message_move_settle(m, m->hold->is_ended);
     if (r == ERR_PROTO) {
-        m->hold->why = message_move_why(m);
-        m->hold->tag = m->move->tag;
-        fail_unreadable(m);
+        fail_unreadable(m, message_move_why(m), m->move->tag);
     } else if (r != OK && r != NEED_MORE) {
         fail_move(m);
     }

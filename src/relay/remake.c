@@ -84,20 +84,10 @@ static void set_limit(struct remake *r)
 static void fail_ruled(struct remake *r, const struct ruled_failure *f)
 {
     char comment[65];
-    if (f->is_rule)
-        snprintf(comment, sizeof(comment), "morph_response of route %s failed", r->o.route->name);
-    else if (f->result == ERR_PROTO)
-        snprintf(comment, sizeof(comment), "data set cannot be read at (%04X,%04X)", f->tag >> 16,
-                 f->tag & 0xFFFF);
-    else
-        snprintf(comment, sizeof(comment), "%s", f->why);
+    uint16_t status = ruled_status(f, r->o.route, "morph_response", comment);
     LOG(f->is_rule ? LOG_ERROR : LOG_WARN, f->is_rule ? "a rule failed" : "an instance cannot be changed",
         LOG_STR("assoc", r->o.session->a.id), LOG_STR("message", r->o.id), LOG_STR("cause", f->why));
-    fail(r,
-         f->is_rule               ? DIMSE_STATUS_RULE_FAILED
-         : f->result == ERR_PROTO ? DIMSE_STATUS_CANNOT_UNDERSTAND
-                                  : DIMSE_STATUS_OUT_OF_RESOURCES,
-         comment);
+    fail(r, status, comment);
 }
 
 static bool change(struct remake *r)

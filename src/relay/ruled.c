@@ -1,5 +1,8 @@
 #include "relay/ruled.h"
 
+#include <stdio.h>
+
+#include "dimse/status.h"
 #include "script/bind.h"
 
 enum {
@@ -18,6 +21,21 @@ bool ruled_fail_rule(struct ruled_failure *f, enum result r, const char *why)
 {
     *f = (struct ruled_failure){.is_rule = true, .result = r, .why = why};
     return false;
+}
+
+uint16_t ruled_status(const struct ruled_failure *f, const struct config_route *route, const char *word,
+                      char comment[65])
+{
+    if (f->is_rule) {
+        snprintf(comment, 65, "%s of route %s failed", word, route->name);
+        return DIMSE_STATUS_RULE_FAILED;
+    }
+    if (f->result == ERR_PROTO) {
+        snprintf(comment, 65, "data set cannot be read at (%04X,%04X)", f->tag >> 16, f->tag & 0xFFFF);
+        return DIMSE_STATUS_CANNOT_UNDERSTAND;
+    }
+    snprintf(comment, 65, "%s", f->why);
+    return DIMSE_STATUS_OUT_OF_RESOURCES;
 }
 
 /* A route is asked about nothing but its own service; what a C-MOVE brings is that of the C-MOVE. */

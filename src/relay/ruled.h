@@ -33,6 +33,10 @@ struct ruled_failure {
     uint32_t tag;
 };
 
+/* The status that a message fails by then, and its comment. `word`: the function that was asked, "when", "morph" or "morph_response". */
+uint16_t ruled_status(const struct ruled_failure *f, const struct config_route *route, const char *word,
+                      char comment[65]);
+
 /* Both are false. */
 bool ruled_fail(struct ruled_failure *f, enum result r, const char *why, uint32_t tag);
 bool ruled_fail_rule(struct ruled_failure *f, enum result r, const char *why);

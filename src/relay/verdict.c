@@ -2,7 +2,8 @@
 #include "dimse/status.h"
 #include "relay/message.h"
 
-const struct message_outcome *message_speaker(const struct message *m)
+const struct message_outcome *message_verdict(const struct message *m, uint16_t *status_out,
+                                              const char **comment_out)
 {
     const struct message_outcome *speaker = NULL;
     int worst = 0;
@@ -14,12 +15,7 @@ const struct message_outcome *message_speaker(const struct message *m)
         worst = severity;
         speaker = s;
     }
-    return speaker;
-}
-
-void message_verdict(const struct message *m, uint16_t *status_out, const char **comment_out)
-{
-    const struct message_outcome *speaker = message_speaker(m);
     *status_out = speaker ? speaker->status : m->is_preset ? m->status : DIMSE_STATUS_SUCCESS;
     *comment_out = speaker ? speaker->comment : m->comment;
+    return speaker;
 }
