@@ -19,7 +19,7 @@ AR       = gcc-ar
 WARN     = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
 DEFINE   = -D_GNU_SOURCE -DHILUM_RULES_DIR='"$(PREFIX)/share/hilum/rules"'
 INCLUDE  = $(DEFINE) -Isrc -I/usr/include/lua5.4
-LIBS     = -luring -llua5.4 -lxxhash -ljansson -lsqlite3 -lz -lcrypto -lm -pthread
+LIBS     = -luring -llua5.4 -lxxhash -ljansson -lsqlite3 -lz -lssl -lcrypto -lm -pthread
 
 ifeq ($(SAN),)
 HARDEN_x86_64  = -fcf-protection

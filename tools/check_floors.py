@@ -16,7 +16,7 @@ from pathlib import Path
 FLOORS = [
     ["base"],
     ["mem"],
-    ["io", "pdu", "dimse", "dicom"],
+    ["io", "pdu", "dimse", "dicom", "tls"],
     ["ul", "stream", "config"],
     ["association", "script", "spool", "codec"],
     ["route"],

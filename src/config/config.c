@@ -147,13 +147,44 @@ struct config *config_ref(struct config *c)
     return c;
 }
 
+static void free_texts(char **texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(texts[i]);
+    }
+    free(texts);
+}
+
+static void free_tls(struct config_tls *t)
+{
+    if (t == NULL) {
+        return;
+    }
+    free(t->certificate);
+    free(t->key);
+    free(t->key_password);
+    free(t->ca);
+    free(t->crl);
+    free(t->name);
+    tls_context_unref(&t->context);
+    free(t);
+}
+
+static void free_caller(struct config_caller *c)
+{
+    free_texts(c->titles, c->title_count);
+    free_texts(c->peers, c->peer_count);
+    free_texts(c->sop_classes, c->sop_class_count);
+    free(c->allow);
+    free(c->name);
+}
+
 static void free_listen(struct config_listen *l)
 {
-    for (size_t i = 0; i < l->ae_title_count; i++) {
-        free(l->ae_titles[i]);
-    }
-    free(l->ae_titles);
+    free_texts(l->ae_titles, l->ae_title_count);
+    free_tls(l->tls);
     free(l->allow);
+    free(l->deny);
     free(l->tcp_congestion);
     free(l->address);
     free(l->name);
@@ -161,6 +192,7 @@ static void free_listen(struct config_listen *l)
 
 static void free_node(struct config_node *n)
 {
+    free_tls(n->tls);
     free(n->name);
     free(n->host);
     free(n->ae_title);
@@ -231,12 +263,16 @@ static void free_config(struct config *c)
     for (size_t i = 0; i < c->pool_count; i++) {
         free_pool(&c->pools[i]);
     }
+    for (size_t i = 0; i < c->caller_count; i++) {
+        free_caller(&c->callers[i]);
+    }
     for (size_t i = 0; i < c->route_count; i++) {
         free_route(&c->routes[i]);
     }
     free(c->listens);
     free(c->nodes);
     free(c->pools);
+    free(c->callers);
     free(c->routes);
     free(c->file);
     free(c->ae_title);

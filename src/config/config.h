@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "config/pattern.h"
 #include "dicom/path.h"
+#include "tls/tls.h"
 
 /* What a message is for: of its SOP class and command (route/service.h). */
 enum config_service {
@@ -72,14 +73,62 @@ struct config_condition {
     size_t value_count;
 };
 
+/* TLS of a listener or node: src/tls/tls.h. */
+struct config_tls {
+    enum tls_profile profile;
+    char *certificate, *key, *key_password, *ca, *crl; /* as in struct tls_options; NULL: not given */
+    enum tls_client client;                            /* of a listener */
+    char *name;                  /* of a node: its host, unless it says otherwise; NULL: not looked at */
+    struct tls_context *context; /* made of these; never NULL */
+};
+
+/* At most so much in a second, over all workers; a second's worth may come at once. 0: no limit. */
+struct config_rate {
+    uint64_t instances; /* messages of any service */
+    uint64_t bytes;     /* of data sets */
+};
+
+/* What a caller's user identity (PS3.7 D.3.3.7) is for. */
+enum config_identity {
+    CONFIG_IDENTITY_PASS,    /* passed on, nothing of it is looked at */
+    CONFIG_IDENTITY_REQUIRE, /* there must be one; it is passed on */
+    CONFIG_IDENTITY_CHECK,   /* a function is asked, also where there is none */
+    CONFIG_IDENTITY_DROP,    /* not passed on */
+};
+
+/*
+ * Who may do what. Where a configuration has callers, an association belongs to the first whose `titles` match its calling title, and is let
+ * in only if that caller's networks and certificate match, too; one that belongs to nobody is rejected. Without callers everybody may do everything.
+ */
+struct config_caller {
+    char *name;
+    size_t index;  /* in config.callers */
+    char **titles; /* calling titles, globs; empty: every title */
+    size_t title_count;
+    struct config_network *allow; /* where it may come from; empty: anywhere */
+    size_t allow_count;
+    char **peers; /* globs of the certificate's subject, RFC 4514; empty: any, or none */
+    size_t peer_count;
+    uint32_t services;  /* bit 1 << enum config_service of those that it may use; C-ECHO always may be */
+    char **sop_classes; /* UIDs of the abstract syntaxes that it may use; empty: all of its services */
+    size_t sop_class_count;
+    enum config_identity identity;
+    unsigned max_associations; /* at once, over all workers; 0: no limit of its own */
+    struct config_rate rate;
+    int line;
+};
+
 struct config_listen {
     char *name;    /* fact `listener`: key `name`, else the port as text */
     char *address; /* numeric; "" = every address, IPv6 and IPv4 */
     uint16_t port; /* 0: the system chooses (tests); logged when listening */
     uint32_t max_pdu;
     char *tcp_congestion;         /* its own, else the gateway's; NULL: the system's */
+    struct config_tls *tls;       /* NULL: plain */
     struct config_network *allow; /* empty: everyone */
     size_t allow_count;
+    struct config_network *deny; /* not these, whatever allow says */
+    size_t deny_count;
     char **ae_titles; /* called titles that are let in; empty: all */
     size_t ae_title_count;
     int line; /* where it was declared */
@@ -103,7 +152,9 @@ struct config_node {
     char *host;
     uint16_t port;
     char *ae_title;
+    struct config_tls *tls;    /* NULL: plain */
     unsigned max_associations; /* 0 = no limit */
+    struct config_rate rate;
     enum config_calling calling;
     char *calling_title;  /* CONFIG_CALLING_TITLE */
     uint32_t max_pdu;     /* that we announce to it */
@@ -260,6 +311,8 @@ struct config {
     size_t node_count;
     struct config_pool *pools;
     size_t pool_count;
+    struct config_caller *callers; /* in the order of the file, which is that of looking */
+    size_t caller_count;
     size_t
         study_attribute; /* in `attributes`: StudyInstanceUID, where a pool balances by it; else SIZE_MAX */
     struct config_route *routes;
