@@ -88,12 +88,12 @@ struct config_rate {
     uint64_t bytes;     /* of data sets */
 };
 
-/* What a caller's user identity (PS3.7 D.3.3.7) is for. */
+/* What becomes of the user identity (PS3.7 D.3.3.7) that a caller's requests bring, or lack. */
 enum config_identity {
     CONFIG_IDENTITY_PASS,    /* passed on, nothing of it is looked at */
     CONFIG_IDENTITY_REQUIRE, /* there must be one; it is passed on */
-    CONFIG_IDENTITY_CHECK,   /* a function is asked, also where there is none */
     CONFIG_IDENTITY_DROP,    /* not passed on */
+    CONFIG_IDENTITY_CHECK,   /* a Lua function is asked, also where there is none; not passed on */
 };
 
 /*
@@ -103,14 +103,15 @@ enum config_identity {
 struct config_caller {
     char *name;
     size_t index;  /* in config.callers */
-    char **titles; /* calling titles, globs; empty: every title */
+    char **titles; /* calling titles, globs; at least one */
     size_t title_count;
     struct config_network *allow; /* where it may come from; empty: anywhere */
     size_t allow_count;
     char **peers; /* globs of the certificate's subject, RFC 4514; empty: any, or none */
     size_t peer_count;
-    uint32_t services;  /* bit 1 << enum config_service of those that it may use; C-ECHO always may be */
-    char **sop_classes; /* UIDs of the abstract syntaxes that it may use; empty: all of its services */
+    uint32_t
+        services; /* bit 1 << enum config_service of those that it may use; C-ECHO is always among them */
+    char **sop_classes; /* globs of the abstract syntaxes that it may use; empty: all of its services */
     size_t sop_class_count;
     enum config_identity identity;
     unsigned max_associations; /* at once, over all workers; 0: no limit of its own */

@@ -48,7 +48,7 @@ static const struct declaration *find_earlier(const struct check *c, const struc
     return NULL;
 }
 
-/* The name of a node, pool or route into *member. */
+/* The name of a caller, node, pool or route into *member. */
 static void take_name(struct check *c, const struct declaration *d, char **member)
 {
     const char *word = declaration_word(d->kind);
@@ -105,6 +105,28 @@ static void check_listens(struct check *c)
     for (const struct declaration *d = c->script->declarations.first; d != NULL; d = d->next) {
         if (d->kind == DECLARE_LISTEN) {
             check_listen(c, d, &c->config->listens[i++]);
+        }
+    }
+}
+
+static void check_callers(struct check *c)
+{
+    size_t count = count_kind(c, DECLARE_CALLER);
+    c->config->callers = calloc(count + 1, sizeof(*c->config->callers));
+    if (c->config->callers == NULL) {
+        c->failed = true;
+        return;
+    }
+    c->config->caller_count = count;
+    size_t i = 0;
+    for (const struct declaration *d = c->script->declarations.first; d != NULL; d = d->next) {
+        if (d->kind == DECLARE_CALLER) {
+            struct config_caller *caller = &c->config->callers[i];
+            caller->index = i++;
+            take_name(c, d, &caller->name);
+            if (has_table(c, d)) {
+                check_caller(c, d, caller);
+            }
         }
     }
 }
@@ -212,6 +234,7 @@ static void check_whole(struct check *c)
     }
     if (s->report.errors == 0) {
         warn_of_unreachable(c);
+        check_callers_whole(c);
         check_limits(c);
         check_weights(c);
     }
@@ -221,6 +244,7 @@ void check_all(struct check *c)
 {
     check_gateways(c);
     check_listens(c);
+    check_callers(c);
     check_nodes(c);
     check_pools(c);
     check_routes(c);

@@ -15,6 +15,9 @@ void check_gateway(struct check *c, const struct declaration *d); /* check_gatew
 void check_listen(struct check *c, const struct declaration *d,
                   struct config_listen *out); /* check_listen.c */
 void check_listen_conflicts(struct check *c);
+void check_caller(struct check *c, const struct declaration *d,
+                  struct config_caller *out); /* check_caller.c */
+void check_callers_whole(struct check *c);    /* what only shows among all of them */
 void check_node(struct check *c, const struct declaration *d, struct config_node *out); /* check_node.c */
 void check_own_listeners(struct check *c);                                              /* check_own.c */
 void check_pool(struct check *c, const struct declaration *d, struct config_pool *out); /* check_pool.c */
@@ -49,9 +52,26 @@ void check_overlaps(struct check *c, const struct declaration *d, const struct p
 void check_unknown_node(const struct item *item, const char *name, bool with_pools);
 bool check_is_among(const struct config_node *node, const struct config_node *const *nodes, size_t count);
 
+/* Lists of who is let in, into arrays of the configuration's (check_access.c). `empty` says what would be right where a list is empty. */
+void check_networks(const struct item *item, const char *empty, struct config_network **out,
+                    size_t *count_out);
+struct text_list {
+    const char *expected, *empty;
+    void (*take)(const struct item *item, void *member); /* one of them: char * */
+};
+void check_texts(const struct item *item, const struct text_list *list, char ***out, size_t *count_out);
+void take_subject_glob(const struct item *item, void *member); /* char *: of a certificate */
+void take_rate(const struct item *item, void *member);         /* struct config_rate */
+
+/* SOP classes: UIDs, with `*` and `?` for what varies, or keywords (check_class.c). Of any service; of storage alone. */
+void take_class(const struct item *item, void *member); /* char * */
+void take_stored_class(const struct item *item, void *member);
+bool check_is_uid_glob(const char *text);
+bool check_uid_is_too_long(const struct item *item, const char *text);
+
 void take_as(const struct item *item, void *node); /* struct config_node (check_move.c) */
 
-/* The n-th declaration of a kind: that of config's listens[n], nodes[n], pools[n], routes[n]. */
+/* The n-th declaration of a kind: that of config's listens[n], callers[n], nodes[n], pools[n], routes[n]. */
 const struct declaration *check_declaration(const struct check *c, enum declaration_kind kind, size_t n);
 
 /* A declaration as an item, for fields_take; `at` is written. */

@@ -47,54 +47,25 @@ static void take_address(const struct item *item, void *member)
     field_set_text(item->check, member, text);
 }
 
-static void add_network(const struct item *item, void *user)
-{
-    struct config_listen *l = user;
-    const char *text = field_text(item, "an address or a CIDR block, as \"10.0.0.0/8\"");
-    if (text == NULL) {
-        return;
-    }
-    if (config_network_parse(text, &l->allow[l->allow_count]) != OK) {
-        check_error(
-            item->check, item->at,
-            "\"%s\" is neither an address nor a CIDR block; write one as \"10.1.2.3\", \"10.0.0.0/8\" or "
-            "\"2001:db8::/32\"",
-            text);
-        return;
-    }
-    l->allow_count++;
-}
-
 static void take_allow(const struct item *item, void *listen)
 {
     struct config_listen *l = listen;
-    l->allow = calloc(field_count(item->value) + 1, sizeof(*l->allow));
-    if (l->allow == NULL) {
-        item->check->failed = true;
-        return;
-    }
-    field_each(item, "an address or a CIDR block",
-               "it would let nobody in; leave allow out to let everyone in", add_network, l);
+    check_networks(item, "it would let nobody in; leave allow out to let everyone in", &l->allow,
+                   &l->allow_count);
 }
 
-static void add_title(const struct item *item, void *user)
+static void take_deny(const struct item *item, void *listen)
 {
-    struct config_listen *l = user;
-    char **title = &l->ae_titles[l->ae_title_count];
-    take_title(item, title);
-    l->ae_title_count += *title != NULL;
+    struct config_listen *l = listen;
+    check_networks(item, "it denies nobody; leave deny out", &l->deny, &l->deny_count);
 }
 
 static void take_titles(const struct item *item, void *listen)
 {
+    static const struct text_list titles = {
+        "an AE title", "no called title would be right; leave ae_titles out to let all in", take_title};
     struct config_listen *l = listen;
-    l->ae_titles = calloc(field_count(item->value) + 1, sizeof(*l->ae_titles));
-    if (l->ae_titles == NULL) {
-        item->check->failed = true;
-        return;
-    }
-    field_each(item, "an AE title", "no called title would be right; leave ae_titles out to let all in",
-               add_title, l);
+    check_texts(item, &titles, &l->ae_titles, &l->ae_title_count);
 }
 
 static const struct key listen_keys[] = {
@@ -103,6 +74,7 @@ static const struct key listen_keys[] = {
     KEY("name", take_text, config_listen, name),
     {"ae_titles", take_titles, 0},
     {"allow", take_allow, 0},
+    {"deny", take_deny, 0},
     KEY("max_pdu", take_max_pdu, config_listen, max_pdu),
     KEY("tcp_congestion", take_congestion, config_listen, tcp_congestion),
     {"tls", take_later, 0},

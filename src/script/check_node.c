@@ -110,6 +110,7 @@ static const struct key node_keys[] = {
     KEY("ae_title", take_title, config_node, ae_title),
     {"calling", take_calling, 0},
     KEY("max_associations", take_associations, config_node, max_associations),
+    KEY("rate", take_rate, config_node, rate),
     KEY("max_pdu", take_max_pdu, config_node, max_pdu),
     KEY("tcp_congestion", take_congestion, config_node, tcp_congestion),
     KEY("lag", take_duration, config_node, lag_ms),
@@ -129,8 +130,8 @@ static const struct key node_keys[] = {
 static void refuse_remote_keys(struct check *c, const struct declaration *d, const struct place *root)
 {
     static const char *const remote[] = {
-        "host",    "port",           "ae_title", "calling", "max_associations",
-        "max_pdu", "tcp_congestion", "weight",   "health",  "as"};
+        "host",   "port",   "ae_title", "calling", "max_associations", "max_pdu", "tcp_congestion",
+        "weight", "health", "as",       "rate"};
     for (size_t i = 0; i < COUNT(remote); i++) {
         if (value_field(&d->value, remote[i]) != NULL) {
             struct place at = {d, root, remote[i], 0};

@@ -1,5 +1,4 @@
 /* `when` as a table: each key a condition. Here the facts of association and message; check_when_data.c has the attributes. */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +6,6 @@
 
 #include "base/text.h"
 #include "dicom/dictionary.h"
-#include "dicom/uid.h"
 #include "script/check.h"
 #include "script/check_when.h"
 #include "script/suggest.h"
@@ -27,30 +25,18 @@ static void add_glob(const struct item *item, struct config_condition *condition
     condition->value_count += v->glob != NULL;
 }
 
-/* A string, or a number as its digits. NULL after an error. */
-static const char *text_or_number(const struct item *item, char digits[32])
+/* What `take` makes of a value. */
+static void take_glob(const struct item *item, struct config_condition *condition,
+                      void (*take)(const struct item *item, void *member))
 {
-    const struct value *v = item->value;
-    if (v->kind != VALUE_NUMBER) {
-        return field_text(item, "a string, a number, a list of these, or { no = ... }");
-    }
-    if (v->is_integer) {
-        snprintf(digits, 32, "%" PRId64, v->integer);
-    } else {
-        snprintf(digits, 32, "%.14g", v->number);
-    }
-    return digits;
+    struct config_value *v = next_value(condition);
+    take(item, &v->glob);
+    condition->value_count += v->glob != NULL;
 }
 
-/* Titles are compared without outer spaces and have 16 characters: what cannot match is a mistake. */
 static void add_title(const struct item *item, void *user)
 {
-    char digits[32];
-    const char *text = text_or_number(item, digits);
-    if (text == NULL || (strchr(text, '*') == NULL && !field_is_title(item, text))) {
-        return;
-    }
-    add_glob(item, user, text);
+    take_glob(item, user, take_title_glob);
 }
 
 /* A warning only: such a condition is sound, and a listener may come and go with the site. */
@@ -74,7 +60,8 @@ static void warn_of_listener(const struct item *item, const char *text)
 static void add_listener(const struct item *item, void *user)
 {
     char digits[32];
-    const char *text = text_or_number(item, digits);
+    const char *text =
+        field_text_or_number(item, digits, "a string, a number, a list of these, or { no = ... }");
     if (text == NULL) {
         return;
     }
@@ -102,28 +89,13 @@ static void add_remote(const struct item *item, void *user)
     condition->value_count++;
 }
 
-static bool is_uid_pattern(const char *text)
-{
-    return text[strspn(text, "0123456789.*?")] == '\0';
-}
-
-static bool uid_is_too_long(const struct item *item, const char *text)
-{
-    if (strlen(text) <= 64 || strchr(text, '*') != NULL) {
-        return false;
-    }
-    check_error(item->check, item->at,
-                "the UID \"%s\" is longer than 64 characters; no instance can match it", text);
-    return true;
-}
-
 static void add_sop_instance(const struct item *item, void *user)
 {
     const char *text = field_text(item, "a UID, with `*` and `?` for what varies");
-    if (text == NULL || uid_is_too_long(item, text)) {
+    if (text == NULL || check_uid_is_too_long(item, text)) {
         return;
     }
-    if (!is_uid_pattern(text)) {
+    if (!check_is_uid_glob(text)) {
         check_error(item->check, item->at,
                     "\"%s\" is not a UID; write digits and dots, with `*` and `?` for what varies", text);
         return;
@@ -131,66 +103,14 @@ static void add_sop_instance(const struct item *item, void *user)
     add_glob(item, user, text);
 }
 
-static bool is_class(const struct dicom_uid *uid)
-{
-    return uid->type == DICOM_UID_SOP_CLASS || uid->type == DICOM_UID_META_SOP_CLASS;
-}
-
-static void unknown_sop_class(const struct item *item, const char *text, enum config_service service)
-{
-    struct suggestion nearest = {.word = text};
-    const struct dicom_uid *uid;
-    for (size_t i = 0; service == CONFIG_STORE && (uid = dicom_uid_storage_class(i)) != NULL; i++) {
-        suggest_offer(&nearest, uid->keyword);
-    }
-    for (size_t i = 0; service != CONFIG_STORE && (uid = dicom_uid_at(i)) != NULL; i++) {
-        if (is_class(uid)) {
-            suggest_offer(&nearest, uid->keyword);
-        }
-    }
-    if (nearest.name != NULL) {
-        check_error(item->check, item->at,
-                    "\"%s\" is neither a UID nor the keyword of a SOP class; did you mean \"%s\"?", text,
-                    nearest.name);
-    } else {
-        check_error(
-            item->check, item->at,
-            "\"%s\" is neither a UID nor the keyword of a SOP class; write \"1.2.840.10008.5.1.4.1.1.2\" or "
-            "\"CTImageStorage\"",
-            text);
-    }
-}
-
-static void add_class(const struct item *item, struct config_condition *condition,
-                      enum config_service service)
-{
-    const char *text =
-        field_text(item, "a SOP class: its UID, with `*` and `?` for what varies, or its keyword");
-    if (text == NULL) {
-        return;
-    }
-    if (is_uid_pattern(text)) {
-        if (!uid_is_too_long(item, text)) {
-            add_glob(item, condition, text);
-        }
-        return;
-    }
-    const struct dicom_uid *uid = dicom_uid_find_keyword(text);
-    if (uid == NULL || !is_class(uid) || (service == CONFIG_STORE && uid->type == DICOM_UID_META_SOP_CLASS)) {
-        unknown_sop_class(item, text, service);
-        return;
-    }
-    add_glob(item, condition, uid->uid);
-}
-
 static void add_stored_class(const struct item *item, void *user)
 {
-    add_class(item, user, CONFIG_STORE);
+    take_glob(item, user, take_stored_class);
 }
 
 static void add_any_class(const struct item *item, void *user)
 {
-    add_class(item, user, CONFIG_OTHER);
+    take_glob(item, user, take_class);
 }
 
 static const struct condition_kind facts[] = {

@@ -7,8 +7,8 @@
 #include "script/script.h"
 
 static const char *const words[DECLARATION_KINDS] = {
-    [DECLARE_GATEWAY] = "gateway", [DECLARE_LISTEN] = "listen", [DECLARE_NODE] = "node",
-    [DECLARE_POOL] = "pool",       [DECLARE_ROUTE] = "route",
+    [DECLARE_GATEWAY] = "gateway", [DECLARE_LISTEN] = "listen", [DECLARE_CALLER] = "caller",
+    [DECLARE_NODE] = "node",       [DECLARE_POOL] = "pool",     [DECLARE_ROUTE] = "route",
 };
 
 const char *declaration_word(enum declaration_kind kind)
@@ -18,7 +18,7 @@ const char *declaration_word(enum declaration_kind kind)
 
 static bool is_named(enum declaration_kind kind)
 {
-    return kind == DECLARE_NODE || kind == DECLARE_POOL || kind == DECLARE_ROUTE;
+    return kind != DECLARE_GATEWAY && kind != DECLARE_LISTEN;
 }
 
 /* Where the Lua code stands that called the running function. */

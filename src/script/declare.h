@@ -1,4 +1,4 @@
-/* gateway, listen, node, pool and route as Lua sees them: functions that note what they are given, and judge nothing. */
+/* gateway, listen, caller, node, pool and route as Lua sees them: functions that note what they are given, and judge nothing. */
 #ifndef HILUM_SCRIPT_DECLARE_H
 #define HILUM_SCRIPT_DECLARE_H
 
@@ -9,14 +9,21 @@
 #include "script/source.h"
 #include "script/value.h"
 
-enum declaration_kind { DECLARE_GATEWAY, DECLARE_LISTEN, DECLARE_NODE, DECLARE_POOL, DECLARE_ROUTE };
-#define DECLARATION_KINDS 5
+enum declaration_kind {
+    DECLARE_GATEWAY,
+    DECLARE_LISTEN,
+    DECLARE_CALLER,
+    DECLARE_NODE,
+    DECLARE_POOL,
+    DECLARE_ROUTE
+};
+#define DECLARATION_KINDS 6
 
 struct declaration {
     struct declaration *next;
     enum declaration_kind kind;
     size_t ordinal;     /* among those of its kind, from 0 */
-    struct value name;  /* of node, pool, route; NIL if there was none */
+    struct value name;  /* of caller, node, pool, route; NIL if there was none */
     struct value value; /* what follows the name */
     bool is_complete;   /* false: `node "x"` without its table */
     const struct source *source;

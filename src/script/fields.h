@@ -53,6 +53,8 @@ void field_name(const struct place *at, char *name, size_t cap);
 void field_wrong_type(const struct item *item, const char *expected);
 /* The text of a string without NULs and not empty; NULL after an error. `expected` as above. */
 const char *field_text(const struct item *item, const char *expected);
+/* The same, or a number as its digits. */
+const char *field_text_or_number(const struct item *item, char digits[32], const char *expected);
 /* An integer in range; false after an error. */
 bool field_integer(const struct item *item, int64_t min, int64_t max, int64_t *out);
 /* One of a few words, its number in *out; after an error *out is as it was. */
@@ -75,11 +77,13 @@ size_t field_count(const struct value *v);
 bool field_is_title(const struct item *item, const char *text);
 
 /* Takes for `struct key`; what each member must be stands behind it. */
-void take_title(const struct item *item, void *member);     /* char * */
-void take_text(const struct item *item, void *member);      /* char * */
-void take_boolean(const struct item *item, void *member);   /* bool */
-void take_duration(const struct item *item, void *member);  /* uint64_t; 0 is refused */
-void take_zero_copy(const struct item *item, void *member); /* enum config_zero_copy */
+void take_title(const struct item *item, void *member); /* char * */
+/* The same with `*` and `?`: titles are compared without outer spaces and have 16 characters, so that what cannot match is a mistake. */
+void take_title_glob(const struct item *item, void *member); /* char * */
+void take_text(const struct item *item, void *member);       /* char * */
+void take_boolean(const struct item *item, void *member);    /* bool */
+void take_duration(const struct item *item, void *member);   /* uint64_t; 0 is refused */
+void take_zero_copy(const struct item *item, void *member);  /* enum config_zero_copy */
 void take_duration_or_0(const struct item *item, void *member);
 void take_max_pdu(const struct item *item, void *member);      /* uint32_t */
 void take_congestion(const struct item *item, void *member);   /* char * */

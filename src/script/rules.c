@@ -17,6 +17,7 @@ const char *const rule_words[RULE_KINDS] = {[RULE_WHEN] = "when",
                                             [RULE_MORPH] = "morph",
                                             [RULE_MORPH_RESPONSE] = "morph_response",
                                             [RULE_ON_STUDY] = "on_study"};
+const char rule_identity[] = "identity";
 
 static void keep_function(lua_State *lua, const struct declaration *d, struct rule *rule)
 {
@@ -33,13 +34,8 @@ static void keep_function(lua_State *lua, const struct declaration *d, struct ru
     rule->function = luaL_ref(lua, LUA_REGISTRYINDEX);
 }
 
-void rules_keep_functions(lua_State *lua, const struct declaration *d, int index)
+static void keep_route(lua_State *lua, const struct declaration *d, int index, struct rule *of)
 {
-    struct rules *r = sandbox_script(lua)->rules;
-    if (d->kind != DECLARE_ROUTE || d->ordinal >= r->config->route_count || !lua_istable(lua, index)) {
-        return;
-    }
-    index = lua_absindex(lua, index);
     for (int kind = 0; kind < RULE_KINDS; kind++) {
         lua_pushstring(lua, rule_words[kind]);
         if (lua_rawget(lua, index) == LUA_TTABLE && kind == RULE_WHEN) {
@@ -47,10 +43,34 @@ void rules_keep_functions(lua_State *lua, const struct declaration *d, int index
             lua_remove(lua, -2);
         }
         if (lua_isfunction(lua, -1)) {
-            keep_function(lua, d, &r->of[d->ordinal][kind]);
+            keep_function(lua, d, &of[kind]);
         } else {
             lua_pop(lua, 1);
         }
+    }
+}
+
+static void keep_caller(lua_State *lua, const struct declaration *d, int index, struct rule *identity)
+{
+    lua_pushstring(lua, rule_identity);
+    if (lua_rawget(lua, index) == LUA_TFUNCTION) {
+        keep_function(lua, d, identity);
+    } else {
+        lua_pop(lua, 1);
+    }
+}
+
+void rules_keep_functions(lua_State *lua, const struct declaration *d, int index)
+{
+    struct rules *r = sandbox_script(lua)->rules;
+    if (!lua_istable(lua, index)) {
+        return;
+    }
+    index = lua_absindex(lua, index);
+    if (d->kind == DECLARE_ROUTE && d->ordinal < r->config->route_count) {
+        keep_route(lua, d, index, r->of[d->ordinal]);
+    } else if (d->kind == DECLARE_CALLER && d->ordinal < r->config->caller_count) {
+        keep_caller(lua, d, index, &r->identity_of[d->ordinal]);
     }
 }
 
@@ -62,21 +82,35 @@ static bool has_functions(const struct config *config)
             return true;
         }
     }
+    for (size_t i = 0; i < config->caller_count; i++) {
+        if (config->callers[i].identity == CONFIG_IDENTITY_CHECK) {
+            return true;
+        }
+    }
     return false;
 }
 
 /* Whether what is declared has the name that it had. */
 static bool is_the_same(const struct rules *r, const struct declaration *d, const char **before_out)
 {
-    *before_out = d->kind == DECLARE_NODE    ? r->config->nodes[d->ordinal].name
+    *before_out = d->kind == DECLARE_CALLER  ? r->config->callers[d->ordinal].name
+                  : d->kind == DECLARE_NODE  ? r->config->nodes[d->ordinal].name
                   : d->kind == DECLARE_POOL  ? r->config->pools[d->ordinal].as_node.name
                   : d->kind == DECLARE_ROUTE ? r->config->routes[d->ordinal].name
                                              : NULL;
     return *before_out == NULL || (d->name.kind == VALUE_STRING && strcmp(d->name.text, *before_out) == 0);
 }
 
-static bool has_the_same_functions(const struct rules *r, size_t route)
+static bool has_the_same_functions(const struct rules *r, const struct declaration *d)
 {
+    if (d->kind == DECLARE_CALLER) {
+        return (r->identity_of[d->ordinal].function != LUA_NOREF) ==
+               (r->config->callers[d->ordinal].identity == CONFIG_IDENTITY_CHECK);
+    }
+    if (d->kind != DECLARE_ROUTE) {
+        return true;
+    }
+    size_t route = d->ordinal;
     const struct config_route *before = &r->config->routes[route];
     return (r->of[route][RULE_WHEN].function != LUA_NOREF) == before->has_when_function &&
            (r->of[route][RULE_MORPH].function != LUA_NOREF) == before->has_morph &&
@@ -92,8 +126,9 @@ static void compare_counts(struct rules *r)
 {
     const struct config *c = r->config;
     const size_t before[DECLARATION_KINDS] = {
-        [DECLARE_GATEWAY] = SIZE_MAX,   [DECLARE_LISTEN] = c->listen_count, [DECLARE_NODE] = c->node_count,
-        [DECLARE_POOL] = c->pool_count, [DECLARE_ROUTE] = c->route_count,
+        [DECLARE_GATEWAY] = SIZE_MAX,       [DECLARE_LISTEN] = c->listen_count,
+        [DECLARE_CALLER] = c->caller_count, [DECLARE_NODE] = c->node_count,
+        [DECLARE_POOL] = c->pool_count,     [DECLARE_ROUTE] = c->route_count,
     };
     struct script *s = &r->script;
     for (int kind = 0; kind < DECLARATION_KINDS && s->report.errors == 0; kind++) {
@@ -119,9 +154,9 @@ static void compare_with_first(struct rules *r)
             report_printf(&s->report, d->source, d->line, false,
                           "%s \"%s\": evaluated again for its functions, \"%s\" stands in its place; " ADVICE,
                           word, before, d->name.kind == VALUE_STRING ? d->name.text : "");
-        } else if (d->kind == DECLARE_ROUTE && !has_the_same_functions(r, d->ordinal)) {
+        } else if (!has_the_same_functions(r, d)) {
             report_printf(&s->report, d->source, d->line, false,
-                          "route \"%s\": evaluated again, it has other functions than before; " ADVICE,
+                          "%s \"%s\": evaluated again, it has other functions than before; " ADVICE, word,
                           before);
         }
     }
@@ -175,8 +210,12 @@ static enum result open_functions(struct rules *r)
 {
     const struct config *config = r->config;
     r->of = malloc((config->route_count + 1) * sizeof(*r->of));
-    if (r->of == NULL) {
+    r->identity_of = malloc((config->caller_count + 1) * sizeof(*r->identity_of));
+    if (r->of == NULL || r->identity_of == NULL) {
         return ERR_MEMORY;
+    }
+    for (size_t i = 0; i < config->caller_count; i++) {
+        r->identity_of[i] = (struct rule){.function = LUA_NOREF};
     }
     for (size_t i = 0; i < config->route_count; i++) {
         for (int kind = 0; kind < RULE_KINDS; kind++) {
@@ -229,6 +268,7 @@ void script_rules_close(struct rules **r)
     dicom_uid_key_free(&closed->uid_key);
     arena_free(&closed->script.arena);
     free(closed->of);
+    free(closed->identity_of);
     config_unref(&closed->config);
     free(closed);
 }

@@ -12,8 +12,9 @@ struct dicom_uid_key;
 enum rule_kind { RULE_WHEN, RULE_MORPH, RULE_MORPH_RESPONSE, RULE_ON_STUDY };
 #define RULE_KINDS 4
 
-/* The key of a route, by kind. */
+/* The key of a route, by kind; and that of a caller. */
 extern const char *const rule_words[RULE_KINDS];
+extern const char rule_identity[];
 
 struct rule {
     int function; /* a reference of the registry; LUA_NOREF: there is none */
@@ -26,6 +27,7 @@ struct rules {
     struct config *config;
     lua_State *lua;                /* NULL: there are no functions */
     struct rule (*of)[RULE_KINDS]; /* of config's routes, in their order */
+    struct rule *identity_of;      /* of its callers, likewise */
     struct dicom_uid_key *uid_key; /* NULL: the configuration has none */
     uint64_t calls;
     const struct rules_call *call; /* that is running; NULL: none */
@@ -36,7 +38,7 @@ struct rules {
     char error[1024];
 };
 
-/* Keeps the functions of a route's table, which is at the index. Lua errors without memory (rules.c). */
+/* Keeps the functions of a route's or caller's table, which is at the index. Lua errors without memory (rules.c). */
 void rules_keep_functions(lua_State *lua, const struct declaration *d, int index);
 
 /* uid, hash and date as globals; they work in rules only (rules_helpers.c). Lua errors without memory. */

@@ -26,6 +26,20 @@ const char *field_text(const struct item *item, const char *expected)
     return item->value->text;
 }
 
+const char *field_text_or_number(const struct item *item, char digits[32], const char *expected)
+{
+    const struct value *v = item->value;
+    if (v->kind != VALUE_NUMBER) {
+        return field_text(item, expected);
+    }
+    if (v->is_integer) {
+        snprintf(digits, 32, "%" PRId64, v->integer);
+    } else {
+        snprintf(digits, 32, "%.14g", v->number);
+    }
+    return digits;
+}
+
 void field_set_text(struct check *c, char **member, const char *text)
 {
     char *copy = strdup(text);
@@ -302,6 +316,16 @@ void take_title(const struct item *item, void *member)
 {
     const char *text = field_text(item, "an AE title, as \"HILUM\"");
     if (text != NULL && field_is_title(item, text)) {
+        field_set_text(item->check, member, text);
+    }
+}
+
+void take_title_glob(const struct item *item, void *member)
+{
+    char digits[32];
+    const char *text =
+        field_text_or_number(item, digits, "an AE title, as \"CT1\", with `*` and `?` for what varies");
+    if (text != NULL && (strchr(text, '*') != NULL || field_is_title(item, text))) {
         field_set_text(item->check, member, text);
     }
 }

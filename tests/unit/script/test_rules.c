@@ -186,7 +186,8 @@ static void another_set_of_declarations_stops_the_start(void **state)
         "route 'other' { to = 'pacs1', morph = function() end }\n"
         "route 'third' { copy = 'pacs1', hold = { quiet = '1s' }, on_study = function() end }\n"
         "pool 'all' { members = 'pacs1' } "
-        "route 'fourth' { to = 'all', when = { service = 'get' }, morph_response = function() end }\n" REST;
+        "route 'fourth' { to = 'all', when = { service = 'get' }, morph_response = function() end }\n" REST
+        "caller 'ct' { calling = 'CT', identity = function() end }\n";
     static const struct {
         const char *from, *to, *problem;
     } cases[] = {
@@ -201,6 +202,10 @@ static void another_set_of_declarations_stops_the_start(void **state)
         {"morph_response = f", "morph_responze = f",
          ":4: route \"fourth\": evaluated again, it has other functions than before"},
         {"pool 'all'", "pool 'any'", ":4: pool \"all\": evaluated again for its functions, \"any\" stands"},
+        {"caller 'ct'", "caller 'mr'", ": caller \"ct\": evaluated again for its functions, \"mr\" stands"},
+        {"identity = f", "identify = f",
+         ": caller \"ct\": evaluated again, it has other functions than before"},
+        {"caller 'ct'", "error  'ct'", ": ct; the Lua code must run"},
         {"listen {", "assert {",
          ":1: evaluated again for its functions, the file declares 0 times listen, not 1"},
         {"route 'first'", "error 'first'", ":1: first; the Lua code must run"},
