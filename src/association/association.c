@@ -43,13 +43,30 @@ static void on_stream_sent(struct stream *s, size_t n)
     close_stream_when_sent(a);
 }
 
+/* What TLS knows of it; NULL: nothing. Who hangs up before a listener's handshake may be a probe (quirk 16). */
+static const char *why_unsecured(const struct association *a)
+{
+    if (a->stream.why || a->is_inbound || stream_is_secured(&a->stream))
+        return a->stream.why;
+    return "TLS: the connection ended before its handshake";
+}
+
 static void on_stream_lost(struct stream *s, enum io_error error)
 {
     struct association *a = s->owner;
+    const char *why = why_unsecured(a);
+    bool was_asked = a->is_inbound || stream_is_secured(s); /* else nothing has been said to the peer */
     (void)error;
+    if (why)
+        association_end(a, was_asked ? ASSOCIATION_FAULT : ASSOCIATION_NO_CONNECTION, why);
     struct ul_outcome o = ul_local(&a->ul, UL_EVT17, &a->control);
     association_apply(a, &o, NULL);
     stream_close(s);
+}
+
+const char *association_peer_subject(const struct association *a)
+{
+    return a->stream.tls ? tls_peer(a->stream.tls) : "";
 }
 
 static void on_stream_closed(struct stream *s)
@@ -94,6 +111,10 @@ bool association_open_stream(struct association *a, int fd)
     if (!stream_open(&a->stream, a->io, a->pool, fd, &stream_user, a))
         return false;
     a->stream_open = true;
+    if (a->tls && !stream_secure(&a->stream, a->tls, !a->is_inbound)) {
+        association_end(a, ASSOCIATION_LOST, "out of memory");
+        stream_close(&a->stream);
+    }
     a->stream.is_lean = !a->is_inbound; /* responses, and their data sets are let go */
     return true;
 }
@@ -142,6 +163,7 @@ void association_init(struct association *a)
                                 .resolver = a->resolver,
                                 .limits = a->limits,
                                 .tcp_congestion = a->tcp_congestion,
+                                .tls = a->tls,
                                 .window = 1};
     memcpy(clean.id, a->id, sizeof(clean.id));
     *a = clean;

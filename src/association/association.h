@@ -139,13 +139,14 @@ struct association {
     /* connecting */
     struct association_connecting *connecting; /* connect.c; NULL: not under way */
     const char *tcp_congestion;
+    struct tls_context *tls; /* NULL: plain. Borrowed until the stream is open */
 };
 
 /* Takes the connected descriptor. False without memory (the descriptor is closed, no callback comes). */
 bool association_accept(struct association *a, int fd);
 
-/* Connects to host:port, each address in turn within limits.connect, and requests. Takes *request. Fill user, owner, io, pool, resolver, limits, id
- * and tcp_congestion before (in both cases); all else is zeroed by association_init. */
+/* Connects to host:port, each address in turn within limits.connect, and requests. Takes *request. Fill user, owner, io, pool, resolver, limits, id,
+ * tls and tcp_congestion before (in both cases); all else is zeroed by association_init. */
 void association_init(struct association *a);
 void association_connect_take(struct association *a, const char *host, uint16_t port,
                               struct pdu_associate *request);
@@ -204,6 +205,9 @@ void association_look_again(struct association *a);
 bool association_is_held_up(const struct association *a);
 /* Bytes that are framed, or are passing, and not with the kernel yet: 0 means that the peer has taken what it could be given. */
 size_t association_backlog(const struct association *a);
+
+/* The subject of the peer's certificate as RFC 4514 writes it; "": it has shown none. */
+const char *association_peer_subject(const struct association *a);
 
 const char *association_end_name(enum association_end how);
 

@@ -531,7 +531,7 @@ size_t association_may_receive(struct association *a)
     a->waits_to_pass = false;
     if (a->bypass && a->bypass->is_on)
         return 0;
-    if (!a->user->on_bulk || a->has_ended || !a->is_in_data || a->unread.count > 0 ||
+    if (!a->user->on_bulk || a->stream.tls_context || a->has_ended || !a->is_in_data || a->unread.count > 0 ||
         r->pdv_size < BYPASS_MIN)
         return SIZE_MAX;
     enum association_bulk how = a->user->on_bulk(a, &legs);

@@ -164,7 +164,8 @@ bool association_is_paced(const struct association *a)
 
 enum association_bulk association_may_pass(struct association *a)
 {
-    if (a->has_ended || !a->is_sending_data || a->leg || a->fragment_max < BYPASS_MIN)
+    if (a->has_ended || a->stream.tls_context || !a->is_sending_data || a->leg ||
+        a->fragment_max < BYPASS_MIN)
         return ASSOCIATION_BULK_RECEIVE;
     if (a->data.bytes % 2 == 1)
         return ASSOCIATION_BULK_EVEN;

@@ -57,11 +57,13 @@ struct relay {
     struct spool_notes *notes;       /* likewise: what was relayed, for the ledger */
     struct commitments *commitments; /* NULL: storage commitment is not served */
     unsigned worker;
-    unsigned silent_max; /* connections without an association: no request yet, or over and not closed */
 
     TAILQ_HEAD(session_list, session) sessions;
-    TAILQ_HEAD(silent_list, session) silent; /* oldest first */
-    unsigned silent_count;
+    /* Connections without an association: no request yet, or over and not closed. Those with TLS may be amid a handshake, which takes memory. */
+    struct silent {
+        TAILQ_HEAD(silent_list, session) list; /* oldest first */
+        unsigned count, max;
+    } silent, silent_tls;
     uint64_t next_user;
     uint64_t gave_up_ms; /* when an instance that was gathered was last given up for want of memory */
     bool is_draining, is_stopping;

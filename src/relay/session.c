@@ -23,6 +23,7 @@ enum {
         64 << 10,   /* that a sender may leave unread before no more requests are taken from it */
     CALLS_MAX = 64, /* requests whose responses come one by one */
     CALL_ANSWERS_MAX_BYTES = 16 << 20,
+    SILENT_TLS_MAX = 512, /* some 50 KiB each */
 };
 
 void session_ref(struct session *s)
@@ -44,24 +45,29 @@ void session_unref(struct session *s)
     free(s);
 }
 
+static struct silent *silent_of(const struct session *s)
+{
+    return s->a.tls ? &s->relay->silent_tls : &s->relay->silent;
+}
+
 static void leave_silent(struct session *s)
 {
     if (!s->is_silent)
         return;
     s->is_silent = false;
-    TAILQ_REMOVE(&s->relay->silent, s, silent_link);
-    s->relay->silent_count--;
+    TAILQ_REMOVE(&silent_of(s)->list, s, silent_link);
+    silent_of(s)->count--;
 }
 
 /* Connections that carry no association may not fill the house: the oldest makes room. */
 static void join_silent(struct session *s)
 {
-    struct relay *r = s->relay;
+    struct silent *all = silent_of(s);
     s->is_silent = true;
-    TAILQ_INSERT_TAIL(&r->silent, s, silent_link);
-    r->silent_count++;
-    while (r->silent_count > r->silent_max) {
-        struct session *oldest = TAILQ_FIRST(&r->silent);
+    TAILQ_INSERT_TAIL(&all->list, s, silent_link);
+    all->count++;
+    while (all->count > all->max) {
+        struct session *oldest = TAILQ_FIRST(&all->list);
         leave_silent(oldest);
         if (oldest->is_over) /* and its peer does not close */
             association_drop(&oldest->a);
@@ -102,10 +108,20 @@ static void reject(struct session *s, uint8_t result, uint8_t source, uint8_t re
     association_reject(&s->a, (struct pdu_reject){result, source, reason});
 }
 
+static void log_tls(const struct session *s)
+{
+    const struct tls *t = s->a.stream.tls;
+    if (t)
+        LOG(LOG_INFO, "secured", LOG_STR("assoc", s->a.id), LOG_STR("version", tls_version(t)),
+            LOG_STR("suite", tls_suite(t)), LOG_STR("peer", tls_peer(t)),
+            LOG_STR("resumed", tls_is_resumed(t) ? "yes" : "no"));
+}
+
 static void on_request(struct association *a)
 {
     struct session *s = a->owner;
     leave_silent(s);
+    log_tls(s);
     text_copy(s->calling, sizeof(s->calling), a->ul.request.calling, strlen(a->ul.request.calling));
     text_copy(s->called, sizeof(s->called), a->ul.request.called, strlen(a->ul.request.called));
     unsigned total = atomic_fetch_add(&s->relay->totals->associations, 1);
@@ -417,6 +433,7 @@ static struct session *session_new(struct relay *r, struct config *config, const
     s->a.pool = r->pool;
     s->a.resolver = r->resolver;
     s->a.tcp_congestion = listen->tcp_congestion;
+    s->a.tls = listen->tls ? listen->tls->context : NULL;
     s->a.limits = (struct association_limits){
         .connect = t->connect, .association = t->association, .progress = t->progress, .idle = t->idle};
     snprintf(s->a.id, sizeof(s->a.id), "w%u-%llu", r->worker, (unsigned long long)s->user);
@@ -474,9 +491,11 @@ enum result relay_open(struct relay *r, const struct relay_options *o)
                         .moves = o->moves,
                         .holdings = o->holdings,
                         .worker = o->worker,
-                        .silent_max = o->silent_max ? o->silent_max : 1};
+                        .silent = {.max = o->silent_max ? o->silent_max : 1}};
+    r->silent_tls.max = r->silent.max < SILENT_TLS_MAX ? r->silent.max : SILENT_TLS_MAX;
     TAILQ_INIT(&r->sessions);
-    TAILQ_INIT(&r->silent);
+    TAILQ_INIT(&r->silent.list);
+    TAILQ_INIT(&r->silent_tls.list);
     TAILQ_INIT(&r->messages);
     r->relief = (struct io_task){.run = on_relief, .owner = r};
     r->pool->on_short = on_short;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "stream/inside.h"
 
 enum {
     SMALL_RECEIVE = 16 << 10, /* copied behind the one before */
@@ -12,7 +13,7 @@ enum {
 
 static void receive_more(struct stream *s);
 
-static void schedule(struct stream *s)
+void stream_schedule(struct stream *s)
 {
     if (!s->is_closing)
         io_defer(s->io, &s->work);
@@ -22,7 +23,7 @@ static void on_budget(void *owner)
 {
     struct stream *s = owner;
     if (!s->receive_op.is_pending)
-        schedule(s);
+        stream_schedule(s);
 }
 
 static void on_buffers(struct io_waiter *w)
@@ -39,11 +40,12 @@ static void tell_closed(struct stream *s)
     io_close(s->fd);
     s->fd = -1;
     slices_clear(&s->sending);
+    secure_free(s);
     budget_leave(&s->budget);
     s->user->on_closed(s);
 }
 
-static void lose(struct stream *s, enum io_error error)
+void stream_lose(struct stream *s, enum io_error error)
 {
     if (s->is_lost || s->is_closing)
         return;
@@ -68,16 +70,30 @@ static struct buf *join_tail(struct stream *s, struct buf *b, uint8_t **at_out, 
     return b;
 }
 
-static void deliver(struct stream *s, struct buf *b, uint32_t len)
+void stream_deliver(struct stream *s, struct buf *b)
 {
-    uint8_t *at;
+    uint32_t len = b->used;
+    uint8_t *at = b->data;
     if (s->is_closing) {
         buf_unref(&b);
         return;
     }
-    b = join_tail(s, b, &at, len);
+    if (b->is_receive)
+        b = join_tail(s, b, &at, len);
     s->user->on_bytes(s, b, at, len);
     buf_unref(&b);
+}
+
+/* What the socket brought. Takes the reference. */
+static void take(struct stream *s, struct buf *b, uint32_t len)
+{
+    if (s->tls_context) {
+        secure_take(s, b, len);
+        return;
+    }
+    s->received_bytes += len;
+    b->used = len;
+    stream_deliver(s, b);
 }
 
 /* Of a lean stream. False without memory. */
@@ -98,13 +114,6 @@ static void wait_for_buffers(struct stream *s)
         s->pool->on_short(s->pool->on_short_arg);
 }
 
-static void deliver_own(struct stream *s, struct buf *own, uint32_t len)
-{
-    own->used = len;
-    if (!s->is_closing)
-        s->user->on_bytes(s, own, own->data, len);
-}
-
 static bool needs_acknowledging(const struct stream *s)
 {
     return !s->is_closing && !s->is_lost && (!s->user->is_amid || s->user->is_amid(s));
@@ -118,16 +127,16 @@ static void on_received(struct io_op *op, enum io_error error, int64_t n)
     if (error == IO_NO_BUFFERS && !s->is_closing) {
         wait_for_buffers(s);
     } else if (error != IO_NONE || n == 0) {
-        lose(s, error);
+        stream_lose(s, error);
     } else {
         struct buf *b;
         uint32_t len;
         s->received_ms = io_now(s->io);
-        s->received_bytes += (uint64_t)n;
         if (own)
-            deliver_own(s, own, (uint32_t)n);
+            take(s, own, (uint32_t)n);
+        own = NULL;
         while ((b = io_received(s->io, op, &len)))
-            deliver(s, b, len);
+            take(s, b, len);
         if (n < SMALL_RECEIVE && needs_acknowledging(s))
             io_quick_ack(s->fd);
         receive_more(s);
@@ -171,24 +180,26 @@ static void receive_more(struct stream *s)
 
 static void send_more(struct stream *s)
 {
-    if (s->send_op.is_pending || s->sending.count == 0 || s->is_lost || s->is_closing)
+    if (s->send_op.is_pending || s->is_lost || s->is_closing)
         return;
-    io_send(s->io, &s->send_op, s->fd, &s->sending);
+    const struct slices *queue = s->tls_context ? secure_next(s) : &s->sending;
+    if (queue && queue->count > 0)
+        io_send(s->io, &s->send_op, s->fd, queue);
 }
 
 static void on_send_done(struct io_op *op, enum io_error error, int64_t n)
 {
     struct stream *s = op->owner;
     if (error != IO_NONE) {
-        lose(s, error);
+        stream_lose(s, error);
     } else {
+        size_t left = s->tls_context ? secure_sent(s, (size_t)n) : (size_t)n;
         s->sent_ms = io_now(s->io);
-        s->sent_bytes += (uint64_t)n;
-        slices_consume(&s->sending, (size_t)n);
-        if (!s->is_closing) {
-            s->user->on_sent(s, (size_t)n);
-            send_more(s);
-        }
+        s->sent_bytes += left;
+        slices_consume(&s->sending, left);
+        if (!s->is_closing && left > 0)
+            s->user->on_sent(s, left);
+        send_more(s);
     }
     tell_closed(s);
 }
@@ -229,19 +240,19 @@ bool stream_open(struct stream *s, struct io *io, struct pool *pool, int fd, con
 void stream_set_limit(struct stream *s, uint32_t buffers)
 {
     s->limit = buffers < STREAM_LIMIT_MIN ? STREAM_LIMIT_MIN : buffers;
-    schedule(s);
+    stream_schedule(s);
 }
 
 void stream_set_reading(struct stream *s, bool is_reading)
 {
     s->is_reading = is_reading;
     if (is_reading)
-        schedule(s);
+        stream_schedule(s);
 }
 
 void stream_look_again(struct stream *s)
 {
-    schedule(s);
+    stream_schedule(s);
 }
 
 void stream_count_received(struct stream *s, size_t n)
@@ -258,7 +269,7 @@ void stream_count_sent(struct stream *s, size_t n)
 
 void stream_break(struct stream *s, enum io_error error)
 {
-    lose(s, error);
+    stream_lose(s, error);
 }
 
 bool stream_is_full(const struct stream *s)
@@ -279,7 +290,7 @@ bool stream_send(struct stream *s, struct buf *b, uint8_t *at, uint32_t len)
         s->sent_ms = io_now(s->io); /* a stall is counted from here */
     if (!slices_push(&s->sending, b, at, len))
         return false;
-    schedule(s);
+    stream_schedule(s);
     return true;
 }
 
@@ -299,6 +310,7 @@ void stream_close(struct stream *s)
 {
     if (s->is_closing)
         return;
+    secure_end(s);
     s->is_closing = true;
     io_wait_buffers_cancel(s->io, &s->waiter);
     io_defer_cancel(s->io, &s->work);

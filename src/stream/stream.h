@@ -6,7 +6,8 @@
  * they come back. A receive that fills under a quarter of its buffer is copied behind the one before, so that tiny segments
  * cannot pin the pool. A stream at rest holds no buffer.
  *
- * (TLS will stand behind these same functions, with its records between the socket and the queue.)
+ * With TLS (stream_secure) its records stand between the socket and the queue, and nothing else is different: what is counted, handed on and
+ * queued are plain bytes.
  */
 #ifndef HILUM_STREAM_STREAM_H
 #define HILUM_STREAM_STREAM_H
@@ -15,6 +16,7 @@
 
 #include "io/io.h"
 #include "mem/buf.h"
+#include "tls/tls.h"
 
 struct stream;
 
@@ -53,7 +55,11 @@ struct stream {
     /* Set by the user after opening: what comes is small and consumed at once (responses). It needs no buffer of a pool that is
      * short, for those who hold the buffers may be waiting for just this. */
     bool is_lean;
-    struct buf *own; /* of a receive without the pool */
+    struct buf *own;                 /* of a receive without the pool */
+    struct tls_context *tls_context; /* NULL: plain */
+    struct tls *tls;                 /* of a listener: NULL until the first byte has come */
+    size_t sealing;                  /* bytes at the front of `sending` that are sealed, and on their way */
+    const char *why;                 /* on_lost: why, if TLS knows more than the socket; NULL: it does not */
     bool is_lost, is_closing, close_told;
     uint64_t received_ms, sent_ms; /* when bytes last moved */
     uint64_t received_bytes, sent_bytes;
@@ -62,6 +68,12 @@ struct stream {
 /* Takes the descriptor. Receiving begins. False without memory (the descriptor is closed). */
 bool stream_open(struct stream *s, struct io *io, struct pool *pool, int fd, const struct stream_user *user,
                  void *owner);
+
+/* Right after stream_open: TLS, begun by us (a client) or by the peer. What is queued waits for the handshake. A reference to the context is
+ * taken. False without memory: close it. */
+bool stream_secure(struct stream *s, struct tls_context *c, bool begins);
+/* The handshake is done, or there is none. */
+bool stream_is_secured(const struct stream *s);
 
 /* Buffers of 64 KiB that the user may hold before receiving pauses; at least STREAM_LIMIT_MIN. */
 enum { STREAM_LIMIT_MIN = 4 };
