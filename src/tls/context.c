@@ -68,7 +68,8 @@ enum result tls_context_new(const struct tls_options *o, struct tls_context **ou
     enum result r = c->ssl && tls_profile_set(c->ssl, o->profile) ? OK : ERR_MEMORY;
     if (r == OK) {
         SSL_CTX_set_app_data(c->ssl, c);
-        SSL_CTX_set_mode(c->ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+        SSL_CTX_set_mode(c->ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                     SSL_MODE_NO_AUTO_CHAIN);
         remember_sessions(c, on_new_session);
         if (!tls_identify(c->ssl, o, &c->ends, failure) || !tls_trust(c->ssl, o, failure))
             r = ERR_USAGE;

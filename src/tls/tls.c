@@ -149,6 +149,9 @@ void tls_free(struct tls **tp)
         return;
     slices_clear(&t->sealed);
     buf_unref(&t->tail);
+    /* Else OpenSSL forgets the session: who only hung up may resume it all the same. */
+    if (t->ssl && t->is_open && t->why[0] == '\0')
+        SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(t->ssl);
     tls_context_unref(&t->context);
     free(t->peer);

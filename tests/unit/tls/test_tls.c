@@ -1,0 +1,586 @@
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../certificate.h"
+#include "tls/tls.h"
+
+/* Two ends that talk through memory, and the certificates of a small hospital. */
+struct world {
+    char folder[64];
+    struct certificate ca, other_ca, server, client;
+    struct pool pool;
+    struct tls_context *server_context, *client_context;
+    struct tls *s, *c;
+    size_t portion; /* bytes handed from one to the other at once */
+};
+
+static char *path_of(const struct world *w, const char *name)
+{
+    static char paths[64][160];
+    static unsigned next;
+    char *path = paths[next++ % 64];
+    snprintf(path, sizeof(paths[0]), "%s/%s", w->folder, name);
+    return path;
+}
+
+static int set_up(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    assert_non_null(w);
+    strcpy(w->folder, "/tmp/hilum-tls-XXXXXX");
+    assert_non_null(mkdtemp(w->folder));
+    w->ca = certificate_make(&(struct certificate_options){.cn = "CA", .is_ca = true});
+    w->other_ca = certificate_make(&(struct certificate_options){.cn = "Other CA", .is_ca = true});
+    w->server = certificate_make(
+        &(struct certificate_options){.cn = "gateway", .issuer = &w->ca, .dns = "gateway.local"});
+    w->client = certificate_make(&(struct certificate_options){.cn = "ct1", .issuer = &w->ca});
+    certificate_write(&w->ca, w->folder, "ca", NULL);
+    certificate_write(&w->other_ca, w->folder, "other", NULL);
+    certificate_write(&w->server, w->folder, "server", NULL);
+    certificate_write(&w->client, w->folder, "client", NULL);
+    pool_init(&w->pool, 64 << 20);
+    w->portion = SIZE_MAX;
+    *state = w;
+    return 0;
+}
+
+static void hang_up(struct world *w)
+{
+    tls_free(&w->s);
+    tls_free(&w->c);
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+    hang_up(w);
+    tls_context_unref(&w->server_context);
+    tls_context_unref(&w->client_context);
+    assert_int_equal(w->pool.in_use, 0);
+    pool_free(&w->pool);
+    certificate_free(&w->ca);
+    certificate_free(&w->other_ca);
+    certificate_free(&w->server);
+    certificate_free(&w->client);
+    DIR *d = opendir(w->folder);
+    for (struct dirent *e; (e = readdir(d));)
+        unlinkat(dirfd(d), e->d_name, 0);
+    closedir(d);
+    rmdir(w->folder);
+    free(w);
+    return 0;
+}
+
+static struct tls_options server_options(const struct world *w)
+{
+    return (struct tls_options){.is_server = true,
+                                .certificate = path_of(w, "server.pem"),
+                                .key = path_of(w, "server.key"),
+                                .ca = path_of(w, "ca.pem"),
+                                .client = TLS_CLIENT_REQUIRE};
+}
+
+static struct tls_options client_options(const struct world *w)
+{
+    return (struct tls_options){.certificate = path_of(w, "client.pem"),
+                                .key = path_of(w, "client.key"),
+                                .ca = path_of(w, "ca.pem"),
+                                .name = "gateway.local"};
+}
+
+static void configure(struct world *w, const struct tls_options *server, const struct tls_options *client)
+{
+    struct tls_failure f;
+    tls_context_unref(&w->server_context);
+    tls_context_unref(&w->client_context);
+    enum result r = tls_context_new(server, &w->server_context, &f);
+    if (r != OK)
+        fail_msg("%s", f.text);
+    r = tls_context_new(client, &w->client_context, &f);
+    if (r != OK)
+        fail_msg("%s", f.text);
+}
+
+/* What one has sealed goes to the other; plain bytes go to `to`. */
+static enum result pass(struct world *w, struct tls *from, struct tls *into, uint8_t *to, size_t cap,
+                        size_t *n_out)
+{
+    enum result r = NEED_MORE;
+    *n_out = 0;
+    while (tls_sealed(from)->count > 0 && r == NEED_MORE) {
+        const struct slice *one = slices_at(tls_sealed(from), 0);
+        size_t len = one->len < w->portion ? one->len : w->portion, n;
+        tls_feed(into, one->at, len);
+        while ((r = tls_open(into, to + *n_out, cap - *n_out, &n)) == OK)
+            *n_out += n;
+        tls_sent(from, len);
+    }
+    return r;
+}
+
+static void meet(struct world *w)
+{
+    hang_up(w);
+    w->s = tls_new(w->server_context, &w->pool);
+    w->c = tls_new(w->client_context, &w->pool);
+    assert_true(w->s && w->c);
+    tls_begin(w->c);
+}
+
+/* Until neither has anything to say, or one gives up. */
+static enum result shake_hands(struct world *w)
+{
+    uint8_t nothing[16];
+    size_t n;
+    meet(w);
+    for (;;) {
+        enum result r = pass(w, w->c, w->s, nothing, sizeof(nothing), &n);
+        if (r != NEED_MORE)
+            return r;
+        if (tls_sealed(w->s)->count == 0)
+            return OK;
+        r = pass(w, w->s, w->c, nothing, sizeof(nothing), &n);
+        if (r != NEED_MORE)
+            return r;
+        if (tls_sealed(w->c)->count == 0)
+            return OK;
+    }
+}
+
+/* The server may refuse what the client holds to be done. */
+static const char *refusal_of(struct world *w)
+{
+    uint8_t nothing[16];
+    size_t n;
+    if (shake_hands(w) == OK)
+        return "";
+    const char *why = tls_why(w->s)[0] ? tls_why(w->s) : tls_why(w->c);
+    (void)pass(w, w->s, w->c, nothing, sizeof(nothing), &n); /* the alert */
+    return why;
+}
+
+/* --- the handshake ----------------------------------------------------------------------------------------- */
+
+static void both_know_each_other(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    configure(w, &server, &client);
+    assert_int_equal(shake_hands(w), OK);
+    assert_true(tls_is_open(w->s) && tls_is_open(w->c));
+    assert_string_equal(tls_peer(w->s), "CN=ct1,O=Hospital");
+    assert_string_equal(tls_peer(w->c), "CN=gateway,O=Hospital");
+    assert_string_equal(tls_version(w->s), "TLSv1.3");
+    assert_string_equal(tls_suite(w->s), "TLS_AES_256_GCM_SHA384");
+    assert_false(tls_is_resumed(w->s));
+}
+
+static void it_comes_byte_by_byte(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    configure(w, &server, &client);
+    w->portion = 1;
+    assert_int_equal(shake_hands(w), OK);
+    assert_true(tls_is_open(w->s) && tls_is_open(w->c));
+}
+
+static void the_next_session_is_resumed(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    configure(w, &server, &client);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(shake_hands(w), OK);
+        assert_int_equal(tls_is_resumed(w->s), i > 0);
+        assert_string_equal(tls_peer(w->s), "CN=ct1,O=Hospital");
+    }
+    configure(w, &server, &client); /* a reload: everybody shows his certificate again */
+    assert_int_equal(shake_hands(w), OK);
+    assert_false(tls_is_resumed(w->s));
+}
+
+static void whom_nobody_vouches_for_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    server.ca = path_of(w, "other.pem");
+    configure(w, &server, &client);
+    assert_string_equal(refusal_of(w),
+                        "TLS: the peer's certificate is refused: unable to get local issuer certificate");
+    assert_string_equal(tls_why(w->c), "TLS: the peer says: unknown ca");
+    server.ca = path_of(w, "ca.pem");
+    client.ca = path_of(w, "other.pem");
+    configure(w, &server, &client);
+    assert_string_equal(refusal_of(w),
+                        "TLS: the peer's certificate is refused: unable to get local issuer certificate");
+    assert_false(tls_is_open(w->c));
+}
+
+static void who_shows_nothing_is_refused_where_it_is_required(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    client.certificate = client.key = NULL;
+    configure(w, &server, &client);
+    assert_string_equal(refusal_of(w), "TLS: peer did not return a certificate");
+    server.client = TLS_CLIENT_REQUEST;
+    configure(w, &server, &client);
+    assert_string_equal(refusal_of(w), "");
+    assert_string_equal(tls_peer(w->s), "");
+    server.client = TLS_CLIENT_NONE;
+    server.ca = NULL;
+    configure(w, &server, &client);
+    assert_string_equal(refusal_of(w), "");
+}
+
+static void the_name_must_be_the_one_that_was_called(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    client.name = "archive.local";
+    configure(w, &server, &client);
+    assert_string_equal(refusal_of(w), "TLS: the peer's certificate is refused: hostname mismatch");
+    client.name = "127.0.0.1";
+    configure(w, &server, &client);
+    assert_string_equal(refusal_of(w), "TLS: the peer's certificate is refused: IP address mismatch");
+    client.name = NULL;
+    configure(w, &server, &client);
+    assert_string_equal(refusal_of(w), "");
+}
+
+static void a_certificate_has_its_time(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    struct certificate late = certificate_make(
+        &(struct certificate_options){.cn = "late", .issuer = &w->ca, .from_s = -7200, .until_s = -3600});
+    struct certificate early = certificate_make(
+        &(struct certificate_options){.cn = "early", .issuer = &w->ca, .from_s = 3600, .until_s = 7200});
+    certificate_write(&late, w->folder, "late", NULL);
+    certificate_write(&early, w->folder, "early", NULL);
+    client.certificate = path_of(w, "late.pem");
+    client.key = path_of(w, "late.key");
+    configure(w, &server, &client);
+    assert_true(tls_context_ends(w->client_context) < time(NULL));
+    assert_string_equal(refusal_of(w), "TLS: the peer's certificate is refused: certificate has expired");
+    assert_string_equal(tls_why(w->c), "TLS: the peer says: certificate expired");
+    client.certificate = path_of(w, "early.pem");
+    client.key = path_of(w, "early.key");
+    configure(w, &server, &client);
+    assert_string_equal(refusal_of(w),
+                        "TLS: the peer's certificate is refused: certificate is not yet valid");
+    certificate_free(&late);
+    certificate_free(&early);
+}
+
+static void what_was_revoked_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    certificate_write_crl(&w->ca, NULL, w->folder, "none");
+    certificate_write_crl(&w->ca, &w->client, w->folder, "ct1");
+    certificate_write_crl(&w->other_ca, NULL, w->folder, "others");
+    server.crl = path_of(w, "none.pem");
+    configure(w, &server, &client);
+    assert_string_equal(refusal_of(w), "");
+    server.crl = path_of(w, "ct1.pem");
+    configure(w, &server, &client);
+    assert_string_equal(refusal_of(w), "TLS: the peer's certificate is refused: certificate revoked");
+    assert_string_equal(tls_why(w->c), "TLS: the peer says: certificate revoked");
+    server.crl = path_of(w, "others.pem"); /* says nothing of ours */
+    configure(w, &server, &client);
+    assert_string_equal(refusal_of(w),
+                        "TLS: the peer's certificate is refused: unable to get certificate CRL");
+}
+
+static void weak_keys_are_no_keys(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    struct tls_failure f;
+    struct certificate weak =
+        certificate_make(&(struct certificate_options){.cn = "weak", .issuer = &w->ca, .rsa_bits = 1024});
+    certificate_write(&weak, w->folder, "weak", NULL);
+    client.certificate = path_of(w, "weak.pem");
+    client.key = path_of(w, "weak.key");
+    assert_int_equal(tls_context_new(&client, &w->client_context, &f), ERR_USAGE);
+    assert_string_equal(f.option, "certificate");
+    assert_non_null(strstr(f.text, "weak.pem cannot be used: ee key too small"));
+    (void)server;
+    certificate_free(&weak);
+}
+
+static void what_is_no_tls_is_told(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    uint8_t to[16];
+    size_t n;
+    configure(w, &server, &client);
+    meet(w);
+    tls_feed(w->s, (const uint8_t *)"GET / HTTP/1.1\r\n\r\n", 18);
+    assert_int_equal(tls_open(w->s, to, sizeof(to), &n), ERR_PROTO);
+    assert_string_equal(tls_why(w->s), "TLS: what came is no TLS, but HTTP");
+    meet(w);
+    static const uint8_t associate[] = {1, 0, 0, 0, 0, 205, 0, 1, 0, 0, 'A', 'N', 'Y'};
+    tls_feed(w->s, associate, sizeof(associate));
+    assert_int_equal(tls_open(w->s, to, sizeof(to), &n), ERR_PROTO);
+    assert_string_equal(tls_why(w->s), "TLS: what came is no TLS");
+    tls_feed(w->s, associate, sizeof(associate)); /* it stays over */
+    assert_int_equal(tls_open(w->s, to, sizeof(to), &n), ERR_PROTO);
+}
+
+/* --- bytes ------------------------------------------------------------------------------------------------- */
+
+static uint8_t byte_at(size_t i)
+{
+    return (uint8_t)(i * 31 + i / 253);
+}
+
+static void push(struct world *w, struct slices *queue, size_t len)
+{
+    struct buf *b = buf_scratch(&w->pool, len);
+    assert_non_null(b);
+    for (size_t i = 0; i < len; i++)
+        b->data[i] = byte_at(queue->bytes + i);
+    assert_true(slices_push(queue, b, b->data, (uint32_t)len));
+    buf_unref(&b);
+}
+
+/* Slices as PDUs make them, sealed from any place on in portions of any size. */
+static void what_is_sealed_is_opened_byte_for_byte(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    static const size_t lens[] = {12, 65536, 1, 12, 65524, 100, 16384, 16383, 16385, 7, 131072, 2};
+    static const size_t portions[] = {16384, 131072, 1, 1000, 65536, 50001};
+    static const size_t cuts[] = {SIZE_MAX, 1000, 16406, 5};
+    struct slices queue = {0};
+    uint8_t *to = malloc(1 << 20);
+    configure(w, &server, &client);
+    for (unsigned i = 0; i < sizeof(lens) / sizeof(lens[0]); i++)
+        push(w, &queue, lens[i]);
+    for (unsigned i = 0; i < 24; i++) {
+        size_t sealed = 0, opened = 0, n;
+        w->portion = SIZE_MAX;
+        assert_int_equal(shake_hands(w), OK);
+        w->portion = cuts[i % 4];
+        while (sealed < queue.bytes) {
+            size_t most = sealed == 0 ? 1 : portions[i % 6] * (portions[i % 6] < 100 ? 997 : 1);
+            assert_int_equal(tls_seal(w->c, &queue, sealed, most, &n), OK);
+            assert_true(n > 0 && n <= most);
+            sealed += n;
+            assert_int_equal(pass(w, w->c, w->s, to + opened, (1 << 20) - opened, &n), NEED_MORE);
+            opened += n;
+            assert_int_equal(opened, sealed);
+        }
+        for (size_t at = 0; at < opened; at++)
+            assert_int_equal(to[at], byte_at(at));
+    }
+    slices_clear(&queue);
+    free(to);
+}
+
+static void a_small_room_takes_it_in_parts(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    struct slices queue = {0};
+    uint8_t to[100];
+    size_t n, opened = 0;
+    configure(w, &server, &client);
+    assert_int_equal(shake_hands(w), OK);
+    push(w, &queue, 10000);
+    assert_int_equal(tls_seal(w->c, &queue, 0, SIZE_MAX, &n), OK);
+    const struct slice *one = slices_at(tls_sealed(w->c), 0);
+    tls_feed(w->s, one->at, one->len);
+    while (tls_open(w->s, to, sizeof(to), &n) == OK) {
+        assert_true(n <= sizeof(to));
+        for (size_t i = 0; i < n; i++)
+            assert_int_equal(to[i], byte_at(opened + i));
+        opened += n;
+    }
+    assert_int_equal(opened, 10000);
+    slices_clear(&queue);
+}
+
+static void nothing_is_sealed_before_the_handshake(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    struct slices queue = {0};
+    size_t n = 1;
+    configure(w, &server, &client);
+    meet(w);
+    push(w, &queue, 100);
+    assert_int_equal(tls_seal(w->c, &queue, 0, SIZE_MAX, &n), OK);
+    assert_int_equal(n, 0);
+    slices_clear(&queue);
+}
+
+static void a_changed_byte_ends_it(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    struct slices queue = {0};
+    uint8_t to[2000];
+    size_t n;
+    configure(w, &server, &client);
+    assert_int_equal(shake_hands(w), OK);
+    push(w, &queue, 1000);
+    assert_int_equal(tls_seal(w->c, &queue, 0, SIZE_MAX, &n), OK);
+    slices_at(tls_sealed(w->c), 0)->at[500] ^= 1;
+    assert_int_equal(pass(w, w->c, w->s, to, sizeof(to), &n), ERR_PROTO);
+    assert_int_equal(n, 0);
+    assert_string_equal(tls_why(w->s), "TLS: decryption failed or bad record mac");
+    slices_clear(&queue);
+}
+
+static void the_end_is_told(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    uint8_t to[16];
+    size_t n;
+    configure(w, &server, &client);
+    assert_int_equal(shake_hands(w), OK);
+    tls_end(w->c);
+    assert_int_equal(pass(w, w->c, w->s, to, sizeof(to), &n), ERR_CLOSED);
+    assert_string_equal(tls_why(w->s), "");
+}
+
+/* A pool that is used up stops nobody who has something to say. */
+static void sealing_needs_nothing_of_the_pool(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    struct slices queue = {0}, held = {0};
+    struct buf *b;
+    uint8_t *to = malloc(1 << 20);
+    size_t n;
+    configure(w, &server, &client);
+    assert_int_equal(shake_hands(w), OK);
+    push(w, &queue, 100000);
+    while ((b = buf_new(&w->pool))) {
+        assert_true(slices_push(&held, b, b->data, 1));
+        buf_unref(&b);
+    }
+    assert_int_equal(tls_seal(w->c, &queue, 0, SIZE_MAX, &n), OK);
+    assert_int_equal(n, 100000);
+    assert_int_equal(pass(w, w->c, w->s, to, 1 << 20, &n), NEED_MORE);
+    assert_int_equal(n, 100000);
+    slices_clear(&held);
+    slices_clear(&queue);
+    free(to);
+}
+
+/* --- files ------------------------------------------------------------------------------------------------- */
+
+static void refuses(struct world *w, const struct tls_options *o, const char *option, const char *text)
+{
+    struct tls_context *c = NULL;
+    struct tls_failure f;
+    assert_int_equal(tls_context_new(o, &c, &f), ERR_USAGE);
+    assert_null(c);
+    assert_string_equal(f.option, option);
+    if (!strstr(f.text, text))
+        fail_msg("\"%s\" does not hold \"%s\"", f.text, text);
+    (void)w;
+}
+
+static void files_that_will_not_do_are_named(void **state)
+{
+    struct world *w = *state;
+    struct tls_options o = server_options(w), good = o;
+    o.certificate = path_of(w, "nowhere.pem");
+    refuses(w, &o, "certificate", "nowhere.pem cannot be used: No such file");
+    o = good;
+    o.certificate = path_of(w, "server.key");
+    refuses(w, &o, "certificate", "server.key holds no certificate");
+    o = good;
+    o.key = path_of(w, "nowhere.key");
+    refuses(w, &o, "key", "nowhere.key cannot be read: No such file");
+    o = good;
+    o.key = path_of(w, "client.key");
+    refuses(w, &o, "key", "client.key is not the key of");
+    o = good;
+    o.key = path_of(w, "server.pem");
+    refuses(w, &o, "key", "server.pem holds no private key");
+    o = good;
+    o.ca = path_of(w, "nowhere");
+    refuses(w, &o, "ca", "nowhere cannot be read: No such file");
+    o = good;
+    o.ca = path_of(w, "server.key");
+    refuses(w, &o, "ca", "server.key holds no certificate");
+    o = good;
+    o.crl = path_of(w, "ca.pem");
+    refuses(w, &o, "crl", "ca.pem holds no revocation list");
+    o = good;
+    o.ca = NULL;
+    refuses(w, &o, "ca", "without it no certificate of a client can be good");
+    o = good;
+    o.certificate = o.key = NULL;
+    refuses(w, &o, "certificate", "a listener needs a certificate");
+}
+
+static void a_key_may_have_a_password(void **state)
+{
+    struct world *w = *state;
+    struct tls_options o = server_options(w), client = client_options(w);
+    certificate_write(&w->server, w->folder, "secret", "open sesame");
+    o.key = path_of(w, "secret.key");
+    refuses(w, &o, "key", "secret.key is encrypted");
+    o.key_password = "open barley";
+    refuses(w, &o, "key", "secret.key: key_password does not open it");
+    o.key_password = "open sesame";
+    configure(w, &o, &client);
+    assert_string_equal(refusal_of(w), "");
+}
+
+static void a_folder_of_certificates_will_do(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    certificate_write_crl(&w->ca, &w->client, w->folder, "crl");
+    server.ca = w->folder;
+    configure(w, &server, &client);
+    assert_string_equal(refusal_of(w), "");
+    server.crl = w->folder;
+    configure(w, &server, &client);
+    assert_string_equal(refusal_of(w), "TLS: the peer's certificate is refused: certificate revoked");
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(both_know_each_other),
+        TEST(it_comes_byte_by_byte),
+        TEST(the_next_session_is_resumed),
+        TEST(whom_nobody_vouches_for_is_refused),
+        TEST(who_shows_nothing_is_refused_where_it_is_required),
+        TEST(the_name_must_be_the_one_that_was_called),
+        TEST(a_certificate_has_its_time),
+        TEST(what_was_revoked_is_refused),
+        TEST(weak_keys_are_no_keys),
+        TEST(what_is_no_tls_is_told),
+        TEST(what_is_sealed_is_opened_byte_for_byte),
+        TEST(a_small_room_takes_it_in_parts),
+        TEST(nothing_is_sealed_before_the_handshake),
+        TEST(a_changed_byte_ends_it),
+        TEST(the_end_is_told),
+        TEST(sealing_needs_nothing_of_the_pool),
+        TEST(files_that_will_not_do_are_named),
+        TEST(a_key_may_have_a_password),
+        TEST(a_folder_of_certificates_will_do),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
