@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "dicom/uid.h"
 #include "dimse/status.h"
+#include "relay/access.h"
 #include "relay/commitment.h"
 #include "route/service.h"
 
@@ -274,6 +275,7 @@ static void on_watch(struct io_timer *t)
 void call_begin(struct session *s, uint8_t context_id, const struct dimse_command *command)
 {
     struct call *c = calloc(1, sizeof(*c));
+    const char *why;
     bool is_id_taken = session_has_request(s, command->message_id);
     if (!c) {
         association_abort(&s->a, "out of memory");
@@ -292,7 +294,10 @@ void call_begin(struct session *s, uint8_t context_id, const struct dimse_comman
         association_abort(&s->a, "out of memory");
         return;
     }
-    if (is_id_taken)
+    uint16_t refused = access_status(s, c->abstract_syntax, command, &why);
+    if (refused)
+        refuse(c, refused, why);
+    else if (is_id_taken)
         refuse(c, DIMSE_STATUS_DUPLICATE_MESSAGE_ID, "message id of an outstanding request");
     s->receiving_call = c->has_data ? c : NULL;
     c->watch = (struct io_timer){.on_fire = on_watch, .owner = c};

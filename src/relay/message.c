@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "dicom/uid.h"
 #include "dimse/status.h"
+#include "relay/access.h"
 #include "relay/edition.h"
 #include "relay/hold.h"
 #include "relay/keep.h"
@@ -283,7 +284,11 @@ bool message_takes(const struct session *s, uint8_t context_id, const struct dim
 static void decide(struct message *m)
 {
     const struct dimse_command *c = &m->command;
-    if (m->has_taken_id) {
+    const char *why;
+    uint16_t refused = access_status(m->session, m->abstract_syntax, c, &why);
+    if (refused) {
+        message_preset(m, refused, why);
+    } else if (m->has_taken_id) {
         message_preset(m, DIMSE_STATUS_DUPLICATE_MESSAGE_ID, "message id of an outstanding request");
     } else if (c->field == DIMSE_C_ECHO_RQ) {
         if (routes_echo(m->session))

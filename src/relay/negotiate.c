@@ -7,6 +7,7 @@
  *   3 where the choices of several nodes differ, they are asked again, one transfer syntax a context
  *   4 each context gets the transfer syntax that most of its candidates take unchanged (negotiate_answer.c)
  */
+#include "relay/access.h"
 #include "relay/health.h"
 #include "relay/moves.h"
 #include "relay/negotiate_inside.h"
@@ -117,8 +118,10 @@ static bool find_candidates_for(struct negotiation *g, unsigned i, enum config_s
 /* 1: who may be sent what comes on context i. What is not stored, and no route serves, is refused here; the rest by a status. */
 static bool find_candidates(struct negotiation *g, unsigned i)
 {
-    uint32_t services = services_of(g, request_of(g)->contexts[i].abstract_syntax);
+    struct view abstract_syntax = request_of(g)->contexts[i].abstract_syntax;
+    uint32_t services = access_services_of(g->session, abstract_syntax, services_of(g, abstract_syntax));
     bool ok = true;
+    g->contexts[i].is_forbidden = services == 0;
     if (services == 1U << CONFIG_COMMIT) { /* by ourselves, of requesters and of nodes that report */
         g->contexts[i].takers = commitment_is_served(g->session->config);
         g->contexts[i].is_refused = !g->contexts[i].takers;
@@ -132,6 +135,11 @@ static bool find_candidates(struct negotiation *g, unsigned i)
     return ok;
 }
 
+static bool takes_instances(const struct negotiation *g, unsigned i)
+{
+    return !g->contexts[i].is_forbidden && dicom_uid_is_storage(request_of(g)->contexts[i].abstract_syntax);
+}
+
 /* Beside those of routes: to whom goes what an archive sends for C-MOVEs through us. */
 static bool add_moved(struct negotiation *g)
 {
@@ -142,7 +150,7 @@ static bool add_moved(struct negotiation *g)
         return false;
     size_t count = moves_destinations(s->relay->moves, s->config, s->calling, io_now(s->relay->io), nodes);
     for (unsigned i = 0; count > 0 && i < request->context_count; i++)
-        for (size_t n = 0; dicom_uid_is_storage(request->contexts[i].abstract_syntax) && n < count; n++)
+        for (size_t n = 0; takes_instances(g, i) && n < count; n++)
             add_destination(g, i, &(struct route_destination){.node = nodes[n], .is_moved = true}, false);
     free(nodes);
     return true;

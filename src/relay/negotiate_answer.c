@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "dicom/uid.h"
+#include "relay/access.h"
 #include "relay/commitment_list.h"
 #include "relay/negotiate_inside.h"
 
@@ -83,6 +84,10 @@ static int choose(const struct negotiation *g, const struct pdu_context *c, unsi
     bool has_candidate = g->contexts[i].takers > 0;
     for (unsigned n = 0; n < g->asked_count; n++)
         has_candidate = has_candidate || g->asked[n].is_candidate[i];
+    if (g->contexts[i].is_forbidden) {
+        *result_out = PDU_CONTEXT_USER_REJECTION;
+        return -1;
+    }
     if (g->contexts[i].is_refused) {
         *result_out = PDU_CONTEXT_ABSTRACT_SYNTAX;
         return -1;
@@ -205,6 +210,10 @@ static struct pdu_role answer_role(const struct negotiation *g, const struct pdu
         scp = scp &&
               (node_scp || (is_given && !gives(g, a, proposed->uid))); /* who only takes has no say in it */
     }
+    if (dicom_uid_is_storage(proposed->uid)) {
+        scu = scu && access_services_of(g->session, proposed->uid, UINT32_C(1) << CONFIG_STORE);
+        scp = scp && access_services_of(g->session, proposed->uid, UINT32_C(1) << CONFIG_GET);
+    }
     return (struct pdu_role){
         .uid = proposed->uid, .scu = proposed->scu && scu, .scp = proposed->scp && scp && has_node};
 }
@@ -302,7 +311,9 @@ void negotiate_answer(struct negotiation *g)
     struct session *s = g->session;
     const struct pdu_associate *request = &s->a.ul.request;
     struct pdu_associate answer;
-    unsigned accepted;
+    unsigned accepted, forbidden = 0;
+    for (unsigned i = 0; i < request->context_count; i++)
+        forbidden += g->contexts[i].is_forbidden;
     if (!fill_answer(g, &answer, &accepted)) {
         pdu_associate_free(&answer);
         association_reject(&s->a, (struct pdu_reject){PDU_REJECT_TRANSIENT, PDU_REJECT_PRESENTATION,
@@ -312,7 +323,7 @@ void negotiate_answer(struct negotiation *g)
     LOG(LOG_INFO, "association accepted", LOG_STR("assoc", s->a.id), LOG_STR("calling", s->calling),
         LOG_STR("called", s->called), LOG_STR("remote", s->remote_text), LOG_STR("listener", s->listen->name),
         LOG_INT("contexts", request->context_count), LOG_INT("accepted", accepted),
-        LOG_INT("max_length", request->max_length),
+        LOG_INT("forbidden", forbidden), LOG_INT("max_length", request->max_length),
         LOG_TEXT("implementation", request->implementation_version.at, request->implementation_version.len));
     association_answer_take(&s->a, &answer);
 }

@@ -39,8 +39,9 @@ struct origin {
 struct negotiation {
     struct session *session;
     struct {
-        bool is_served;  /* some route may hold for what comes on it */
-        bool is_refused; /* a service that is not served */
+        bool is_served;    /* some route may hold for what comes on it */
+        bool is_refused;   /* a service that is not served */
+        bool is_forbidden; /* the caller may not use it */
         unsigned
             takers; /* candidates that take everything: folders, and the queue for routes of copies alone */
     } contexts[PDU_CONTEXTS_MAX];

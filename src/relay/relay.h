@@ -14,6 +14,7 @@
 #include "dicom/charset.h"
 #include "io/io.h"
 #include "relay/circuit.h"
+#include "relay/refusals.h"
 #include "relay/ruleset.h"
 #include "relay/sink_folder.h"
 #include "spool/spool.h"
@@ -34,6 +35,7 @@ enum { RELAY_TURNS = 256 };
 struct relay_totals {
     atomic_uint associations;                /* inbound ones that have made a request and are not over */
     atomic_uint_fast64_t turns[RELAY_TURNS]; /* of pools that go round, by their index */
+    struct refusals refusals;
 };
 
 struct relay {

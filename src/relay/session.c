@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "relay/access.h"
 #include "relay/call.h"
 #include "relay/commitment.h"
 #include "relay/delivery.h"
@@ -85,27 +86,16 @@ void session_facts(const struct session *s, enum config_service service, struct 
     memcpy(out->remote, s->remote, sizeof(out->remote));
 }
 
-static bool is_allowed(const struct session *s)
+/* `title`: that it is about. Told once, and not of each. */
+static void refuse(struct session *s, struct pdu_reject reject, const char *why, const char *title)
 {
-    for (size_t i = 0; i < s->listen->allow_count; i++)
-        if (config_network_holds(&s->listen->allow[i], s->remote))
-            return true;
-    return s->listen->allow_count == 0;
-}
-
-static bool title_is_ours(const struct session *s)
-{
-    for (size_t i = 0; i < s->listen->ae_title_count; i++)
-        if (strcmp(s->listen->ae_titles[i], s->called) == 0)
-            return true;
-    return s->listen->ae_title_count == 0;
-}
-
-static void reject(struct session *s, uint8_t result, uint8_t source, uint8_t reason, const char *why)
-{
-    LOG(LOG_WARN, "association rejected", LOG_STR("assoc", s->a.id), LOG_STR("calling", s->calling),
-        LOG_STR("called", s->called), LOG_STR("remote", s->remote_text), LOG_STR("cause", why));
-    association_reject(&s->a, (struct pdu_reject){result, source, reason});
+    s->is_refused = true;
+    if (access_is_told(s, why, title))
+        LOG(LOG_WARN, "association rejected", LOG_STR("assoc", s->a.id), LOG_STR("calling", s->calling),
+            LOG_STR("called", s->called), LOG_STR("remote", s->remote_text),
+            LOG_STR("listener", s->listen->name), LOG_STR("caller", s->caller ? s->caller->name : ""),
+            LOG_STR("peer", association_peer_subject(&s->a)), LOG_STR("cause", why));
+    association_reject(&s->a, reject);
 }
 
 static void log_tls(const struct session *s)
@@ -119,21 +109,23 @@ static void log_tls(const struct session *s)
 
 static void on_request(struct association *a)
 {
+    static const struct pdu_reject too_many = {PDU_REJECT_TRANSIENT, PDU_REJECT_PRESENTATION,
+                                               PDU_REJECT_LOCAL_LIMIT};
     struct session *s = a->owner;
+    struct access_refusal refusal;
     leave_silent(s);
-    log_tls(s);
     text_copy(s->calling, sizeof(s->calling), a->ul.request.calling, strlen(a->ul.request.calling));
     text_copy(s->called, sizeof(s->called), a->ul.request.called, strlen(a->ul.request.called));
     unsigned total = atomic_fetch_add(&s->relay->totals->associations, 1);
     s->is_counted = true;
-    if (!is_allowed(s))
-        reject(s, PDU_REJECT_PERMANENT, PDU_REJECT_USER, PDU_REJECT_CALLING_AE, "address not allowed");
-    else if (!title_is_ours(s))
-        reject(s, PDU_REJECT_PERMANENT, PDU_REJECT_USER, PDU_REJECT_CALLED_AE, "called AE title not ours");
+    if (!access_admit(s, &refusal))
+        refuse(s, refusal.reject, refusal.cause, refusal.title);
     else if (total >= s->config->max_associations)
-        reject(s, PDU_REJECT_TRANSIENT, PDU_REJECT_PRESENTATION, PDU_REJECT_LOCAL_LIMIT, "max_associations");
-    else
+        refuse(s, too_many, "max_associations", s->calling);
+    else {
+        log_tls(s);
         negotiate_begin(s);
+    }
 }
 
 void session_say(struct session *s, uint8_t context_id, const struct dimse_command *c, struct slices *data)
@@ -297,7 +289,7 @@ static void log_end(const struct session *s, enum association_end how, const cha
 {
     bool in_order = how == ASSOCIATION_RELEASED;
     bool was_silent = s->calling[0] == '\0' && how == ASSOCIATION_LOST; /* a health probe, say (quirk 16) */
-    enum log_level level = in_order ? LOG_INFO : was_silent ? LOG_DEBUG : LOG_WARN;
+    enum log_level level = in_order ? LOG_INFO : was_silent || s->is_refused ? LOG_DEBUG : LOG_WARN;
     LOG(level, "association ended", LOG_STR("assoc", s->a.id), LOG_STR("calling", s->calling),
         LOG_STR("remote", s->remote_text), LOG_STR("how", association_end_name(how)), LOG_STR("cause", why),
         LOG_INT("messages", s->next_message), LOG_INT("bytes", s->a.stream.received_bytes));

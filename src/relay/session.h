@@ -20,6 +20,7 @@ struct session {
     struct relay *relay;
     struct config *config;
     const struct config_listen *listen;
+    const struct config_caller *caller; /* whose association it is; NULL: there are none */
     struct ruleset *rules;
     unsigned references; /* the association, and each message */
     char calling[17], called[17];
@@ -27,7 +28,7 @@ struct session {
     char remote_text[64];
     uint64_t user;
     struct source source; /* of what its messages send */
-    bool is_silent, is_counted, is_over;
+    bool is_silent, is_counted, is_over, is_refused;
     struct negotiation *negotiation; /* while the request waits for its answer */
     struct pdu_associate
         *extras; /* roles, extended negotiation, identity of the request, for requests of ours; NULL: none */

@@ -245,6 +245,7 @@ enum result gateway_start(struct config *config, struct gateway **out)
         return ERR_MEMORY;
     }
     g->config = config;
+    refusals_init(&g->totals.refusals);
     g->circuits = circuits_new();
     g->holdings = holdings_new();
     enum result r = g->circuits && g->holdings ? resolver_new(&g->resolver) : ERR_MEMORY;
@@ -327,6 +328,7 @@ void gateway_watch(struct gateway *g)
             LOG(LOG_WARN, "a rule is still running", LOG_INT("worker", i), LOG_STR("route", rule.route),
                 LOG_STR("rule", rule.rule), LOG_STR("calling", rule.calling), LOG_STR("remote", rule.remote),
                 LOG_INT("ms", rule.ms));
+    refusals_tell(&g->totals.refusals, clock_ms(), false);
 }
 
 /* The first one may keep the others from being told (worker_stop_all): only who is at a rule is named. */
@@ -362,6 +364,8 @@ bool gateway_stop(struct gateway **gp)
     resolver_free(&g->resolver); /* its last answers go to rings that still stand */
     for (unsigned i = 0; i < g->worker_count; i++)
         worker_close(&g->workers[i]);
+    refusals_tell(&g->totals.refusals, clock_ms(), true);
+    refusals_free(&g->totals.refusals);
     affinity_free(&g->affinity);
     commitment_desks_free(&g->desks);
     moves_free(&g->moves);

@@ -1,0 +1,75 @@
+#include "relay/access.h"
+
+#include "config/access.h"
+#include "dicom/uid.h"
+#include "dimse/status.h"
+#include "relay/refusals.h"
+#include "relay/session.h"
+#include "route/service.h"
+
+/* --- its request ------------------------------------------------------------------------------------------------- */
+
+static void refuse(struct access_refusal *out, uint8_t reason, const char *cause, const char *title)
+{
+    *out = (struct access_refusal){
+        .reject = {PDU_REJECT_PERMANENT, PDU_REJECT_USER, reason}, .cause = cause, .title = title};
+}
+
+bool access_admit(struct session *s, struct access_refusal *out)
+{
+    struct access_approach a = {.address = s->remote,
+                                .calling = s->calling,
+                                .called = s->called,
+                                .peer = association_peer_subject(&s->a)};
+    enum access_verdict v = access_judge(s->config, s->listen, &a, &s->caller);
+    bool is_called = v == ACCESS_NOT_CALLED;
+    if (v != ACCESS_ADMITTED)
+        refuse(out, is_called ? PDU_REJECT_CALLED_AE : PDU_REJECT_CALLING_AE, access_verdict_text(v),
+               is_called ? s->called : s->calling);
+    return v == ACCESS_ADMITTED;
+}
+
+bool access_is_told(const struct session *s, const char *cause, const char *title)
+{
+    char remote[64];
+    io_address_text(&s->a.peer, false, remote);
+    struct refusal refusal = {.cause = cause, .listener = s->listen->name, .remote = remote, .title = title};
+    return refusals_note(&s->relay->totals->refusals, io_now(s->relay->io), &refusal);
+}
+
+/* --- what it asks for -------------------------------------------------------------------------------------------- */
+
+uint32_t access_services_of(const struct session *s, struct view abstract_syntax, uint32_t services)
+{
+    return access_allows_class(s->caller, abstract_syntax) ? access_services(s->caller, services) : 0;
+}
+
+/* What is stored is of the command's class, whatever context it comes on; all else is of its context's. */
+static bool is_class_allowed(const struct session *s, const char *abstract_syntax,
+                             const struct dimse_command *c)
+{
+    struct view context = view_of(abstract_syntax);
+    /* Verification is there for C-ECHO alone. */
+    if (s->caller->sop_class_count > 0 && dicom_uid_is(context, DICOM_VERIFICATION))
+        return false;
+    return access_allows_class(s->caller, context) &&
+           (c->field != DIMSE_C_STORE_RQ || access_allows_class(s->caller, dicom_uid_trim(dimse_class(c))));
+}
+
+uint16_t access_status(const struct session *s, const char *abstract_syntax, const struct dimse_command *c,
+                       const char **comment_out)
+{
+    if (!s->caller || c->field == DIMSE_C_ECHO_RQ)
+        return 0;
+    enum config_service service = route_service(view_of(abstract_syntax), c->field);
+    if (!access_services(s->caller, UINT32_C(1) << service)) {
+        *comment_out = "this caller may not use this service";
+        return DIMSE_STATUS_NOT_AUTHORISED;
+    }
+    if (!is_class_allowed(s, abstract_syntax, c)) {
+        *comment_out = "this caller may not use this SOP class";
+        return c->field >= DIMSE_N_EVENT_REPORT_RQ ? DIMSE_STATUS_NO_SUCH_CLASS
+                                                   : DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED;
+    }
+    return 0;
+}
