@@ -162,7 +162,6 @@ static void free_tls(struct config_tls *t)
     }
     free(t->certificate);
     free(t->key);
-    free(t->key_password);
     free(t->ca);
     free(t->crl);
     free(t->name);

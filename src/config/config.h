@@ -76,8 +76,8 @@ struct config_condition {
 /* TLS of a listener or node: src/tls/tls.h. */
 struct config_tls {
     enum tls_profile profile;
-    char *certificate, *key, *key_password, *ca, *crl; /* as in struct tls_options; NULL: not given */
-    enum tls_client client;                            /* of a listener */
+    char *certificate, *key, *ca, *crl; /* as in struct tls_options; NULL: not given. No password is kept */
+    enum tls_client client;             /* of a listener */
     char *name;                  /* of a node: its host, unless it says otherwise; NULL: not looked at */
     struct tls_context *context; /* made of these; never NULL */
 };

@@ -71,6 +71,10 @@ bool check_uid_is_too_long(const struct item *item, const char *text);
 
 void take_as(const struct item *item, void *node); /* struct config_node (check_move.c) */
 
+/* Reads the files that they name, too (check_tls.c). */
+void take_listen_tls(const struct item *item, void *listen); /* struct config_listen */
+void take_node_tls(const struct item *item, void *node);     /* struct config_node, whose host is known */
+
 /* The n-th declaration of a kind: that of config's listens[n], callers[n], nodes[n], pools[n], routes[n]. */
 const struct declaration *check_declaration(const struct check *c, enum declaration_kind kind, size_t n);
 

@@ -77,7 +77,7 @@ static const struct key listen_keys[] = {
     {"deny", take_deny, 0},
     KEY("max_pdu", take_max_pdu, config_listen, max_pdu),
     KEY("tcp_congestion", take_congestion, config_listen, tcp_congestion),
-    {"tls", take_later, 0},
+    {"tls", take_listen_tls, 0},
 };
 
 /* Digits alone, at most 65535. */

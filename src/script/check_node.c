@@ -9,30 +9,9 @@
 
 static void take_host(const struct item *item, void *member)
 {
-    const char *text = field_text(item, "a host name or address, as \"10.1.0.5\"");
-    uint8_t address[16];
-    if (text == NULL) {
-        return;
+    if (field_is_host(item)) {
+        field_set_text(item->check, member, item->value->text);
     }
-    if (strchr(text, ':') != NULL && !check_address(text, address)) {
-        check_error(
-            item->check, item->at,
-            "host = \"%s\" is neither a name nor an address; write the host alone, without brackets, and the "
-            "port as port = 104",
-            text);
-        return;
-    }
-    for (const char *p = text; *p != '\0'; p++) {
-        unsigned char c = (unsigned char)*p;
-        if (c <= ' ' || c == 0x7f || strchr("/\\\"'*?@", c) != NULL || strlen(text) > 253) {
-            check_error(
-                item->check, item->at,
-                "host = \"%s\" is neither a name nor an address; write it as \"pacs.local\" or \"10.1.0.5\"",
-                text);
-            return;
-        }
-    }
-    field_set_text(item->check, member, text);
 }
 
 static void take_port(const struct item *item, void *member)
@@ -121,7 +100,7 @@ static const struct key node_keys[] = {
     KEY("weight", take_weight, config_node, weight),
     KEY("health", take_duration_or_0, config_node, health_ms),
     {"as", take_as, 0},
-    {"tls", take_later, 0},
+    {"tls", take_node_tls, 0},
     {"allow", take_later, 0},
     {"admin", take_later, 0},
 };
@@ -130,8 +109,8 @@ static const struct key node_keys[] = {
 static void refuse_remote_keys(struct check *c, const struct declaration *d, const struct place *root)
 {
     static const char *const remote[] = {
-        "host",   "port",   "ae_title", "calling", "max_associations", "max_pdu", "tcp_congestion",
-        "weight", "health", "as",       "rate"};
+        "host",   "port", "ae_title", "calling", "max_associations", "max_pdu", "tcp_congestion", "weight",
+        "health", "as",   "rate",     "tls"};
     for (size_t i = 0; i < COUNT(remote); i++) {
         if (value_field(&d->value, remote[i]) != NULL) {
             struct place at = {d, root, remote[i], 0};

@@ -76,6 +76,9 @@ size_t field_count(const struct value *v);
 /* An AE title (PS3.5 6.2: at most 16, no backslash, no control characters, not blank), without outer spaces. */
 bool field_is_title(const struct item *item, const char *text);
 
+/* The value is a host name or a numeric address without brackets; false after an error. */
+bool field_is_host(const struct item *item);
+
 /* Takes for `struct key`; what each member must be stands behind it. */
 void take_title(const struct item *item, void *member); /* char * */
 /* The same with `*` and `?`: titles are compared without outer spaces and have 16 characters, so that what cannot match is a mistake. */

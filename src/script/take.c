@@ -282,6 +282,35 @@ void take_congestion(const struct item *item, void *member)
     field_set_text(item->check, member, text);
 }
 
+bool field_is_host(const struct item *item)
+{
+    struct config_network n;
+    const char *key = item->at->key;
+    const char *text = field_text(item, "a host name or address, as \"10.1.0.5\"");
+    if (text == NULL) {
+        return false;
+    }
+    if (strchr(text, ':') != NULL && config_network_parse(text, &n) != OK) {
+        check_error(
+            item->check, item->at,
+            "%s = \"%s\" is neither a name nor an address; write the host alone, without brackets, and the "
+            "port as port = 104",
+            key, text);
+        return false;
+    }
+    for (const char *p = text; *p != '\0'; p++) {
+        unsigned char c = (unsigned char)*p;
+        if (c <= ' ' || c == 0x7f || strchr("/\\\"'*?@", c) != NULL || strlen(text) > 253) {
+            check_error(
+                item->check, item->at,
+                "%s = \"%s\" is neither a name nor an address; write it as \"pacs.local\" or \"10.1.0.5\"",
+                key, text);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool field_is_title(const struct item *item, const char *text)
 {
     const char *wrong = NULL;

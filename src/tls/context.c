@@ -71,7 +71,7 @@ enum result tls_context_new(const struct tls_options *o, struct tls_context **ou
         SSL_CTX_set_mode(c->ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                      SSL_MODE_NO_AUTO_CHAIN);
         remember_sessions(c, on_new_session);
-        if (!tls_identify(c->ssl, o, &c->ends, failure) || !tls_trust(c->ssl, o, failure))
+        if (!tls_identify(c, o, failure) || !tls_trust(c->ssl, o, failure))
             r = ERR_USAGE;
         else if (!expect_name(c, o))
             r = ERR_MEMORY;
@@ -101,6 +101,11 @@ void tls_context_unref(struct tls_context **cp)
     pthread_mutex_destroy(&c->lock);
     free(c->name);
     free(c);
+}
+
+time_t tls_context_begins(const struct tls_context *c)
+{
+    return c->begins;
 }
 
 time_t tls_context_ends(const struct tls_context *c)

@@ -53,10 +53,10 @@ static int tell_password(char *buf, int size, int is_writing, void *user)
     return len;
 }
 
-static time_t end_of(const X509 *certificate)
+static time_t seconds(const ASN1_TIME *time)
 {
     struct tm tm;
-    return ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) == 1 ? timegm(&tm) : 0;
+    return ASN1_TIME_to_tm(time, &tm) == 1 ? timegm(&tm) : 0;
 }
 
 static bool take_key(SSL_CTX *ssl, const struct tls_options *o, struct tls_failure *f)
@@ -69,10 +69,7 @@ static bool take_key(SSL_CTX *ssl, const struct tls_options *o, struct tls_failu
     EVP_PKEY *key = PEM_read_bio_PrivateKey(file, NULL, tell_password, &password);
     BIO_free(file);
     if (!key && password.was_asked)
-        return fail(f, "key",
-                    o->key_password ? "%s: key_password does not open it"
-                                    : "%s is encrypted; give key_password = env \"...\"",
-                    o->key);
+        return fail(f, "key_password", o->key_password ? "it does not open %s" : "%s is encrypted", o->key);
     if (!key)
         return fail(f, "key", "%s holds no private key in PEM", o->key);
     bool is_taken = SSL_CTX_use_PrivateKey(ssl, key) == 1;
@@ -81,20 +78,21 @@ static bool take_key(SSL_CTX *ssl, const struct tls_options *o, struct tls_failu
                             tls_error_text(text, sizeof(text)));
 }
 
-bool tls_identify(SSL_CTX *ssl, const struct tls_options *o, time_t *ends_out, struct tls_failure *f)
+bool tls_identify(struct tls_context *c, const struct tls_options *o, struct tls_failure *f)
 {
     char text[128];
-    *ends_out = 0;
     if (!o->certificate)
         return !o->is_server || fail(f, "certificate", "a listener needs a certificate and its key");
-    if (SSL_CTX_use_certificate_chain_file(ssl, o->certificate) != 1) {
+    if (SSL_CTX_use_certificate_chain_file(c->ssl, o->certificate) != 1) {
         const char *why = tls_error_text(text, sizeof(text));
         bool is_empty = strcmp(why, "no start line") == 0;
         return fail(f, "certificate", is_empty ? "%s holds no certificate in PEM" : "%s cannot be used: %s",
                     o->certificate, why);
     }
-    *ends_out = end_of(SSL_CTX_get0_certificate(ssl));
-    return take_key(ssl, o, f);
+    const X509 *certificate = SSL_CTX_get0_certificate(c->ssl);
+    c->begins = seconds(X509_get0_notBefore(certificate));
+    c->ends = seconds(X509_get0_notAfter(certificate));
+    return take_key(c->ssl, o, f);
 }
 
 /* --- others ------------------------------------------------------------------------------------------------ */

@@ -39,7 +39,7 @@ struct tls_options {
 
 /* What an option is refused for. */
 struct tls_failure {
-    const char *option; /* "certificate", "key", "ca", "crl", "client"; NULL: none in particular */
+    const char *option; /* "certificate", "key", "key_password", "ca", "crl"; NULL: none in particular */
     char text[400];     /* names the file; never holds anything of a key or password */
 };
 
@@ -50,7 +50,8 @@ MUST_USE enum result tls_context_new(const struct tls_options *o, struct tls_con
 struct tls_context *tls_context_ref(struct tls_context *c);
 /* Drops a reference and nulls the pointer. Any thread. */
 void tls_context_unref(struct tls_context **c);
-/* When our own certificate ends; 0: there is none. */
+/* From when to when our own certificate is valid; both 0: there is none. */
+time_t tls_context_begins(const struct tls_context *c);
 time_t tls_context_ends(const struct tls_context *c);
 
 struct tls;

@@ -550,8 +550,6 @@ static void what_later_versions_bring_is_refused_and_never_ignored(void **state)
 #define LATER "not available in this version"
     static const struct broken cases[] = {
         {"gateway {\n admin = '127.0.0.1:8043' }", 2, {LATER, "admin = false"}},
-        {"listen { port = 2762,\n tls = { certificate = 'x' } }", 2, {"tls is " LATER}},
-        {"node 'x' { host = 'h', ae_title = 'X',\n tls = {} }", 2, {"tls is " LATER}},
         {"node 'x' { host = 'h', ae_title = 'X',\n allow = {} }", 2, {"allow is " LATER}},
         {"route 'x' { to = 'pacs1',\n transfer = 'JPEG2000Lossless' }", 2, {"transfer is " LATER}},
         {"route 'x' { to = 'pacs1', when = {\n peer = 'CN=*' } }", 2, {"peer is " LATER}},

@@ -537,9 +537,9 @@ static void a_key_may_have_a_password(void **state)
     struct tls_options o = server_options(w), client = client_options(w);
     certificate_write(&w->server, w->folder, "secret", "open sesame");
     o.key = path_of(w, "secret.key");
-    refuses(w, &o, "key", "secret.key is encrypted");
+    refuses(w, &o, "key_password", "secret.key is encrypted");
     o.key_password = "open barley";
-    refuses(w, &o, "key", "secret.key: key_password does not open it");
+    refuses(w, &o, "key_password", "it does not open");
     o.key_password = "open sesame";
     configure(w, &o, &client);
     assert_string_equal(refusal_of(w), "");
