@@ -197,8 +197,10 @@ void association_end(struct association *a, enum association_end how, const char
     io_timer_stop(a->io, &a->watch);
     association_leave_bypass(a);
     slices_clear(&a->data);
-    a->is_held = false;
+    a->is_held = a->is_slowed = false;
     io_defer(a->io, &a->flush); /* what was held back is let go, or read on to the peer's own end */
+    if (a->stream_open)
+        stream_look_again(&a->stream);
     a->user->on_end(a, how, why);
 }
 

@@ -97,7 +97,7 @@ struct association {
     char id[24]; /* in every log line of it */
     struct stream stream;
     struct ul ul;
-    bool is_inbound, is_established, has_ended, is_closing, is_held, stream_open, stream_closed;
+    bool is_inbound, is_established, has_ended, is_closing, is_held, is_slowed, stream_open, stream_closed;
     bool wants_close;     /* when the last bytes are out */
     bool release_pending; /* the peer's request waits for association_release_answer */
     struct io_address peer;
@@ -176,6 +176,10 @@ void association_introduce(struct pdu_associate *ours, uint32_t max_length);
 /* No further message is read until association_resume; what has been received waits. Callable from callbacks. */
 void association_hold(struct association *a);
 void association_resume(struct association *a);
+
+/* Nothing more is taken from the peer until association_hurry, in the middle of a message too: TCP slows it. Callable from callbacks. */
+void association_slow(struct association *a);
+void association_hurry(struct association *a);
 
 /* The accepted context with this id, or NULL. */
 const struct association_context *association_context(const struct association *a, uint8_t id);

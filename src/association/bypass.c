@@ -386,7 +386,7 @@ static bool step(struct bypass *b)
 {
     for (unsigned i = 0; i < b->leg_count; i++)
         drain(&b->legs[i]);
-    if (!b->is_on || !all_have_all(b))
+    if (!b->is_on || !all_have_all(b) || b->from->is_slowed)
         return false;
     return b->piece_left > 0 ? move_in(b) : next_piece(b);
 }
@@ -403,6 +403,8 @@ static void wait(struct bypass *b)
 {
     struct association *a = b->from;
     if (all_have_all(b)) {
+        if (a->is_slowed)
+            return; /* association_bypass_go_on */
         if (b->moved < SMALL_BYTES)
             io_quick_ack(a->stream.fd);
         if (!b->poll.is_pending)
@@ -529,7 +531,7 @@ size_t association_may_receive(struct association *a)
     struct association_legs legs = {.count = 0};
     const struct pdu_reader *r = &a->ul.reader;
     a->waits_to_pass = false;
-    if (a->bypass && a->bypass->is_on)
+    if (a->is_slowed || (a->bypass && a->bypass->is_on))
         return 0;
     if (!a->user->on_bulk || a->stream.tls_context || a->has_ended || !a->is_in_data || a->unread.count > 0 ||
         r->pdv_size < BYPASS_MIN)
@@ -563,6 +565,12 @@ void association_look_again(struct association *a)
 size_t association_passing(const struct association *a)
 {
     return a->leg ? a->leg->pipe->bytes : 0;
+}
+
+void association_bypass_go_on(struct association *a)
+{
+    if (a->bypass && a->bypass->is_on)
+        io_defer(a->io, &a->bypass->turn);
 }
 
 bool association_bypass_is_stuck(const struct association *a)

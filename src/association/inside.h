@@ -40,6 +40,8 @@ bool association_is_amid_fragment(const struct association *a);
 size_t association_passing(const struct association *a);
 /* True while what has come from here waits for those it goes to. */
 bool association_bypass_is_stuck(const struct association *a);
+/* The sender is slowed no more. */
+void association_bypass_go_on(struct association *a);
 /* True once the kernel has let go of it. */
 bool association_bypass_is_over(const struct association *a);
 void association_free_bypass(struct association *a);

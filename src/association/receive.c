@@ -80,7 +80,7 @@ void association_process(struct association *a)
     if (a->is_processing)
         return;
     a->is_processing = true;
-    while (a->unread.count > 0 && !a->is_held && !a->stream_closed) {
+    while (a->unread.count > 0 && !a->is_held && !a->is_slowed && !a->stream_closed) {
         struct slice first = *slices_at(&a->unread, 0);
         struct buf *b = buf_ref(first.buf);
         size_t consumed = 0;
@@ -105,6 +105,21 @@ void association_resume(struct association *a)
         return;
     a->is_held = false;
     association_process(a);
+}
+
+void association_slow(struct association *a)
+{
+    a->is_slowed = !a->has_ended;
+}
+
+void association_hurry(struct association *a)
+{
+    if (!a->is_slowed)
+        return;
+    a->is_slowed = false;
+    association_process(a);
+    stream_look_again(&a->stream);
+    association_bypass_go_on(a);
 }
 
 /* In the middle of a PDU or a message, as far as the peer is concerned. */

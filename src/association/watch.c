@@ -11,8 +11,8 @@ static uint64_t period(const struct association *a)
 
 bool association_is_held_up(const struct association *a)
 {
-    return a->is_held || !a->stream.is_reading || stream_is_full(&a->stream) || a->stream.waiter.is_waiting ||
-           a->waits_to_pass || association_bypass_is_stuck(a);
+    return a->is_held || a->is_slowed || !a->stream.is_reading || stream_is_full(&a->stream) ||
+           a->stream.waiter.is_waiting || a->waits_to_pass || association_bypass_is_stuck(a);
 }
 
 static bool is_older(uint64_t now, uint64_t then, uint64_t ms)

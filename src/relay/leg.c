@@ -26,6 +26,7 @@ static void over(struct leg *l)
     l->is_over = true;
     io_timer_stop(io_of(l), &l->silence);
     outbound_cancel(&l->want);
+    pace_node_stop(&l->pace);
     slices_clear(&l->response_data);
     octets_free(&l->values);
 }
@@ -321,12 +322,29 @@ static void acquire(struct leg *l, bool fresh_only)
     outbound_acquire(s->relay->outbound, &l->want);
 }
 
+static void on_due(void *owner)
+{
+    struct leg *l = owner;
+    acquire(l, l->fresh_only);
+}
+
+static void on_no_turn(struct io_timer *t)
+{
+    fail(t->owner, DIMSE_STATUS_OUT_OF_RESOURCES, "its rate has no room in time");
+}
+
 void leg_begin(struct leg *l)
 {
     l->is_over = l->is_in_data = l->is_sent = l->is_reused = l->wants_cancel = l->was_cancelled =
         l->has_responded = false;
     l->silence = (struct io_timer){.on_fire = on_silence, .owner = l};
-    acquire(l, l->fresh_only);
+    l->pace = (struct pace_node){.on_due = on_due, .owner = l};
+    if (!pace_node_begin(&l->pace, l->source->relay, l->node, l->source->config->timeouts.response)) {
+        l->silence.on_fire = on_no_turn; /* from the loop: nobody is told from inside */
+        io_timer_start(io_of(l), &l->silence, 0);
+    } else if (!pace_node_waits(&l->pace)) {
+        acquire(l, l->fresh_only);
+    }
 }
 
 static void on_cancelled(struct io_timer *t)
@@ -345,6 +363,7 @@ void leg_cancel(struct leg *l)
     } else if (!l->exchange.outbound) { /* from the loop: nobody is told from inside */
         l->was_cancelled = true;
         outbound_cancel(&l->want);
+        pace_node_stop(&l->pace);
         l->silence.on_fire = on_cancelled;
         io_timer_start(io_of(l), &l->silence, 0);
     }

@@ -17,6 +17,7 @@
 
 #include "association/outbound.h"
 #include "mem/buf.h"
+#include "relay/pace.h"
 #include "relay/source.h"
 
 struct leg {
@@ -49,6 +50,7 @@ struct leg {
     struct octets values;
     struct slices response_data;
     struct io_timer silence;
+    struct pace_node pace;
 };
 
 /* Zero what is private before. */

@@ -52,7 +52,8 @@ static void fail_laggards(struct message *m, uint64_t now)
         if (one && !one->is_done && one->ops->backlog(one) == 0)
             others_wait = true;
     }
-    bool may_fail = others_wait && association_is_held_up(&m->session->a);
+    const struct association *a = &m->session->a; /* slowed, it is the sender that is waited for */
+    bool may_fail = others_wait && association_is_held_up(a) && !a->is_slowed;
     for (unsigned i = 0; i < m->sink_count; i++)
         if (lags(m, m->sinks[i], now) && may_fail) {
             health_sign(m->session->relay, m->sinks[i]->node, CIRCUIT_TROUBLE, takes_nothing);

@@ -26,6 +26,7 @@ struct delivery;
 struct holdings;
 struct moves;
 struct probes;
+struct rates;
 struct studies;
 struct session;
 
@@ -54,6 +55,7 @@ struct relay {
     struct moves *moves;       /* C-MOVEs through us, over all workers */
     struct probes *probes;
     struct holdings *holdings;       /* which archives hold a study, over all workers */
+    struct rates *rates;             /* of callers and nodes, over all workers */
     struct delivery *delivery;       /* with a spool */
     struct studies *studies;         /* likewise */
     struct spool_notes *notes;       /* likewise: what was relayed, for the ledger */
@@ -88,6 +90,7 @@ struct relay_options {
     struct circuits *circuits;
     struct moves *moves;
     struct holdings *holdings;
+    struct rates *rates;
     struct commitment_desks *desks; /* NULL: storage commitment is not served */
     unsigned worker, workers, silent_max;
 };

@@ -122,6 +122,8 @@ static void on_request(struct association *a)
         refuse(s, refusal.reject, refusal.cause, refusal.title);
     else if (total >= s->config->max_associations)
         refuse(s, too_many, "max_associations", s->calling);
+    else if (!pace_enter(s))
+        refuse(s, too_many, "max_associations of the caller", s->calling);
     else {
         log_tls(s);
         negotiate_begin(s);
@@ -200,6 +202,7 @@ static void on_command(struct association *a, uint8_t context_id, const struct d
         cancel(s, c->responded_id);
         return;
     }
+    pace_came(s, 1, 0);
     if (message_takes(s, context_id, c))
         message_begin(s, context_id, c);
     else
@@ -216,6 +219,7 @@ static void on_data(struct association *a, struct buf *b, uint8_t *at, uint32_t 
         call_data(s->receiving_call, b, at, len);
     else if (s->answering)
         reverse_data(s, b, at, len);
+    pace_came(s, 0, len);
 }
 
 static void on_data_end(struct association *a)
@@ -244,6 +248,7 @@ static void on_passed(struct association *a, size_t n)
 {
     struct session *s = a->owner;
     message_passed(s->receiving, n);
+    pace_came(s, 0, n);
 }
 
 static void on_full(struct association *a)
@@ -306,6 +311,7 @@ static void on_end(struct association *a, enum association_end how, const char *
     voice_clear(&s->voice);
     reverse_sender_lost(s);
     leave_silent(s);
+    pace_leave(s);
     log_end(s, how, why);
     negotiate_cancel(s);
     for (m = TAILQ_FIRST(&s->messages); m; m = next) {
@@ -482,6 +488,7 @@ enum result relay_open(struct relay *r, const struct relay_options *o)
                         .circuits = o->circuits,
                         .moves = o->moves,
                         .holdings = o->holdings,
+                        .rates = o->rates,
                         .worker = o->worker,
                         .silent = {.max = o->silent_max ? o->silent_max : 1}};
     r->silent_tls.max = r->silent.max < SILENT_TLS_MAX ? r->silent.max : SILENT_TLS_MAX;

@@ -3,6 +3,7 @@
 #define HILUM_RELAY_SESSION_H
 
 #include "association/voice.h"
+#include "relay/pace.h"
 #include "relay/relay.h"
 #include "relay/ruleset.h"
 #include "relay/source.h"
@@ -29,6 +30,7 @@ struct session {
     uint64_t user;
     struct source source; /* of what its messages send */
     bool is_silent, is_counted, is_over, is_refused;
+    struct pace pace;                /* against its caller's limits */
     struct negotiation *negotiation; /* while the request waits for its answer */
     struct pdu_associate
         *extras; /* roles, extended negotiation, identity of the request, for requests of ours; NULL: none */

@@ -1,5 +1,6 @@
 #include "relay/sink_node.h"
 #include "relay/health.h"
+#include "relay/pace.h"
 #include "relay/proposal.h"
 
 #include <stdio.h>
@@ -26,6 +27,7 @@ struct sink_node {
     bool is_again;        /* it was sent before, and its response was lost */
     bool is_trial;        /* of the node's circuit, of which no sign has come yet */
     int64_t outstanding;  /* bytes that count as on their way there */
+    struct pace_node pace;
     bool has_early_answer;
     uint16_t early_status;
     char early_comment[65];
@@ -64,6 +66,7 @@ static void over(struct sink_node *n)
     n->is_over = true;
     io_timer_stop(io_of(n), &n->response);
     outbound_cancel(&n->want);
+    pace_node_stop(&n->pace);
     slices_clear(&n->queue);
     slices_clear(&n->replay);
     n->sink.retains = false;
@@ -161,14 +164,16 @@ static void pump(struct sink_node *n)
         if (!outbound_request(&n->exchange, n->context_id, &c))
             return; /* on_lost comes */
     }
-    while (ok && n->queue.count > 0) {
+    while (ok && n->queue.count > 0 && !pace_node_waits(&n->pace)) {
         struct slice *first = slices_at(&n->queue, 0);
         uint32_t len = first->len;
         ok = association_send_data(&o->a, first->buf, first->at, len);
-        if (ok)
+        if (ok) {
             slices_consume(&n->queue, len);
+            pace_node_sent(&n->pace, len);
+        }
     }
-    if (ok && n->is_finished) {
+    if (ok && n->is_finished && n->queue.count == 0) {
         if (n->sink.message->has_data)
             ok = association_send_data_end(&o->a);
         n->is_sent = true;
@@ -341,6 +346,28 @@ static bool follows_queued(const struct sink_node *n)
            spool_is_in_line(n->source->relay->spool, n->sink.node->name, m->sop_instance);
 }
 
+/* The node's rate: its turn has come, or it may be sent more. */
+static void on_due(void *owner)
+{
+    struct sink_node *n = owner;
+    if (n->exchange.owner == NULL)
+        acquire(n, false);
+    else
+        pump(n);
+}
+
+static void begin(struct sink_node *n)
+{
+    n->pace.on_due = on_due;
+    n->pace.owner = n;
+    if (!pace_node_begin(&n->pace, n->source->relay, n->sink.node, n->source->config->timeouts.response)) {
+        n->sink.fault = SINK_FAULT_OURS;
+        fail(n, DIMSE_STATUS_OUT_OF_RESOURCES, "its rate has no room in time");
+    } else if (!pace_node_waits(&n->pace)) {
+        acquire(n, false);
+    }
+}
+
 static void start(struct sink *s)
 {
     struct sink_node *n = (struct sink_node *)s;
@@ -351,7 +378,7 @@ static void start(struct sink *s)
     else if (!n->source->asks_anew && is_known_refused(n))
         fail(n, DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED, "presentation context not accepted");
     else
-        acquire(n, false);
+        begin(n);
 }
 
 static void relieve(struct sink *s)
@@ -414,15 +441,16 @@ static size_t backlog(const struct sink *s)
 
 static bool is_in_line(const struct sink *s)
 {
-    return ((const struct sink_node *)s)->want.is_waiting;
+    const struct sink_node *n = (const struct sink_node *)s;
+    return n->want.is_waiting || pace_node_waits(&n->pace);
 }
 
-/* Not while the message may have to be sent again: only what is in memory can be. */
+/* Not while the message may have to be sent again: only what is in memory can be. Nor to a node with a rate: what passes is not counted. */
 static enum association_bulk passes_to(struct sink *s, struct association **to_out)
 {
     struct sink_node *n = (struct sink_node *)s;
     struct outbound *o = n->exchange.outbound;
-    if (o && s->zero_copy == CONFIG_ZERO_COPY_AUTO && association_is_paced(&o->a))
+    if (n->pace.of || (o && s->zero_copy == CONFIG_ZERO_COPY_AUTO && association_is_paced(&o->a)))
         return ASSOCIATION_BULK_RECEIVE;
     if (!o || !n->is_sending || n->is_sent || s->retains || n->queue.count > 0)
         return ASSOCIATION_BULK_LATER;

@@ -12,6 +12,7 @@
 #include "relay/commitment.h"
 #include "relay/holdings.h"
 #include "relay/moves.h"
+#include "relay/rates.h"
 #include "worker/control.h"
 #include "worker/worker.h"
 
@@ -33,6 +34,7 @@ struct gateway {
     struct control *control; /* NULL: there is none */
     struct moves *moves;
     struct holdings *holdings;
+    struct rates *rates;
     struct commitment_desks *desks;
     struct worker *workers;
     unsigned worker_count;
@@ -87,6 +89,7 @@ static enum result open_workers(struct gateway *g)
                                          .circuits = g->circuits,
                                          .moves = g->moves,
                                          .holdings = g->holdings,
+                                         .rates = g->rates,
                                          .desks = g->desks,
                                          .silent_max = descriptors / 2 / count,
                                          .peers = g->workers,
@@ -248,7 +251,8 @@ enum result gateway_start(struct config *config, struct gateway **out)
     refusals_init(&g->totals.refusals);
     g->circuits = circuits_new();
     g->holdings = holdings_new();
-    enum result r = g->circuits && g->holdings ? resolver_new(&g->resolver) : ERR_MEMORY;
+    g->rates = rates_new();
+    enum result r = g->circuits && g->holdings && g->rates ? resolver_new(&g->resolver) : ERR_MEMORY;
     if (r == OK)
         r = permits_registry_new(&g->permits);
     if (r == OK)
@@ -370,6 +374,7 @@ bool gateway_stop(struct gateway **gp)
     commitment_desks_free(&g->desks);
     moves_free(&g->moves);
     holdings_free(&g->holdings);
+    rates_free(&g->rates);
     permits_registry_free(&g->permits);
     circuits_free(&g->circuits);
     free(g->workers);

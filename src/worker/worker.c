@@ -37,6 +37,7 @@ enum result worker_open(struct worker *w, const struct worker_options *o, char *
                                           .circuits = o->circuits,
                                           .moves = o->moves,
                                           .holdings = o->holdings,
+                                          .rates = o->rates,
                                           .desks = o->desks,
                                           .workers = o->peer_count,
                                           .worker = o->index,

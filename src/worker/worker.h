@@ -56,6 +56,7 @@ struct worker_options {
     struct circuits *circuits;
     struct moves *moves;
     struct holdings *holdings;
+    struct rates *rates;
     struct commitment_desks *desks;
     unsigned silent_max;
     struct worker *peers;
