@@ -2,6 +2,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+#include <openssl/sha.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +17,8 @@
 enum {
     LINE_MAX_BYTES = 4096, /* PIPE_BUF on Linux: a pipe takes such a line whole, too */
     TAIL_BYTES = 32,       /* kept free for closing a line that was cut */
+    UID_MOST = 64,         /* of a longer one, which is none, the front counts */
+    UID_HASH_BYTES = 18
 };
 
 /* Lines of a thread that gathers them, PIPE_BUF at most in all. */
@@ -30,6 +36,15 @@ static _Thread_local struct {
 
 static _Atomic int current_level = LOG_INFO;
 static _Atomic int current_format = LOG_LOGFMT;
+
+static atomic_bool shows_patients, hashes_uids;
+/* Of HMAC-SHA-256: a longer key is its hash (RFC 2104 2), so this much is enough to keep. */
+static struct {
+    pthread_mutex_t lock;
+    uint8_t bytes[SHA256_CBLOCK];
+    size_t len; /* 0: none has been made yet */
+    bool is_given;
+} uid_key = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
@@ -144,11 +159,50 @@ static void put_text_field(struct line *line, const char *key, const char *text,
     }
 }
 
+/* "#" and 16 hex digits. Never the UID itself, whatever fails. */
+static void hash_uid(const char *uid, size_t len, char out[UID_HASH_BYTES])
+{
+    uint8_t text[4 + UID_MOST] = "log:", digest[SHA256_DIGEST_LENGTH];
+    unsigned digest_len = 0;
+    len = len < UID_MOST ? len : UID_MOST;
+    memcpy(text + 4, uid, len);
+    pthread_mutex_lock(&uid_key.lock);
+    if (uid_key.len == 0 && RAND_bytes(uid_key.bytes, SHA256_DIGEST_LENGTH) == 1) {
+        uid_key.len = SHA256_DIGEST_LENGTH;
+    }
+    bool ok = uid_key.len > 0 &&
+              HMAC(EVP_sha256(), uid_key.bytes, (int)uid_key.len, text, 4 + len, digest, &digest_len);
+    pthread_mutex_unlock(&uid_key.lock);
+    out[0] = '#';
+    out[1] = '\0';
+    for (size_t i = 0; ok && i < 8; i++) {
+        snprintf(out + 1 + 2 * i, 3, "%02x", digest[i]);
+    }
+}
+
+static void put_private_field(struct line *line, const struct log_field *field, const char *text, size_t len)
+{
+    char hash[UID_HASH_BYTES];
+    if (field->kind == LOG_KIND_UID && atomic_load_explicit(&hashes_uids, memory_order_relaxed)) {
+        hash_uid(text, len, hash);
+        text = hash;
+        len = strlen(hash);
+    } else if (field->kind == LOG_KIND_PATIENT && !log_shows_patients()) {
+        text = field->instead ? field->instead : LOG_WITHHELD;
+        len = strlen(text);
+    }
+    put_text_field(line, field->key, text, len);
+}
+
 static void put_field(struct line *line, const struct log_field *field)
 {
     if (field->text) {
-        put_text_field(line, field->key, field->text,
-                       field->len == SIZE_MAX ? strlen(field->text) : field->len);
+        size_t len = field->len == SIZE_MAX ? strlen(field->text) : field->len;
+        if (field->kind != LOG_KIND_PLAIN && len > 0) {
+            put_private_field(line, field, field->text, len);
+        } else {
+            put_text_field(line, field->key, field->text, len);
+        }
         return;
     }
     char unit[160]; /* key and digits as one unit: a number that was cut would be another number */
@@ -184,6 +238,30 @@ void log_configure(enum log_level level, enum log_format format)
 bool log_enabled(enum log_level level)
 {
     return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
+}
+
+void log_set_privacy(const struct log_privacy *p)
+{
+    size_t len = p->key ? strlen(p->key) : 0;
+    pthread_mutex_lock(&uid_key.lock);
+    if (len > sizeof(uid_key.bytes)) {
+        SHA256((const uint8_t *)p->key, len, uid_key.bytes);
+        uid_key.len = SHA256_DIGEST_LENGTH;
+    } else if (len > 0) {
+        memcpy(uid_key.bytes, p->key, len);
+        uid_key.len = len;
+    } else if (uid_key.is_given) {
+        uid_key.len = 0; /* another random one: the given one is not to be used any more */
+    }
+    uid_key.is_given = len > 0;
+    pthread_mutex_unlock(&uid_key.lock);
+    atomic_store_explicit(&shows_patients, p->shows_patients, memory_order_relaxed);
+    atomic_store_explicit(&hashes_uids, p->hashes_uids, memory_order_relaxed);
+}
+
+bool log_shows_patients(void)
+{
+    return atomic_load_explicit(&shows_patients, memory_order_relaxed);
 }
 
 static void write_out(const char *bytes, size_t len)

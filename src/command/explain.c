@@ -284,7 +284,8 @@ static enum result open_config(struct run *r)
     tell_problems(&problems);
     if (result != OK)
         return result;
-    log_configure(LOG_INFO, LOG_LOGFMT); /* what rules print */
+    log_configure(LOG_INFO, LOG_LOGFMT); /* what rules print, whole: it is for who has the files */
+    log_set_privacy(&(struct log_privacy){.shows_patients = true});
     result = script_rules_open(r->x.config, &r->x.rules, &problems);
     tell_problems(&problems);
     return result;

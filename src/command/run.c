@@ -66,6 +66,14 @@ static enum result load(const char *path, bool is_reload, struct config **out)
     return r == OK ? try_rules(is_reload, out) : r;
 }
 
+static void configure_log(const struct config *c)
+{
+    struct log_privacy privacy = {
+        .shows_patients = c->log_patient, .hashes_uids = c->log_hashes_uids, .key = c->uid_key};
+    log_configure(c->log_level, c->log_format);
+    log_set_privacy(&privacy);
+}
+
 static void reload(struct gateway *g, const char *path)
 {
     struct config *config = NULL;
@@ -73,14 +81,14 @@ static void reload(struct gateway *g, const char *path)
         LOG(LOG_ERROR, "reload refused, the old configuration stays", LOG_STR("file", path));
         return;
     }
-    enum log_level level = config->log_level;
-    enum log_format format = config->log_format;
-    if (gateway_reload(g, config) != OK) {
+    struct config *now = config_ref(config);
+    if (gateway_reload(g, config) == OK) {
+        configure_log(now);
+        LOG(LOG_INFO, "reloaded", LOG_STR("file", path));
+    } else {
         LOG(LOG_ERROR, "reload refused, the old configuration stays", LOG_STR("file", path));
-        return;
     }
-    log_configure(level, format);
-    LOG(LOG_INFO, "reloaded", LOG_STR("file", path));
+    config_unref(&now);
 }
 
 /* Not positive: none came. */
@@ -119,7 +127,7 @@ static int run(const char *path)
     signal(SIGXFSZ, SIG_IGN); /* a limit on files is an error like a full disk */
     if (load(path, false, &config) != OK)
         return COMMAND_FAILED;
-    log_configure(config->log_level, config->log_format);
+    configure_log(config);
     LOG(LOG_INFO, "starting", LOG_STR("version", HILUM_VERSION), LOG_STR("file", path));
     if (gateway_start(config, &g) != OK)
         return COMMAND_FAILED;

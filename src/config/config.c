@@ -155,6 +155,15 @@ static void free_texts(char **texts, size_t count)
     free(texts);
 }
 
+/* It is not left behind in freed memory. */
+static void free_secret(char *text)
+{
+    if (text != NULL) {
+        explicit_bzero(text, strlen(text));
+    }
+    free(text);
+}
+
 static void free_tls(struct config_tls *t)
 {
     if (t == NULL) {
@@ -231,11 +240,11 @@ static void free_sources(struct config *c)
     for (size_t i = 0; i < c->source_count; i++) {
         free(c->sources[i].module);
         free(c->sources[i].path);
-        free(c->sources[i].text);
+        free_secret(c->sources[i].text); /* a key may have been written there */
     }
     for (size_t i = 0; i < c->environment_count; i++) {
         free(c->environment[i].name);
-        free(c->environment[i].value);
+        free_secret(c->environment[i].value);
     }
     free(c->sources);
     free(c->environment);
@@ -278,7 +287,7 @@ static void free_config(struct config *c)
     free(c->tcp_congestion);
     free(c->spool.path);
     free(c->control.path);
-    free(c->uid_key);
+    free_secret(c->uid_key);
     free(c);
 }
 

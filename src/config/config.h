@@ -305,6 +305,7 @@ struct config {
     struct config_timeouts timeouts;
     enum log_level log_level;
     enum log_format log_format;
+    bool log_patient, log_hashes_uids; /* struct log_privacy */
 
     struct config_listen *listens;
     size_t listen_count;

@@ -47,7 +47,8 @@ static void log_call(const struct call *c, const struct dimse_command *r)
         LOG_TEXT("sop_class", c->sop_class.at, c->sop_class.len),
         LOG_INT("destinations", c->destination_count), LOG_INT("pending", c->pending_responses),
         LOG_INT("ms", io_now(c->session->relay->io) - c->begun_ms), LOG_STR("status", hex),
-        LOG_TEXT("comment", r->comment.at, r->comment.len));
+        c->has_failed_here ? LOG_TEXT("comment", r->comment.at, r->comment.len)
+                           : LOG_PATIENT_TEXT("comment", r->comment.at, r->comment.len, LOG_WITHHELD));
 }
 
 /* Nothing is left of it but memory, which goes from the loop: whoever calls may be a leg's. */
@@ -147,6 +148,7 @@ void call_fail(struct call *c, uint16_t status, const char *comment)
         r.has |= DIMSE_HAS_COMMENT;
         r.comment = (struct view){(const uint8_t *)comment, strnlen(comment, 64)};
     }
+    c->has_failed_here = true;
     call_respond(c, &r, NULL);
 }
 

@@ -64,6 +64,7 @@ struct call {
     struct call_destination *destinations;
     size_t destination_count;
     bool has_data, is_complete, is_answered, is_cancelled, is_lost;
+    bool has_failed_here;  /* its answer is call_fail's, and so is the comment */
     uint16_t early_status; /* not 0: refused before all of it was here */
     const char *early_comment;
     const struct call_plan *plan;

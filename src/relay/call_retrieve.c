@@ -123,7 +123,7 @@ static void job_failed(struct call *c, uint16_t status, const char *why, bool is
     }
     if (!r->is_blind && split_failed(&r->split, &r->job, r->alive)) {
         LOG(LOG_INFO, "asked of another archive", LOG_STR("assoc", c->session->a.id),
-            LOG_STR("message", c->id), LOG_STR("node", name), LOG_STR("cause", why));
+            LOG_STR("message", c->id), LOG_STR("node", name), LOG_QUOTED("cause", why, !is_lost));
         tally_forget(&r->tally);
         return;
     }

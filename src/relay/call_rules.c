@@ -51,10 +51,10 @@ static void fail_ruled(struct call *c, const struct ruled_failure *f, const stru
     uint16_t status = ruled_status(f, route, word, comment);
     if (f->is_rule)
         LOG(LOG_ERROR, "a rule failed", LOG_STR("assoc", c->session->a.id), LOG_STR("message", c->id),
-            LOG_STR("cause", f->why));
+            LOG_PATIENT("cause", f->why, f->bare));
     else if (f->result == ERR_PROTO)
         LOG(LOG_WARN, "data set cannot be read", LOG_STR("assoc", c->session->a.id),
-            LOG_STR("message", c->id), LOG_STR("cause", f->why));
+            LOG_STR("message", c->id), LOG_PATIENT("cause", f->why, f->bare));
     call_fail(c, status, comment);
 }
 

@@ -106,7 +106,7 @@ static void on_written(struct spool_commitment_write *w, bool is_durable)
     }
     if (!is_durable)
         LOG(LOG_ERROR, "the state of a storage commitment is not kept",
-            LOG_STR("transaction", t->record.list.transaction));
+            LOG_UID("transaction", t->record.list.transaction));
     if (t->must_write)
         keep(t);
     else if (t->phase == COMMITMENT_OVER && commitment_is_idle(t) && !t->desk->is_stopping)
@@ -130,7 +130,7 @@ static void keep(struct commitment *t)
         commitment_record_write(&t->record, &t->bytes);
     if (t->bytes.failed) {
         LOG(LOG_ERROR, "no memory to keep a storage commitment",
-            LOG_STR("transaction", t->record.list.transaction));
+            LOG_UID("transaction", t->record.list.transaction));
         if (t->phase == COMMITMENT_KEEPING)
             on_kept(t, false);
         return;
@@ -165,7 +165,7 @@ static void done(struct commitment_asking *a)
     a->is_done = true;
     if (!commitment_ask_keep(a->ask, &t->record))
         LOG(LOG_ERROR, "no memory to keep what a node reported",
-            LOG_STR("transaction", t->record.list.transaction), LOG_STR("node", a->ask->node));
+            LOG_UID("transaction", t->record.list.transaction), LOG_STR("node", a->ask->node));
     for (size_t n = 0; n < t->plan.ask_count; n++) {
         if (!t->askings[n].is_done) {
             keep(t);
@@ -181,7 +181,7 @@ static void ask_again(struct commitment_asking *a, const struct config_node *nod
     uint64_t first = node ? node->retry_first_ms : NO_NODE_MS, most = node ? node->retry_most_ms : NO_NODE_MS;
     a->pause_ms = longer(a->pause_ms, first, most);
     LOG(LOG_WARN, "storage commitment: the node is asked again later",
-        LOG_STR("transaction", t->record.list.transaction), LOG_STR("node", a->ask->node),
+        LOG_UID("transaction", t->record.list.transaction), LOG_STR("node", a->ask->node),
         LOG_STR("cause", why), LOG_INT("ms", a->pause_ms));
     io_timer_start(io_of(t), &a->timer, a->pause_ms);
 }
@@ -189,7 +189,7 @@ static void ask_again(struct commitment_asking *a, const struct config_node *nod
 static void refused(struct commitment_asking *a, uint16_t reason, uint16_t status)
 {
     LOG(LOG_WARN, "storage commitment: the node does not commit",
-        LOG_STR("transaction", a->of->record.list.transaction), LOG_STR("node", a->ask->node),
+        LOG_UID("transaction", a->of->record.list.transaction), LOG_STR("node", a->ask->node),
         LOG_INT("status", status), LOG_INT("instances", a->ask->count));
     commitment_ask_fail(a->ask, reason);
     done(a);
@@ -210,8 +210,8 @@ static void on_asked(struct commitment_errand *e, bool is_answered, uint16_t sta
         a->pause_ms =
             longer(a->pause_ms < SILENT_FIRST_MS ? 0 : a->pause_ms, SILENT_FIRST_MS, SILENT_MOST_MS);
         io_timer_start(io_of(a->of), &a->timer, a->pause_ms);
-        LOG(LOG_INFO, "storage commitment asked", LOG_STR("transaction", a->of->record.list.transaction),
-            LOG_STR("node", a->ask->node), LOG_STR("as", a->uid), LOG_INT("instances", a->ask->count));
+        LOG(LOG_INFO, "storage commitment asked", LOG_UID("transaction", a->of->record.list.transaction),
+            LOG_STR("node", a->ask->node), LOG_UID("as", a->uid), LOG_INT("instances", a->ask->count));
     } else if (may_pass) {
         ask_again(a, node, is_answered ? dimse_status_text(status) : why);
     } else {
@@ -314,12 +314,12 @@ void commitment_reported(struct commitment_asking *a, const struct commitment_li
         return;
     if (!commitment_ask_take(a->ask, report)) {
         LOG(LOG_ERROR, "no memory for what a node reports",
-            LOG_STR("transaction", t->record.list.transaction), LOG_STR("node", a->ask->node));
+            LOG_UID("transaction", t->record.list.transaction), LOG_STR("node", a->ask->node));
         return;
     }
     for (size_t n = 0; n < a->ask->count; n++)
         failed += a->ask->claims[n].answer != COMMITMENT_COMMITTED;
-    LOG(LOG_INFO, "storage commitment reported", LOG_STR("transaction", t->record.list.transaction),
+    LOG(LOG_INFO, "storage commitment reported", LOG_UID("transaction", t->record.list.transaction),
         LOG_STR("node", a->ask->node), LOG_INT("committed", a->ask->count - failed),
         LOG_INT("failed", failed));
     done(a);
@@ -329,7 +329,7 @@ void commitment_reported(struct commitment_asking *a, const struct commitment_li
 static void time_out(struct commitment *t)
 {
     LOG(LOG_WARN, "storage commitment: not all nodes have reported in time",
-        LOG_STR("transaction", t->record.list.transaction));
+        LOG_UID("transaction", t->record.list.transaction));
     for (size_t n = 0; n < t->plan.ask_count; n++) {
         struct commitment_asking *a = &t->askings[n];
         io_timer_stop(io_of(t), &a->timer);
@@ -359,7 +359,7 @@ static void carry_out(struct commitment *t)
     uint64_t left = left_ms(t, time_out_ms(t) / 2);
     LOG(r == OK ? LOG_INFO : LOG_ERROR,
         r == OK ? "storage commitment waits for the queue" : "storage commitment cannot be planned",
-        LOG_STR("transaction", t->record.list.transaction), LOG_INT("queued", queued),
+        LOG_UID("transaction", t->record.list.transaction), LOG_INT("queued", queued),
         LOG_INT("ms", t->pause_ms));
     sleep_for(t, r == OK && left < t->pause_ms ? left : t->pause_ms);
 }
@@ -374,7 +374,7 @@ static void on_where(struct spool_whereabouts *w)
         spool_whereabouts_free(w);
     } else if (w->result != OK) {
         LOG(LOG_ERROR, "storage commitment: the ledger does not answer, it is asked again",
-            LOG_STR("transaction", t->record.list.transaction), LOG_STR("cause", result_name(w->result)));
+            LOG_UID("transaction", t->record.list.transaction), LOG_STR("cause", result_name(w->result)));
         spool_whereabouts_free(w);
         sleep_for(t, LOOK_MOST_MS);
     } else {
@@ -411,13 +411,13 @@ static void decide(struct commitment *t)
     io_timer_stop(io_of(t), &t->timer);
     if (commitment_plan_decide(&t->plan, r) != OK) {
         LOG(LOG_ERROR, "no memory to decide a storage commitment",
-            LOG_STR("transaction", r->list.transaction));
+            LOG_UID("transaction", r->list.transaction));
         sleep_for(t, LOOK_MOST_MS);
         return;
     }
     size_t failed = commitment_failed(r->list.items, r->list.count);
     LOG(failed ? LOG_WARN : LOG_INFO, "storage commitment decided",
-        LOG_STR("transaction", r->list.transaction), LOG_STR("calling", r->calling),
+        LOG_UID("transaction", r->list.transaction), LOG_STR("calling", r->calling),
         LOG_INT("committed", r->list.count - failed), LOG_INT("failed", failed),
         LOG_INT("nodes", t->plan.ask_count));
     t->phase = COMMITMENT_TELLING;
@@ -451,14 +451,14 @@ static void tell_again(struct commitment *t, const struct config_node *node, con
 {
     if (left_ms(t, expire_ms) == 0) {
         LOG(LOG_ERROR, "a storage commitment expires, its requester was not told",
-            LOG_STR("transaction", t->record.list.transaction), LOG_STR("calling", t->record.calling));
+            LOG_UID("transaction", t->record.list.transaction), LOG_STR("calling", t->record.calling));
         forget(t);
         return;
     }
     t->pause_ms = node ? longer(t->pause_ms, node->retry_first_ms, node->retry_most_ms) : NO_NODE_MS;
     if (node || !t->has_no_node)
         LOG(LOG_WARN, "the result of a storage commitment is told again later",
-            LOG_STR("transaction", t->record.list.transaction), LOG_STR("calling", t->record.calling),
+            LOG_UID("transaction", t->record.list.transaction), LOG_STR("calling", t->record.calling),
             LOG_STR("remote", t->record.remote_text), LOG_STR("cause", why), LOG_INT("ms", t->pause_ms));
     t->has_no_node = !node;
     sleep_for(t, t->pause_ms);
@@ -468,7 +468,7 @@ static void tell_again(struct commitment *t, const struct config_node *node, con
 static void told(struct commitment *t, uint16_t status, const char *where)
 {
     LOG(status == DIMSE_STATUS_SUCCESS ? LOG_INFO : LOG_WARN, "storage commitment told",
-        LOG_STR("transaction", t->record.list.transaction), LOG_STR("calling", t->record.calling),
+        LOG_UID("transaction", t->record.list.transaction), LOG_STR("calling", t->record.calling),
         LOG_STR("by", where), LOG_INT("status", status));
     forget(t);
 }
@@ -610,7 +610,7 @@ void commitment_begin(struct commitment *t)
 
 void commitment_resume(struct commitment *t)
 {
-    LOG(LOG_INFO, "storage commitment taken up again", LOG_STR("transaction", t->record.list.transaction),
+    LOG(LOG_INFO, "storage commitment taken up again", LOG_UID("transaction", t->record.list.transaction),
         LOG_STR("calling", t->record.calling), LOG_INT("instances", t->record.list.count),
         LOG_INT("decided", t->record.is_decided));
     t->phase = t->record.is_decided ? COMMITMENT_TELLING : COMMITMENT_PLANNING;

@@ -163,7 +163,7 @@ void commitment_answer_request(struct commitment *t, bool is_kept)
     struct call *c = t->call;
     if (!is_kept)
         LOG(LOG_ERROR, "storage commitment refused, it cannot be kept",
-            LOG_STR("transaction", t->record.list.transaction));
+            LOG_UID("transaction", t->record.list.transaction));
     if (!c)
         return;
     t->call = NULL;
@@ -199,7 +199,7 @@ static void open_commitment(struct call *c, struct commitments *d, struct commit
     commitment_key(record_take, key);
     enum remembered r = remember_key(d->desks, key, false);
     LOG(LOG_INFO, r == KEY_NEW ? "storage commitment requested" : "storage commitment requested again",
-        LOG_STR("assoc", c->session->a.id), LOG_STR("transaction", record_take->list.transaction),
+        LOG_STR("assoc", c->session->a.id), LOG_UID("transaction", record_take->list.transaction),
         LOG_STR("calling", record_take->calling), LOG_INT("instances", record_take->list.count));
     if (r != KEY_NEW) {
         commitment_record_free(record_take);
@@ -290,13 +290,13 @@ static void take_report(struct commitments *d, struct report *r)
     struct commitment_asking *a = d->is_stopping ? NULL : find_asking(d, r->list.transaction);
     if (d->is_stopping)
         LOG(LOG_INFO, "a storage commitment is reported on while stopping: it is asked for again",
-            LOG_STR("as", r->list.transaction));
+            LOG_UID("as", r->list.transaction));
     else if (!a)
-        LOG(LOG_WARN, "a report on no open storage commitment", LOG_STR("as", r->list.transaction),
+        LOG(LOG_WARN, "a report on no open storage commitment", LOG_UID("as", r->list.transaction),
             LOG_STR("calling", r->calling), LOG_STR("node", r->node));
     else if (!is_from(d, r, a->ask->node))
         LOG(LOG_WARN, "a report on a storage commitment by another than was asked",
-            LOG_STR("as", r->list.transaction), LOG_STR("calling", r->calling), LOG_STR("node", r->node),
+            LOG_UID("as", r->list.transaction), LOG_STR("calling", r->calling), LOG_STR("node", r->node),
             LOG_STR("asked", a->ask->node));
     else
         commitment_reported(a, &r->list);

@@ -103,6 +103,7 @@ static void on_sink_done(struct sink *s, uint16_t status, const char *comment)
     struct lane *l = s->owner;
     s->is_done = true;
     l->fault = s->fault;
+    l->is_quoted = s->is_quoted;
     end(l, judge(s, status), status, comment);
 }
 

@@ -44,6 +44,7 @@ struct lane {
     struct spool_entry *entry; /* NULL: the lane is free */
     bool has_ended;
     enum sink_fault fault; /* of LANE_TURNED_AWAY */
+    bool is_quoted;        /* as struct sink's, of the comment that it ended with */
     uint64_t started_ms;
     char id[SPOOL_ID_TEXT];
     struct sink_message facts;

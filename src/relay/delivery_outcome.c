@@ -117,7 +117,7 @@ bool delivery_expire(struct delivery_queue *q, const struct spool_entry *e)
     if (!is_expired(q, e))
         return false;
     LOG(LOG_ERROR, "queued for too long, given up", LOG_STR("node", q->name),
-        LOG_STR("sop_instance", e->sent_instance));
+        LOG_UID("sop_instance", e->sent_instance));
     put_outcome(q, e, (struct spool_outcome){.state = SPOOL_EXPIRED, .comment = "expired"});
     return true;
 }
@@ -155,10 +155,10 @@ bool delivery_put_off(struct delivery_queue *q, const struct spool_entry *e)
 }
 
 static void give_up(struct delivery_queue *q, const struct spool_entry *e, uint16_t status,
-                    const char *comment)
+                    const char *comment, bool is_quoted)
 {
     LOG(LOG_ERROR, "refused for good, kept for an operator", LOG_STR("node", q->name),
-        LOG_STR("sop_instance", e->sent_instance), LOG_STR("comment", comment));
+        LOG_UID("sop_instance", e->sent_instance), LOG_QUOTED("comment", comment, is_quoted));
     put_outcome(q, e,
                 (struct spool_outcome){
                     .state = SPOOL_FAILED_FOR_GOOD, .was_tried = true, .status = status, .comment = comment});
@@ -179,8 +179,8 @@ static void log_end(const struct delivery_queue *q, const struct lane *l, enum l
     char hex[8];
     snprintf(hex, sizeof(hex), "%04X", status);
     LOG(how == LANE_DELIVERED ? LOG_INFO : LOG_WARN, "delivery from the queue", LOG_STR("entry", l->id),
-        LOG_STR("node", q->name), LOG_STR("sop_instance", l->entry->sent_instance),
-        LOG_STR("how", names[how]), LOG_STR("status", hex), LOG_STR("comment", comment ? comment : ""));
+        LOG_STR("node", q->name), LOG_UID("sop_instance", l->entry->sent_instance),
+        LOG_STR("how", names[how]), LOG_STR("status", hex), LOG_QUOTED("comment", comment, l->is_quoted));
 }
 
 static bool was_refused(const struct spool_entry *e)
@@ -210,6 +210,12 @@ static void put_back(struct delivery_queue *q, const struct spool_entry *e, uint
                     (struct spool_outcome){.state = SPOOL_QUEUED, .status = status, .comment = comment});
 }
 
+/* As the log may have it. */
+static const char *reason(const struct lane *l, uint16_t status, const char *comment)
+{
+    return dimse_status_reason(status, l->is_quoted && !log_shows_patients() ? "" : comment);
+}
+
 /* The entry waits, with all that are like it. The node is at fault if it has nothing but that for several. */
 static void turned_away(struct delivery_queue *q, const struct lane *l, uint16_t status, const char *comment)
 {
@@ -224,7 +230,7 @@ static void turned_away(struct delivery_queue *q, const struct lane *l, uint16_t
     if (!delivery_expire(q, e))
         wait_for(q, e, ms, status, comment);
     if (is_new && ++q->troubles >= TROUBLES_MAX)
-        pause_node(q, dimse_status_reason(status, comment));
+        pause_node(q, reason(l, status, comment));
 }
 
 void delivery_take_end(struct delivery_queue *q, const struct lane *l, enum lane_end how, uint16_t status,
@@ -258,17 +264,17 @@ void delivery_take_end(struct delivery_queue *q, const struct lane *l, enum lane
         if (!delivery_expire(q, e))
             wait_again(q, e, status, comment);
         if (++q->troubles >= TROUBLES_MAX)
-            pause_node(q, dimse_status_reason(status, comment));
+            pause_node(q, reason(l, status, comment));
         return;
     case LANE_REFUSED:
         node_is_well(q, e); /* it has answered */
         if (was_refused(e)) /* one more try was given */
-            give_up(q, e, status, comment);
+            give_up(q, e, status, comment, l->is_quoted);
         else
             wait_again(q, e, status, comment);
         return;
     case LANE_DAMAGED:
-        give_up(q, e, status, comment);
+        give_up(q, e, status, comment, l->is_quoted);
         return;
     case LANE_ABANDONED:
         delivery_put_back(q, e);

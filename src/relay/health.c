@@ -46,7 +46,7 @@ void health_answered(struct relay *r, const struct config_node *node, uint16_t s
 {
     bool has_no_room = dimse_store_severity(status) > 1 && dimse_status_may_pass(status);
     health_sign(r, node, has_no_room ? CIRCUIT_TROUBLE : CIRCUIT_SUCCESS,
-                dimse_status_reason(status, comment));
+                dimse_status_reason(status, log_shows_patients() ? comment : ""));
 }
 
 void health_end_trial(struct relay *r, const struct config_node *node, bool *is_trial)

@@ -59,7 +59,7 @@ static void message_free(struct message *m)
     session_unref(s);
 }
 
-static void log_message(const struct message *m, uint16_t status, const char *comment)
+static void log_message(const struct message *m, uint16_t status, const char *comment, bool is_quoted)
 {
     const struct sink_message *f = &m->facts;
     enum log_level level = dimse_severity(m->command.field, status) >= 2 ? LOG_WARN : LOG_INFO;
@@ -69,10 +69,10 @@ static void log_message(const struct message *m, uint16_t status, const char *co
         LOG_STR("assoc", m->session->a.id), LOG_STR("message", m->id),
         LOG_STR("command", dimse_field_name(m->command.field)), LOG_STR("calling", m->session->calling),
         LOG_TEXT("sop_class", f->sop_class.at, f->sop_class.len),
-        LOG_TEXT("sop_instance", f->sop_instance.at, f->sop_instance.len),
+        LOG_UID_TEXT("sop_instance", f->sop_instance.at, f->sop_instance.len),
         LOG_STR("transfer_syntax", f->transfer_syntax), LOG_INT("bytes", m->received),
         LOG_INT("destinations", m->sink_count + m->copy_count), LOG_INT("queued", m->queued),
-        LOG_STR("status", hex), LOG_STR("comment", comment));
+        LOG_STR("status", hex), LOG_QUOTED("comment", comment, is_quoted));
 }
 
 /* The elements in question, and the node's error id, as it gave them: they say more than the status (PS3.7 Annex C). */
@@ -95,7 +95,7 @@ static void answer(struct message *m)
     message_queue_note(m);
     message_queue_end(m);
     m->is_answered = true;
-    log_message(m, status, comment);
+    log_message(m, status, comment, speaker && speaker->is_quoted);
     if (!m->is_lost && !s->is_over) {
         dimse_response_to(&m->command, status, comment[0] ? comment : NULL, &response);
         if (speaker && speaker->said)
@@ -196,6 +196,7 @@ static void take_status(struct sink *s, uint16_t status, const char *comment)
     outcome->node = s->node; /* of a pool it may be another one by now */
     outcome->status = status;
     outcome->said = keep_said(s->said);
+    outcome->is_quoted = s->is_quoted;
     text_printable(outcome->comment, sizeof(outcome->comment), comment ? comment : "",
                    comment ? strlen(comment) : 0);
     m->done_count++;
@@ -209,7 +210,7 @@ static void take_status(struct sink *s, uint16_t status, const char *comment)
         LOG(is_queued ? LOG_INFO : LOG_WARN,
             is_queued ? "destination failed, to be queued" : "destination failed",
             LOG_STR("assoc", m->session->a.id), LOG_STR("message", m->id), LOG_STR("node", s->node->name),
-            LOG_STR("status", hex), LOG_STR("comment", outcome->comment));
+            LOG_STR("status", hex), LOG_QUOTED("comment", outcome->comment, outcome->is_quoted));
     }
     settle(m);
 }

@@ -21,6 +21,7 @@ struct message_said {
 struct message_outcome {
     uint16_t status;
     char comment[65];
+    bool is_quoted;            /* as struct sink's */
     struct message_said *said; /* NULL: nothing */
     const struct config_node *node;
     const struct config_route *route; /* the first that named it */

@@ -40,16 +40,18 @@ static void fail_ruled(struct message *m, const struct ruled_failure *f, const s
     snprintf(at, sizeof(at), "(%04X,%04X)", f->tag >> 16, f->tag & 0xFFFF);
     if (f->is_rule)
         LOG(LOG_ERROR, "a rule failed", LOG_STR("assoc", m->session->a.id), LOG_STR("message", m->id),
-            LOG_STR("cause", f->why));
+            LOG_PATIENT("cause", f->why, f->bare));
     else if (f->result == ERR_PROTO)
         LOG(LOG_WARN, "data set cannot be read", LOG_STR("assoc", m->session->a.id),
-            LOG_STR("message", m->id), LOG_STR("cause", f->why), LOG_STR("at", at));
+            LOG_STR("message", m->id), LOG_PATIENT("cause", f->why, f->bare), LOG_STR("at", at));
     message_route_fail(m, status, comment);
 }
 
 static void fail_unreadable(struct message *m, const char *why, uint32_t tag)
 {
-    fail_ruled(m, &(struct ruled_failure){.result = ERR_PROTO, .why = why, .tag = tag}, NULL, NULL);
+    struct ruled_failure failure;
+    ruled_fail(&failure, ERR_PROTO, why, tag);
+    fail_ruled(m, &failure, NULL, NULL);
 }
 
 /* To which C-MOVE it belongs cannot be told. */

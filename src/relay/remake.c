@@ -86,7 +86,8 @@ static void fail_ruled(struct remake *r, const struct ruled_failure *f)
     char comment[65];
     uint16_t status = ruled_status(f, r->o.route, "morph_response", comment);
     LOG(f->is_rule ? LOG_ERROR : LOG_WARN, f->is_rule ? "a rule failed" : "an instance cannot be changed",
-        LOG_STR("assoc", r->o.session->a.id), LOG_STR("message", r->o.id), LOG_STR("cause", f->why));
+        LOG_STR("assoc", r->o.session->a.id), LOG_STR("message", r->o.id),
+        LOG_PATIENT("cause", f->why, f->bare));
     fail(r, status, comment);
 }
 
@@ -169,7 +170,8 @@ static void pursue(struct remake *r)
         return;
     enum result state = hold_state(r->hold);
     const char *why = hold_why(r->hold);
-    struct ruled_failure failure = {.result = state, .why = why ? why : "out of memory", .tag = r->hold->tag};
+    struct ruled_failure failure;
+    ruled_fail(&failure, state, why ? why : "out of memory", r->hold->tag);
     if (state == OK)
         release(r);
     else

@@ -13,13 +13,20 @@ enum {
 
 bool ruled_fail(struct ruled_failure *f, enum result r, const char *why, uint32_t tag)
 {
-    *f = (struct ruled_failure){.result = r, .why = why, .tag = tag};
+    *f = (struct ruled_failure){.result = r, .why = why, .bare = why, .tag = tag};
     return false;
 }
 
 bool ruled_fail_rule(struct ruled_failure *f, enum result r, const char *why)
 {
-    *f = (struct ruled_failure){.is_rule = true, .result = r, .why = why};
+    *f = (struct ruled_failure){.is_rule = true, .result = r, .why = why, .bare = why};
+    return false;
+}
+
+bool ruled_fail_call(struct ruled_failure *f, enum result r, const struct rules *rules)
+{
+    *f = (struct ruled_failure){
+        .is_rule = true, .result = r, .why = rules_error(rules), .bare = rules_error_bare(rules)};
     return false;
 }
 
@@ -102,7 +109,7 @@ bool ruled_when(struct ruled *r, const struct config_route *route, bool *holds_o
     struct rules_call call = {.route = route, .assoc = &assoc, .push = bind_push, .arg = &b};
     enum result result = rules_when(r->rules, &call, holds_out);
     bind_free(&b);
-    return result == OK || ruled_fail_rule(failure_out, result, rules_error(r->rules));
+    return result == OK || ruled_fail_call(failure_out, result, r->rules);
 }
 
 static struct trace trace_of(const struct ruled *r)
@@ -141,7 +148,7 @@ static bool run(struct ruled *r, struct edition *e, struct bind *b, struct ruled
     enum result result =
         r->is_response ? rules_morph_response(r->rules, &call) : rules_morph(r->rules, &call);
     if (result != OK)
-        return ruled_fail_rule(f, result, rules_error(r->rules));
+        return ruled_fail_call(f, result, r->rules);
     struct trace trace = trace_of(r);
     e->received_header_len = r->hold->header_len;
     e->is_deflated = r->hold->is_deflated;

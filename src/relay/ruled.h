@@ -30,6 +30,7 @@ struct ruled_failure {
     bool is_rule;       /* the rule itself has failed; else the data set or memory: */
     enum result result; /* ERR_PROTO: it cannot be read; ERR_LIMIT; ERR_MEMORY */
     const char *why;    /* of a rule until the next one is called; else fixed */
+    const char *bare;   /* the same for a log that does not name patients (rules_error_bare) */
     uint32_t tag;
 };
 
@@ -37,9 +38,11 @@ struct ruled_failure {
 uint16_t ruled_status(const struct ruled_failure *f, const struct config_route *route, const char *word,
                       char comment[65]);
 
-/* Both are false. */
+/* All are false. `why` is fixed text. */
 bool ruled_fail(struct ruled_failure *f, enum result r, const char *why, uint32_t tag);
 bool ruled_fail_rule(struct ruled_failure *f, enum result r, const char *why);
+/* Likewise, of a rule that was just called. */
+bool ruled_fail_call(struct ruled_failure *f, enum result r, const struct rules *rules);
 /* What the tree over so many bytes may take, in bytes, with all that rules change in it. */
 size_t ruled_tree_room(size_t len);
 

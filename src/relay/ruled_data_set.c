@@ -75,7 +75,7 @@ bool ruled_set_when(struct ruled_set *s, const struct config_route *route, bool 
     struct rules_call call = {.route = route, .assoc = &assoc, .push = bind_push, .arg = &b};
     enum result r = rules_when(s->rules, &call, holds_out);
     bind_free(&b);
-    return r == OK || ruled_fail_rule(failure_out, r, rules_error(s->rules));
+    return r == OK || ruled_fail_call(failure_out, r, s->rules);
 }
 
 /* A data set of no elements is no bytes at all, deflated too. */
@@ -102,7 +102,7 @@ static bool run(struct ruled_set *s, const struct config_route *route, enum rule
     enum result r =
         kind == RULED_MORPH ? rules_morph(s->rules, &call) : rules_morph_response(s->rules, &call);
     if (r != OK)
-        return ruled_fail_rule(f, r, rules_error(s->rules));
+        return ruled_fail_call(f, r, s->rules);
     if (!dicom_document_is_changed(b->document))
         return true;
     b->document->why = NULL;

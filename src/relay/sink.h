@@ -99,6 +99,8 @@ struct sink {
     bool (*on_moved)(struct sink *s);
     /* While on_done lasts: what the node answered, whose views last as long; NULL: it did not, or it is not told. */
     const struct dimse_command *said;
+    /* Likewise: the comment is the node's own words, which may name a patient. */
+    bool is_quoted;
     /* Once. status is for the verdict; comment (may be NULL) at most 64 characters count. */
     void (*on_done)(struct sink *s, uint16_t status, const char *comment);
     /* The sink has freed itself after this returns. */

@@ -140,7 +140,7 @@ static void succeed(struct folder_sink *f)
 {
     f->is_over = true;
     LOG(LOG_DEBUG, "file stored", LOG_STR("assoc", f->sink.message->association),
-        LOG_STR("message", f->sink.message->id), LOG_STR("path", f->name));
+        LOG_STR("message", f->sink.message->id), LOG_PATIENT("path", f->name, f->sink.node->folder));
     f->sink.on_done(&f->sink, DIMSE_STATUS_SUCCESS, NULL);
     enter(f, FOLDER_GONE);
 }
@@ -355,7 +355,7 @@ static void on_published(struct folder_sink *f, enum io_error error)
         if (f->number > 0)
             LOG(LOG_WARN, "kept beside a file of the same name and other content",
                 LOG_STR("message", f->sink.message->id), LOG_STR("node", f->sink.node->name),
-                LOG_STR("path", f->name));
+                LOG_PATIENT("path", f->name, f->sink.node->folder));
         enter(f, is_rename ? FOLDER_SYNCING_DIRECTORY : FOLDER_UNLINKING);
     } else if (error == IO_EXISTS) {
         enter(f, FOLDER_COMPARING);

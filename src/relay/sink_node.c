@@ -112,6 +112,7 @@ static void answered(struct sink_node *n, uint16_t status, const char *comment)
     if (n->is_again && dimse_severity_again(n->sink.message->command->field, status) == 0)
         status = DIMSE_STATUS_SUCCESS;
     health_answered(n->source->relay, n->sink.node, status, comment);
+    n->sink.is_quoted = true;
     done(n, status, comment);
 }
 

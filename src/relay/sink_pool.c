@@ -121,6 +121,7 @@ static void on_member_done(struct sink *member, uint16_t status, const char *com
     n->member = NULL;
     n->broken_off += member->was_broken_off;
     place_end(n->place); /* without a sign, of our own fault say, it was no trial */
+    n->sink.is_quoted = member->is_quoted;
     if (dimse_store_severity(status) < 2 || !may_move(n, status)) {
         n->sink.said = member->said;
         done(n, status, comment);
@@ -151,7 +152,8 @@ static void moved(struct sink_pool *n)
     }
     LOG(LOG_INFO, "sent to another member of its pool", LOG_STR("assoc", n->sink.message->association),
         LOG_STR("message", n->sink.message->id), LOG_STR("pool", p->pool->as_node.name),
-        LOG_STR("from", from), LOG_STR("node", p->member->name), LOG_STR("cause", n->comment));
+        LOG_STR("from", from), LOG_STR("node", p->member->name),
+        LOG_QUOTED("cause", n->comment, n->sink.is_quoted));
     n->sink.has_begun = false;
     if (!n->sink.on_moved(&n->sink)) /* it gets this message already, and its own answer counts */
         done(n, DIMSE_STATUS_SUCCESS, NULL);

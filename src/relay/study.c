@@ -62,10 +62,11 @@ static void free_study(struct rules_study *study)
     free((void *)study->listed);
 }
 
-static void log_failure(const struct spool_study *study, const char *why)
+/* `bare`: of a rule's error; NULL: `why` is ours. */
+static void log_failure(const struct spool_study *study, const char *why, const char *bare)
 {
     LOG(LOG_ERROR, "on_study failed, its group goes without additions", LOG_STR("route", study->route),
-        LOG_STR("study", study->uid), LOG_STR("cause", why));
+        LOG_UID("study", study->uid), LOG_PATIENT("cause", why, bare ? bare : why));
 }
 
 /* False: `adds` says nothing, and why was logged. */
@@ -76,14 +77,15 @@ static bool run_hook(struct studies *s, const struct config_route *route, const 
     if (!s->rules)
         s->rules = ruleset_get(&s->relay->rulesets, s->config);
     if (!s->rules || !s->rules->rules) {
-        log_failure(from, "the rules could not be opened");
+        log_failure(from, "the rules could not be opened", NULL);
         ruleset_unref(&s->rules);
         return false;
     }
     bool is_made = make_study(from, &study);
     enum result r = is_made ? rules_on_study(s->rules->rules, route, &study, adds) : ERR_MEMORY;
     if (r != OK)
-        log_failure(from, is_made ? rules_error(s->rules->rules) : "out of memory");
+        log_failure(from, is_made ? rules_error(s->rules->rules) : "out of memory",
+                    is_made ? rules_error_bare(s->rules->rules) : NULL);
     free_study(&study);
     return r == OK;
 }
@@ -112,9 +114,9 @@ static void release(struct studies *s, const struct spool_study *study, const ch
     snprintf(uid, sizeof(uid), "%s", study->uid);
     if (!spool_study_release(s->relay->spool, &s->asked, names, count))
         LOG(LOG_ERROR, "no memory to release a held group, it is asked about again after a restart",
-            LOG_STR("route", route), LOG_STR("study", uid));
+            LOG_STR("route", route), LOG_UID("study", uid));
     else
-        LOG(LOG_INFO, "a held group goes", LOG_STR("route", route), LOG_STR("study", uid),
+        LOG(LOG_INFO, "a held group goes", LOG_STR("route", route), LOG_UID("study", uid),
             LOG_INT("instances", instances), LOG_INT("added_nodes", count));
 }
 

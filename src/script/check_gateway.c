@@ -74,6 +74,14 @@ static void take_format(const struct item *item, void *member)
     *(enum log_format *)member = (enum log_format)format;
 }
 
+static void take_uids(const struct item *item, void *member)
+{
+    static const char *const words[] = {"plain", "hash"};
+    unsigned hashes = *(bool *)member;
+    field_word(item, words, COUNT(words), &hashes);
+    *(bool *)member = hashes;
+}
+
 /* What is too long is known here, and not when the gateway starts without it. */
 static void take_control(const struct item *item, void *member)
 {
@@ -99,8 +107,17 @@ static void take_log(const struct item *item, void *config)
     static const struct key keys[] = {
         KEY("level", take_level, config, log_level),
         KEY("format", take_format, config, log_format),
+        KEY("patient", take_boolean, config, log_patient),
+        KEY("uids", take_uids, config, log_hashes_uids),
     };
+    const struct config *c = config;
     fields_take(item, "log", keys, COUNT(keys), config);
+    if (c->log_patient && c->log_hashes_uids) {
+        check_error(
+            item->check, item->at,
+            "log.uids = \"hash\" hides nothing beside log.patient = true, which shows texts and paths "
+            "with UIDs in them; leave one of them out");
+    }
 }
 
 static void take_timeouts(const struct item *item, void *timeouts)

@@ -144,6 +144,12 @@ void sandbox_open_libraries(lua_State *lua)
         luaL_requiref(lua, libraries[i].name, libraries[i].func, 1);
         lua_pop(lua, 1);
     }
+    struct script *s = sandbox_script(lua);
+    lua_getglobal(lua, "error");
+    lua_getglobal(lua, "assert");
+    s->error = lua_tocfunction(lua, -2);
+    s->assert = lua_tocfunction(lua, -1);
+    lua_pop(lua, 2);
     for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
         if (ours[i].func == NULL) {
             lua_pushnil(lua);

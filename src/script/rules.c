@@ -273,6 +273,11 @@ void script_rules_close(struct rules **r)
     free(closed);
 }
 
+const char *rules_error_bare(const struct rules *r)
+{
+    return r->bare;
+}
+
 const char *rules_error(const struct rules *r)
 {
     return r->error;

@@ -87,6 +87,9 @@ MUST_USE enum result rules_on_study(struct rules *r, const struct config_route *
 
 /* Of the last call that failed: "FILE:LINE: route "NAME": morph: what is wrong". Ours; until the next call. */
 const char *rules_error(const struct rules *r);
+/* The same for a log that does not name patients: what a rule says by error and assert, and what is quoted in the words of a library, is
+ * left out. What Lua itself says names variables and types, no values: it is the same. */
+const char *rules_error_bare(const struct rules *r);
 
 /* How many calls there were into Lua. */
 uint64_t rules_calls(const struct rules *r);

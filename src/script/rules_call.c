@@ -44,21 +44,75 @@ static int run(lua_State *lua)
 }
 
 /* The error's text: a message comes from a configuration, and may hold anything. */
-static __attribute__((format(printf, 4, 5))) void say(struct rules *r, const struct source *source, int line,
-                                                      const char *format, ...)
+static __attribute__((format(printf, 5, 0))) void write_text(const struct rules *r, char text[ERROR_BYTES],
+                                                             const struct source *source, int line,
+                                                             const char *format, va_list arguments)
 {
-    size_t len = (size_t)snprintf(r->error, sizeof(r->error), "%s:%d: route \"%s\": ", source->name, line,
+    size_t len = (size_t)snprintf(text, ERROR_BYTES, "%s:%d: route \"%s\": ", source->name, line,
                                   r->call->route->name);
-    if (len < sizeof(r->error)) {
-        va_list arguments;
-        va_start(arguments, format);
-        vsnprintf(r->error + len, sizeof(r->error) - len, format, arguments);
-        va_end(arguments);
+    if (len < ERROR_BYTES) {
+        vsnprintf(text + len, ERROR_BYTES - len, format, arguments);
     }
-    for (char *p = r->error; *p != '\0'; p++) {
+    for (char *p = text; *p != '\0'; p++) {
         if ((unsigned char)*p < 0x20 || *p == 0x7f) {
             *p = '?';
         }
+    }
+}
+
+static __attribute__((format(printf, 4, 5))) void say_bare(struct rules *r, const struct source *source,
+                                                           int line, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    write_text(r, r->bare, source, line, format, arguments);
+    va_end(arguments);
+}
+
+/* Words of ours: they name nobody. */
+static __attribute__((format(printf, 4, 5))) void say(struct rules *r, const struct source *source, int line,
+                                                      const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    write_text(r, r->error, source, line, format, arguments);
+    va_end(arguments);
+    memcpy(r->bare, r->error, sizeof(r->bare));
+}
+
+/* What a library says, from its first quote to its last one left out, and numbers that are more than a count. */
+static void leave_out_values(const char *what, char *out, size_t cap)
+{
+    static const char quotes[] = "'\"";
+    const char *first = strpbrk(what, quotes), *last = first;
+    for (const char *p = first; p != NULL; p = strpbrk(p + 1, quotes)) {
+        last = p;
+    }
+    size_t n = 0;
+    for (const char *p = what; *p != '\0' && n + 4 < cap;) {
+        size_t digits = strspn(p, "0123456789");
+        if (p == first || digits > 3) {
+            memcpy(out + n, "...", 3);
+            n += 3;
+            p = p == first ? last + 1 : p + digits;
+        } else {
+            out[n++] = *p++;
+        }
+    }
+    out[n] = '\0';
+}
+
+/* Somebody else's words, of which the voice says what they may hold. */
+static void say_quoted(struct rules *r, const struct source *source, int line, const char *word,
+                       const char *what)
+{
+    char bare[ERROR_BYTES];
+    say(r, source, line, "%s: %s", word, what);
+    if (r->script.voice == VOICE_LIBRARY) {
+        leave_out_values(what, bare, sizeof(bare));
+        say_bare(r, source, line, "%s: %s", word, bare);
+    } else if (r->script.voice == VOICE_RULE) {
+        say_bare(r, source, line, "%s: an error of the rule's own, " LOG_WITHHELD, word);
     }
 }
 
@@ -126,7 +180,7 @@ static enum result say_error(struct rules *r, int status, const char *word)
     const char *what = message;
     int line = s->last_line;
     const struct source *source = source_of_message(&s->sources, message, &line, &what);
-    say(r, source != NULL ? source : s->last_source, line, "%s: %s", word, what);
+    say_quoted(r, source != NULL ? source : s->last_source, line, word, what);
     return ERR_USAGE;
 }
 
@@ -222,5 +276,6 @@ enum result rules_on_study(struct rules *r, const struct config_route *route, co
 
 void rules_print(const struct rules *r, const char *text, size_t len)
 {
-    LOG(LOG_INFO, "a rule prints", LOG_STR("route", r->call->route->name), LOG_TEXT("text", text, len));
+    LOG(LOG_INFO, "a rule prints", LOG_STR("route", r->call->route->name),
+        LOG_PATIENT_TEXT("text", text, len, LOG_WITHHELD));
 }

@@ -12,6 +12,8 @@ struct dicom_uid_key;
 enum rule_kind { RULE_WHEN, RULE_MORPH, RULE_MORPH_RESPONSE, RULE_ON_STUDY };
 #define RULE_KINDS 4
 
+enum { ERROR_BYTES = 1024 };
+
 /* The key of a route, by kind; and that of a caller. */
 extern const char *const rule_words[RULE_KINDS];
 extern const char rule_identity[];
@@ -35,7 +37,8 @@ struct rules {
     size_t held_at_first;          /* bytes of Lua's, by the configuration itself */
     size_t look_at;                /* bytes: past them, see what rules hold from call to call */
     bool has_told_of_hoard;
-    char error[1024];
+    char error[ERROR_BYTES];
+    char bare[ERROR_BYTES]; /* the same without what it may quote: rules_error_bare */
 };
 
 /* Keeps the functions of a route's or caller's table, which is at the index. Lua errors without memory (rules.c). */

@@ -105,10 +105,27 @@ static void hook(lua_State *lua, lua_Debug *at)
     }
 }
 
+/* Whose words the error is that is on its way up: of the function that raised it, which is next to the handler. */
+static enum script_voice voice_of(lua_State *lua, const struct script *s)
+{
+    lua_Debug at;
+    if (lua_getstack(lua, 1, &at) == 0) {
+        return VOICE_RULE;
+    }
+    lua_getinfo(lua, "f", &at);
+    lua_CFunction function = lua_tocfunction(lua, -1);
+    lua_pop(lua, 1);
+    if (function == NULL) {
+        return VOICE_LUA;
+    }
+    return function == s->error || function == s->assert ? VOICE_RULE : VOICE_LIBRARY;
+}
+
 int sandbox_note_error(lua_State *lua)
 {
     struct script *s = sandbox_script(lua);
     lua_Debug at;
+    s->voice = voice_of(lua, s);
     for (int level = 1; lua_getstack(lua, level, &at) != 0; level++) {
         lua_getinfo(lua, "Sl", &at);
         if (at.currentline > 0 && source_find(&s->sources, at.source) != NULL) {

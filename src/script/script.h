@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <lua.h>
+
 #include "base/arena.h"
 #include "config/config.h"
 #include "script/declare.h"
@@ -20,6 +22,13 @@ struct environment {
     struct environment *next;
     const char *name;
     const char *value; /* NULL: it was not set */
+};
+
+/* Whose words an error is. */
+enum script_voice {
+    VOICE_RULE,    /* error and assert: anything */
+    VOICE_LIBRARY, /* of C functions, ours too: values stand in quotes */
+    VOICE_LUA,     /* names of variables and types, no values */
 };
 
 struct rules;
@@ -45,6 +54,8 @@ struct script {
     bool system_has_none;             /* memory was refused by the system, not by the budget */
     const struct source *last_source; /* where evaluation stands */
     int last_line;
+    enum script_voice voice;                           /* of the last error that reached the outermost call */
+    int (*error)(lua_State *), (*assert)(lua_State *); /* Lua's own functions of these names */
 };
 
 #endif

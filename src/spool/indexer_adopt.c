@@ -54,7 +54,7 @@ static bool on_commit(void *owner, const struct record *r, const struct record_c
     LOG(was_acknowledged ? LOG_ERROR : LOG_WARN,
         was_acknowledged ? "an acknowledged message of the queue is damaged on disk"
                          : "a message of the queue is not whole, and nothing says that it was acknowledged",
-        LOG_STR("message", id), LOG_TEXT("sop_instance", c->sop_instance.at, c->sop_instance.len),
+        LOG_STR("message", id), LOG_UID_TEXT("sop_instance", c->sop_instance.at, c->sop_instance.len),
         LOG_TEXT("calling", c->calling.at, c->calling.len));
     if (was_acknowledged)
         v->damaged++;

@@ -170,7 +170,7 @@ class Gateway:
         self.listen = listen if listen is not None else [f'listen "127.0.0.1:{self.port}"']
         self.listen = [l if isinstance(l, str) else f"listen {lua({'port': self.port, **l})}" for l in self.listen]
         self.settings = {"ae_title": "HILUM", "workers": 2, "spool": self.folder + "/spool", "admin": False,
-                         "log": {"level": "debug", "format": log_format}, **settings}
+                         "log": {"level": "debug", "format": log_format, "patient": True}, **settings}
         self.config = os.path.join(self.folder, "hilum.lua")
         self.write(*declarations)
         self.log_path = os.path.join(self.folder, "log")

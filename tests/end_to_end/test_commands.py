@@ -55,6 +55,8 @@ MISTAKES = [
     ('gateway { timeouts = { response = "soon" } }', ["response"]),
     ('gateway { timeouts = { respnse = "1s" } }', ["respnse"]),
     ('gateway { log = { level = "loud" } }', ["level"]),
+    ('gateway { log = { uids = "md5" } }', ["uids", "hash"]),
+    ('gateway { log = { uids = "hash", patient = true } }', ["uids", "patient"]),
     ('route "r" { to = { "a" }', ["'}'"]),
     ('io.open("/etc/passwd")', ["io"]),
     ('os.exit(0)', ["os"]),

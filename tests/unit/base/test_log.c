@@ -114,6 +114,84 @@ static void text_that_is_not_there_is_empty(void **state)
     free(text);
 }
 
+static char *private_line(const struct log_privacy *privacy, struct log_field field)
+{
+    log_set_privacy(privacy);
+    char *line = line_of(LOG_LOGFMT, field);
+    log_set_privacy(&(struct log_privacy){0});
+    return line;
+}
+
+static void who_is_in_the_data_is_said_only_where_it_may_be(void **state)
+{
+    (void)state;
+    const struct {
+        struct log_field field;
+        const char *hidden, *shown;
+    } cases[] = {
+        {LOG_PATIENT("k", "Doe^Jane", LOG_WITHHELD), "event=it k=(withheld)\n", "event=it k=Doe^Jane\n"},
+        {LOG_PATIENT("k", "/out/Doe/1", "/out/{PatientName}"), "event=it k=/out/{PatientName}\n",
+         "event=it k=/out/Doe/1\n"},
+        {LOG_PATIENT("k", "Doe", NULL), "event=it k=(withheld)\n", "event=it k=Doe\n"},
+        {LOG_PATIENT_TEXT("k", "Doe^Jane", 3, "x"), "event=it k=x\n", "event=it k=Doe\n"},
+        {LOG_PATIENT("k", "", LOG_WITHHELD), "event=it k=\"\"\n", "event=it k=\"\"\n"},
+        {LOG_QUOTED("k", "Doe", true), "event=it k=(withheld)\n", "event=it k=Doe\n"},
+        {LOG_QUOTED("k", "ours", false), "event=it k=ours\n", "event=it k=ours\n"},
+        {LOG_UID("k", "1.2.3"), "event=it k=1.2.3\n", "event=it k=1.2.3\n"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char *hidden = private_line(&(struct log_privacy){0}, cases[i].field);
+        assert_string_equal(hidden, cases[i].hidden);
+        free(hidden);
+        char *shown = private_line(&(struct log_privacy){.shows_patients = true}, cases[i].field);
+        assert_string_equal(shown, cases[i].shown);
+        free(shown);
+    }
+}
+
+/* printf 'log:1.2.3' | openssl dgst -sha256 -hmac key */
+static void a_uid_is_hashed_with_the_key(void **state)
+{
+    (void)state;
+    static const char *const longer =
+        "0123456789012345678901234567890123456789012345678901234567890123456789";
+    static const struct {
+        const char *key, *uid, *line;
+    } cases[] = {
+        {"key", "1.2.3", "event=it k=#ee066de165b09115\n"},
+        {"key", "1.2.30", "event=it k=#79fb8cc102799a9c\n"},
+        {"other", "1.2.3", "event=it k=#109ff9025e41102e\n"},
+        {longer, "1.2.3", "event=it k=#dc285df4ba41c655\n"}, /* than a block of SHA-256 */
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char *line = private_line(&(struct log_privacy){.hashes_uids = true, .key = cases[i].key},
+                                  LOG_UID("k", cases[i].uid));
+        assert_string_equal(line, cases[i].line);
+        free(line);
+    }
+}
+
+static void without_a_key_hashes_hold_for_the_process(void **state)
+{
+    (void)state;
+    struct log_privacy privacy = {.hashes_uids = true};
+    char *one = private_line(&privacy, LOG_UID("k", "1.2.3"));
+    char *again = private_line(&privacy, LOG_UID_TEXT("k", "1.2.3.4", 5));
+    char *other = private_line(&privacy, LOG_UID("k", "1.2.4"));
+    char *keyed =
+        private_line(&(struct log_privacy){.hashes_uids = true, .key = "key"}, LOG_UID("k", "1.2.3"));
+    char *after = private_line(&privacy, LOG_UID("k", "1.2.3"));
+    assert_string_equal(one, again);
+    assert_string_not_equal(one, other);
+    assert_string_not_equal(keyed, after); /* a key that was taken away is not used any more */
+    assert_int_equal(strlen(one), strlen("event=it k=#0123456789abcdef\n"));
+    free(one);
+    free(again);
+    free(other);
+    free(keyed);
+    free(after);
+}
+
 static void a_line_starts_with_time_and_level(void **state)
 {
     (void)state;
@@ -313,6 +391,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_quoted_and_escaped_where_they_must_be),
         cmocka_unit_test(text_that_is_not_there_is_empty),
+        cmocka_unit_test(who_is_in_the_data_is_said_only_where_it_may_be),
+        cmocka_unit_test(a_uid_is_hashed_with_the_key),
+        cmocka_unit_test(without_a_key_hashes_hold_for_the_process),
         cmocka_unit_test(a_line_starts_with_time_and_level),
         cmocka_unit_test(levels_that_are_off_cost_nothing),
         cmocka_unit_test(a_long_line_is_cut_with_a_mark_and_still_parses),

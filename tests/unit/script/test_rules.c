@@ -488,6 +488,51 @@ static void a_spent_budget_ends_the_call_and_nothing_else(void **state)
     }
 }
 
+/* What a log may hold that does not name patients. (`SECRET` and 19700131 are what a data set could hold.) */
+static void an_error_is_told_without_what_it_may_quote(void **state)
+{
+    static const struct {
+        const char *body, *bare;
+    } cases[] = {
+        {"error('SECRET')", "morph: an error of the rule's own, (withheld)"},
+        {"error('SECRET', 0)", "morph: an error of the rule's own, (withheld)"},
+        {"error('attempt to call SECRET')", "morph: an error of the rule's own, (withheld)"},
+        {"local raise = error raise('SECRET')", "morph: an error of the rule's own, (withheld)"},
+        {"local ok, e = pcall(function() return nil .. 'SECRET' end) error(e)",
+         "morph: an error of the rule's own, (withheld)"},
+        {"assert(false, 'SECRET')", "morph: an error of the rule's own, (withheld)"},
+        {"assert(nil)", "morph: an error of the rule's own, (withheld)"},
+        {"error({ 'SECRET' })", "morph: an error of the rule's own, (withheld)"},
+        {"local t = nil; local x = t.PatientName", "morph: attempt to index a nil value (local 't')"},
+        {"local x = 'SECRET' + 1", "morph: attempt to add a ..."},
+        {"local x = 'SECRET' < 1", "morph: attempt to compare string with number"},
+        {"local x = ('SECRET').y.z", "morph: attempt to index a nil value (field 'y')"},
+        {"string.rep()", "morph: bad argument #1 to ... (string expected, got no value)"},
+        {"return assoc.SECRET", "morph: assoc has no ...; it has calling"},
+        {"date.shift('19700131SECRET', 1)", "morph: date.shift(...)"},
+        {"date.shift('SECRET\"19700131', 1)", "morph: date.shift(...)"},
+        {"string.format('%SECRET', 1)", "morph: invalid conversion ..."},
+        {"require('SECRET')", "morph: module ... was not"},
+        {"SECRET = 1", "morph: global ... is set in a rule"},
+        {"setmetatable({}, { __index = function(t, k) error(k) end }).SECRET = nil; local x = "
+         "setmetatable({}, { __index = function(t, k) error(k) end }).SECRET",
+         "morph: an error of the rule's own, (withheld)"},
+        {"while true do end", "morph ran past the 400000 instructions of rule_instructions"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct ruled r = open_morph(*state, SMALL, cases[i].body);
+        assert_int_not_equal(morph(&r, 0), OK);
+        const char *bare = rules_error_bare(r.rules);
+        if (strstr(bare, cases[i].bare) == NULL || strstr(bare, "SECRET") != NULL ||
+            strstr(bare, "19700131") != NULL) {
+            print_error("%s\n  is told as: %s\n", cases[i].body, bare);
+            fail();
+        }
+        assert_non_null(strstr(bare, ":1: route \"x\": "));
+        close_ruled(&r);
+    }
+}
+
 static void a_budget_is_that_of_one_call(void **state)
 {
     struct ruled r =
@@ -666,6 +711,10 @@ static void print_goes_to_the_log_with_the_name_of_the_route(void **state)
     char text[2000];
     struct ruled r = open_morph(*state, "", "print('a', 1, nil) print('two\\nlines')");
     caught_stderr(&r, *state, text, sizeof(text));
+    assert_non_null(strstr(text, "event=\"a rule prints\" route=x text=(withheld)\n"));
+    log_set_privacy(&(struct log_privacy){.shows_patients = true});
+    caught_stderr(&r, *state, text, sizeof(text));
+    log_set_privacy(&(struct log_privacy){0});
     assert_non_null(strstr(text, "level=info event=\"a rule prints\" route=x text=\"a\\x091\\x09nil\"\n"));
     assert_non_null(strstr(text, "text=\"two\\x0alines\"\n"));
     close_ruled(&r);
@@ -754,6 +803,7 @@ int main(void)
         cmocka_unit_test(an_error_says_where_it_came_from),
         cmocka_unit_test(an_error_in_a_module_names_the_module),
         cmocka_unit_test(a_spent_budget_ends_the_call_and_nothing_else),
+        cmocka_unit_test(an_error_is_told_without_what_it_may_quote),
         cmocka_unit_test(a_budget_is_that_of_one_call),
         cmocka_unit_test(memory_that_is_asked_for_costs_instructions),
         cmocka_unit_test(rules_that_hoard_are_told_so),
