@@ -29,6 +29,51 @@ bool access_admit(struct session *s, struct access_refusal *out)
     return v == ACCESS_ADMITTED;
 }
 
+/* The function says yes. Whatever keeps it from saying so is a no. */
+static bool is_let_in(struct session *s, const struct pdu_identity *identity, struct access_refusal *out)
+{
+    char remote[64];
+    struct rules_assoc assoc = {.calling = view_of(s->calling),
+                                .called = view_of(s->called),
+                                .listener = view_of(s->listen->name),
+                                .peer = view_of(association_peer_subject(&s->a))};
+    struct rules_user user = {0};
+    bool is_admitted = false;
+    io_address_text(&s->a.peer, false, remote);
+    assoc.remote = view_of(remote);
+    if (identity)
+        user = (struct rules_user){identity->type, identity->primary, identity->secondary};
+    refuse(out, PDU_REJECT_NO_REASON, "user identity not accepted", s->calling);
+    out->is_ours = true;
+    if (!s->rules->rules)
+        out->cause = "the rules of this worker could not be opened";
+    else if (rules_identity(s->rules->rules, s->caller, &assoc, identity ? &user : NULL, &is_admitted) == OK)
+        out->is_ours = false;
+    else
+        out->cause = rules_error_bare(s->rules->rules); /* what the rule says may hold a passcode */
+    return is_admitted;
+}
+
+bool access_identify(struct session *s, struct access_refusal *out)
+{
+    struct pdu_associate *request = &s->a.ul.request;
+    enum config_identity how = s->caller ? s->caller->identity : CONFIG_IDENTITY_PASS;
+    if (how == CONFIG_IDENTITY_REQUIRE && !request->has_identity) {
+        refuse(out, PDU_REJECT_NO_REASON, "no user identity", s->calling);
+        return false;
+    }
+    if (how == CONFIG_IDENTITY_CHECK && !is_let_in(s, request->has_identity ? &request->identity : NULL, out))
+        return false;
+    /* For a name the answer is empty; what a ticket or token is answered with we cannot make. (PS3.7 D.3.3.7.2) */
+    s->has_checked_identity = how == CONFIG_IDENTITY_CHECK && request->has_identity &&
+                              request->identity.wants_response && request->identity.type <= 2;
+    if (how == CONFIG_IDENTITY_CHECK || how == CONFIG_IDENTITY_DROP) {
+        request->has_identity = false;
+        request->identity = (struct pdu_identity){0};
+    }
+    return true;
+}
+
 bool access_is_told(const struct session *s, const char *cause, const char *title)
 {
     char remote[64];

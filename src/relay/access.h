@@ -19,10 +19,13 @@ struct access_refusal {
     struct pdu_reject reject;
     const char *cause;
     const char *title; /* that it is about */
+    bool is_ours;      /* a rule has failed, or memory: it says nothing of the sender */
 };
 
 /* Address, titles and certificate; sets s->caller. False: it is refused. */
 bool access_admit(struct session *s, struct access_refusal *out);
+/* Its user identity, as the caller wants it; it may call Lua. What is not to be passed on is gone from the request then. False: it is refused. */
+bool access_identify(struct session *s, struct access_refusal *out);
 /* True: this refusal is to be logged; else it is counted, and told with others (refusals.h). */
 bool access_is_told(const struct session *s, const char *cause, const char *title);
 

@@ -435,6 +435,10 @@ static bool is_to_be_asked(struct asked *a)
 /* Nothing is pending: the next round, or the answer. */
 static void advance(struct negotiation *g)
 {
+    static const struct access_refusal identity_is_refused = {
+        .reject = {PDU_REJECT_PERMANENT, PDU_REJECT_ACSE, PDU_REJECT_NO_REASON},
+        .cause = "the nodes reject it, which has a user identity",
+        .title = ""};
     struct session *s = g->session;
     if (g->is_cancelled) {
         negotiation_free(g);
@@ -447,8 +451,7 @@ static void advance(struct negotiation *g)
         return;
     s->negotiation = NULL;
     if (identity_refused(g))
-        association_reject(&s->a,
-                           (struct pdu_reject){PDU_REJECT_PERMANENT, PDU_REJECT_ACSE, PDU_REJECT_NO_REASON});
+        session_refuse(s, &identity_is_refused);
     else
         negotiate_answer(g);
     negotiation_free(g);
@@ -480,8 +483,7 @@ void negotiate_begin(struct session *s)
         g->round = 1;
     }
     if (!g || !prepare(g)) {
-        association_reject(&s->a, (struct pdu_reject){PDU_REJECT_TRANSIENT, PDU_REJECT_PRESENTATION,
-                                                      PDU_REJECT_LOCAL_LIMIT});
+        session_refuse_for_now(s, "its request is too large, or out of memory");
         return; /* on_end has cancelled what was begun */
     }
     const struct pdu_associate *r = request_of(g);

@@ -295,6 +295,7 @@ static bool fill_answer(const struct negotiation *g, struct pdu_associate *answe
     pdu_associate_init(answer, true);
     association_introduce(answer, g->session->listen->max_pdu);
     answer_async(request, answer);
+    answer->has_identity_response = g->session->has_checked_identity;
     for (unsigned n = 0; n < g->asked_count && request->has_identity && request->identity.wants_response;
          n++) {
         const struct asked *a = &g->asked[n];
@@ -316,8 +317,7 @@ void negotiate_answer(struct negotiation *g)
         forbidden += g->contexts[i].is_forbidden;
     if (!fill_answer(g, &answer, &accepted)) {
         pdu_associate_free(&answer);
-        association_reject(&s->a, (struct pdu_reject){PDU_REJECT_TRANSIENT, PDU_REJECT_PRESENTATION,
-                                                      PDU_REJECT_LOCAL_LIMIT});
+        session_refuse_for_now(s, "out of memory");
         return;
     }
     LOG(LOG_INFO, "association accepted", LOG_STR("assoc", s->a.id), LOG_STR("calling", s->calling),

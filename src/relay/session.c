@@ -86,16 +86,23 @@ void session_facts(const struct session *s, enum config_service service, struct 
     memcpy(out->remote, s->remote, sizeof(out->remote));
 }
 
-/* `title`: that it is about. Told once, and not of each. */
-static void refuse(struct session *s, struct pdu_reject reject, const char *why, const char *title)
+void session_refuse(struct session *s, const struct access_refusal *r)
 {
     s->is_refused = true;
-    if (access_is_told(s, why, title))
-        LOG(LOG_WARN, "association rejected", LOG_STR("assoc", s->a.id), LOG_STR("calling", s->calling),
-            LOG_STR("called", s->called), LOG_STR("remote", s->remote_text),
+    if (access_is_told(s, r->cause, r->title))
+        LOG(r->is_ours ? LOG_ERROR : LOG_WARN, "association rejected", LOG_STR("assoc", s->a.id),
+            LOG_STR("calling", s->calling), LOG_STR("called", s->called), LOG_STR("remote", s->remote_text),
             LOG_STR("listener", s->listen->name), LOG_STR("caller", s->caller ? s->caller->name : ""),
-            LOG_STR("peer", association_peer_subject(&s->a)), LOG_STR("cause", why));
-    association_reject(&s->a, reject);
+            LOG_STR("peer", association_peer_subject(&s->a)), LOG_STR("cause", r->cause));
+    association_reject(&s->a, r->reject);
+}
+
+void session_refuse_for_now(struct session *s, const char *cause)
+{
+    session_refuse(s, &(struct access_refusal){
+                          .reject = {PDU_REJECT_TRANSIENT, PDU_REJECT_PRESENTATION, PDU_REJECT_LOCAL_LIMIT},
+                          .cause = cause,
+                          .title = s->calling});
 }
 
 static void log_tls(const struct session *s)
@@ -109,8 +116,6 @@ static void log_tls(const struct session *s)
 
 static void on_request(struct association *a)
 {
-    static const struct pdu_reject too_many = {PDU_REJECT_TRANSIENT, PDU_REJECT_PRESENTATION,
-                                               PDU_REJECT_LOCAL_LIMIT};
     struct session *s = a->owner;
     struct access_refusal refusal;
     leave_silent(s);
@@ -119,11 +124,13 @@ static void on_request(struct association *a)
     unsigned total = atomic_fetch_add(&s->relay->totals->associations, 1);
     s->is_counted = true;
     if (!access_admit(s, &refusal))
-        refuse(s, refusal.reject, refusal.cause, refusal.title);
+        session_refuse(s, &refusal);
     else if (total >= s->config->max_associations)
-        refuse(s, too_many, "max_associations", s->calling);
+        session_refuse_for_now(s, "max_associations");
     else if (!pace_enter(s))
-        refuse(s, too_many, "max_associations of the caller", s->calling);
+        session_refuse_for_now(s, "max_associations of the caller");
+    else if (!access_identify(s, &refusal))
+        session_refuse(s, &refusal);
     else {
         log_tls(s);
         negotiate_begin(s);

@@ -9,6 +9,7 @@
 #include "relay/source.h"
 #include "route/route.h"
 
+struct access_refusal;
 struct call;
 struct message;
 struct reverse;
@@ -31,6 +32,7 @@ struct session {
     struct source source; /* of what its messages send */
     bool is_silent, is_counted, is_over, is_refused;
     struct pace pace;                /* against its caller's limits */
+    bool has_checked_identity;       /* ourselves, and its sender wants to hear so */
     struct negotiation *negotiation; /* while the request waits for its answer */
     struct pdu_associate
         *extras; /* roles, extended negotiation, identity of the request, for requests of ours; NULL: none */
@@ -63,6 +65,11 @@ void session_message_over(struct session *s, struct message *m);
 bool session_has_request(const struct session *s, uint16_t message_id);
 /* Says a message to it, in its turn. The data set's slices are moved; NULL: none. */
 void session_say(struct session *s, uint8_t context_id, const struct dimse_command *c, struct slices *data);
+
+/* Rejects its request: told in the log, but not each one of a kind. What `r` holds is borrowed. */
+void session_refuse(struct session *s, const struct access_refusal *r);
+/* Likewise, for a limit of ours: transient, local limit exceeded (PS3.8 9.3.4). */
+void session_refuse_for_now(struct session *s, const char *cause);
 
 /* negotiate.c: from the request to association_answer_take or association_reject. */
 void negotiate_begin(struct session *s);

@@ -1,5 +1,6 @@
 /*
- * The functions of a configuration, `when`, `morph`, `morph_response` and `on_study` of its routes, in a Lua state of one worker.
+ * The functions of a configuration, `when`, `morph`, `morph_response` and `on_study` of its routes and `identity` of its callers, in a Lua
+ * state of one worker.
  *
  * Opening evaluates again what the configuration was made of: the text of its file and modules and the environment it asked
  * for, as they were, whatever stands on the disk by now. The functions are matched by the order of declarations. Then globals
@@ -28,13 +29,15 @@ struct rules_assoc {
     struct view calling, called;
     struct view remote; /* the sender's address as text */
     struct view listener;
-    struct view service;                                  /* as config_service_name says */
+    struct view peer;    /* the subject of its certificate; empty: nil in Lua, it has shown none */
+    struct view service; /* as config_service_name says */
     struct view sop_class, sop_instance, transfer_syntax; /* UIDs */
 };
 
 struct rules_call {
-    const struct config_route
-        *route; /* of the configuration that the rules were opened for; it has such a function */
+    /* One of them, of the configuration that the rules were opened for; it has such a function. */
+    const struct config_route *route;
+    const struct config_caller *caller;
     const struct rules_assoc *assoc;
     /* Pushes one value: `ds`. It may raise Lua's errors, which are long jumps: it owns nothing meanwhile. NULL: nil. */
     void (*push)(struct lua_State *lua, void *arg);
@@ -64,6 +67,17 @@ MUST_USE enum result rules_morph(struct rules *r, const struct rules_call *call)
 /* Likewise, of what comes back. */
 MUST_USE enum result rules_morph_response(struct rules *r, const struct rules_call *call);
 
+/* A user identity (PS3.7 D.3.3.7), as it came: secrets, which nothing here writes anywhere. Borrowed while a call lasts. */
+struct rules_user {
+    uint8_t type; /* 1 name, 2 name and passcode, 3 Kerberos, 4 SAML, 5 JWT */
+    struct view primary, secondary;
+};
+/* Calls the caller's identity; user NULL: the request brings none. OK: *admits_out says whether it returned true. ERR_USAGE also if it returned
+ * anything but true, false and nil. Otherwise as rules_when; *admits_out is false then. */
+MUST_USE enum result rules_identity(struct rules *r, const struct config_caller *caller,
+                                    const struct rules_assoc *assoc, const struct rules_user *user,
+                                    bool *admits_out);
+
 /* A group of instances that has been quiet, as they were received. Borrowed while a call lasts. */
 struct rules_study_series {
     const char *uid;
@@ -85,7 +99,7 @@ struct rules_study {
 MUST_USE enum result rules_on_study(struct rules *r, const struct config_route *route,
                                     const struct rules_study *study, bool *adds_out);
 
-/* Of the last call that failed: "FILE:LINE: route "NAME": morph: what is wrong". Ours; until the next call. */
+/* Of the last call that failed: "FILE:LINE: route "NAME": morph: what is wrong", or caller "NAME": identity. Ours; until the next call. */
 const char *rules_error(const struct rules *r);
 /* The same for a log that does not name patients: what a rule says by error and assert, and what is quoted in the words of a library, is
  * left out. What Lua itself says names variables and types, no values: it is the same. */

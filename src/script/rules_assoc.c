@@ -20,6 +20,7 @@ static const struct {
     {"called", offsetof(struct rules_assoc, called)},
     {"remote", offsetof(struct rules_assoc, remote)},
     {"listener", offsetof(struct rules_assoc, listener)},
+    {"peer", offsetof(struct rules_assoc, peer)},
     {"service", offsetof(struct rules_assoc, service)},
     {"sop_class", offsetof(struct rules_assoc, sop_class)},
     {"sop_instance", offsetof(struct rules_assoc, sop_instance)},
@@ -61,13 +62,13 @@ static int read_fact(lua_State *lua)
     for (size_t i = 0; i < COUNT(facts); i++) {
         if (strcmp(facts[i].key, key) == 0) {
             const struct view *v = (const void *)((const char *)assoc + facts[i].offset);
-            lua_pushlstring(lua, v->at == NULL ? "" : (const char *)v->at, v->len);
+            if (v == &assoc->peer && v->len == 0) {
+                lua_pushnil(lua); /* there is no certificate */
+            } else {
+                lua_pushlstring(lua, v->at == NULL ? "" : (const char *)v->at, v->len);
+            }
             return 1;
         }
-    }
-    if (strcmp(key, "peer") == 0) { /* without TLS there is no certificate */
-        lua_pushnil(lua);
-        return 1;
     }
     return refuse_key(lua, key);
 }

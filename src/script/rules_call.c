@@ -19,7 +19,19 @@ struct running {
     bool holds;
     const struct rules_study *study; /* on_study alone */
     bool *adds;
+    bool is_identity;
+    const struct rules_user *user; /* of it */
 };
+
+const char *rules_call_of(const struct rules_call *call)
+{
+    return call->caller != NULL ? "caller" : "route";
+}
+
+const char *rules_call_name(const struct rules_call *call)
+{
+    return call->caller != NULL ? call->caller->name : call->route->name;
+}
 
 static int run(lua_State *lua)
 {
@@ -30,6 +42,13 @@ static int run(lua_State *lua)
         rules_push_study(lua, call->route, now->study);
         lua_call(lua, 1, 1);
         rules_take_nodes(lua, now->rules->config, now->adds);
+        return 0;
+    }
+    if (now->is_identity) {
+        rules_push_user(lua, now->user);
+        rules_push_assoc(lua, now->rules);
+        lua_call(lua, 2, 1);
+        now->holds = rules_take_admission(lua);
         return 0;
     }
     if (call->push != NULL) {
@@ -48,8 +67,8 @@ static __attribute__((format(printf, 5, 0))) void write_text(const struct rules 
                                                              const struct source *source, int line,
                                                              const char *format, va_list arguments)
 {
-    size_t len = (size_t)snprintf(text, ERROR_BYTES, "%s:%d: route \"%s\": ", source->name, line,
-                                  r->call->route->name);
+    size_t len = (size_t)snprintf(text, ERROR_BYTES, "%s:%d: %s \"%s\": ", source->name, line,
+                                  rules_call_of(r->call), rules_call_name(r->call));
     if (len < ERROR_BYTES) {
         vsnprintf(text + len, ERROR_BYTES - len, format, arguments);
     }
@@ -190,8 +209,8 @@ static void warn_if_slow(const struct rules *r, const char *word, uint64_t us)
     if (us < RULES_SLOW_MS * UINT64_C(1000)) {
         return;
     }
-    LOG(LOG_WARN, "a rule held its worker up", LOG_STR("route", r->call->route->name), LOG_STR("rule", word),
-        LOG_INT("ms", us / 1000));
+    LOG(LOG_WARN, "a rule held its worker up", LOG_STR(rules_call_of(r->call), rules_call_name(r->call)),
+        LOG_STR("rule", word), LOG_INT("ms", us / 1000));
 }
 
 /* Hoards grow slowly: they are told of when half of the memory is theirs, before calls fail. */
@@ -203,20 +222,18 @@ static void look_for_hoard(struct rules *r, const char *word)
     size_t held = collect(r);
     bool is_hoard = held > r->config->rule_memory / 2;
     if (is_hoard && !r->has_told_of_hoard) {
-        LOG(LOG_WARN, "rules hold much memory from call to call", LOG_STR("route", r->call->route->name),
-            LOG_STR("rule", word), LOG_INT("bytes", held), LOG_INT("rule_memory", r->config->rule_memory));
+        LOG(LOG_WARN, "rules hold much memory from call to call",
+            LOG_STR(rules_call_of(r->call), rules_call_name(r->call)), LOG_STR("rule", word),
+            LOG_INT("bytes", held), LOG_INT("rule_memory", r->config->rule_memory));
     }
     r->has_told_of_hoard = is_hoard;
 }
 
-static enum result call_rule(struct rules *r, const struct rules_call *call, enum rule_kind kind,
-                             struct running *now)
+static enum result call_rule(struct rules *r, const struct rules_call *call, const struct rule *rule,
+                             const char *word, struct running *now)
 {
     struct script *s = &r->script;
-    size_t route = (size_t)(call->route - r->config->routes);
-    hilum_assert(r->call == NULL && route < r->config->route_count);
-    const struct rule *rule = &r->of[route][kind];
-    hilum_assert(rule->function != LUA_NOREF);
+    hilum_assert(r->call == NULL && rule->function != LUA_NOREF);
 
     now->rules = r;
     now->function = rule->function;
@@ -226,26 +243,34 @@ static enum result call_rule(struct rules *r, const struct rules_call *call, enu
     s->last_line = rule->line;
     sandbox_renew(r->lua, r->config->rule_instructions, r->held_at_first + r->config->rule_memory);
     uint64_t begin = clock_us();
-    rules_watch_begin(r->watch, call, rule_words[kind], begin);
+    rules_watch_begin(r->watch, call, word, begin);
     lua_pushcfunction(r->lua, sandbox_note_error);
     lua_pushcfunction(r->lua, run);
     lua_pushlightuserdata(r->lua, now);
     int status = lua_pcall(r->lua, 1, 0, 1);
     uint64_t us = clock_us() - begin;
 
-    enum result result = status == LUA_OK ? OK : say_error(r, status, rule_words[kind]);
+    enum result result = status == LUA_OK ? OK : say_error(r, status, word);
     lua_settop(r->lua, 0);
-    warn_if_slow(r, rule_words[kind], us);
-    look_for_hoard(r, rule_words[kind]);
+    warn_if_slow(r, word, us);
+    look_for_hoard(r, word);
     rules_watch_end(r->watch);
     r->call = NULL;
     return result;
 }
 
+static enum result call_of_route(struct rules *r, const struct rules_call *call, enum rule_kind kind,
+                                 struct running *now)
+{
+    size_t route = (size_t)(call->route - r->config->routes);
+    hilum_assert(route < r->config->route_count);
+    return call_rule(r, call, &r->of[route][kind], rule_words[kind], now);
+}
+
 enum result rules_when(struct rules *r, const struct rules_call *call, bool *holds_out)
 {
     struct running now = {0};
-    enum result result = call_rule(r, call, RULE_WHEN, &now);
+    enum result result = call_of_route(r, call, RULE_WHEN, &now);
     if (result == OK) {
         *holds_out = now.holds;
     }
@@ -255,13 +280,13 @@ enum result rules_when(struct rules *r, const struct rules_call *call, bool *hol
 enum result rules_morph(struct rules *r, const struct rules_call *call)
 {
     struct running now = {0};
-    return call_rule(r, call, RULE_MORPH, &now);
+    return call_of_route(r, call, RULE_MORPH, &now);
 }
 
 enum result rules_morph_response(struct rules *r, const struct rules_call *call)
 {
     struct running now = {0};
-    return call_rule(r, call, RULE_MORPH_RESPONSE, &now);
+    return call_of_route(r, call, RULE_MORPH_RESPONSE, &now);
 }
 
 enum result rules_on_study(struct rules *r, const struct config_route *route, const struct rules_study *study,
@@ -271,11 +296,22 @@ enum result rules_on_study(struct rules *r, const struct config_route *route, co
     struct rules_call call = {.route = route, .assoc = &assoc};
     struct running now = {.study = study, .adds = adds_out};
     memset(adds_out, 0, r->config->node_count * sizeof(*adds_out));
-    return call_rule(r, &call, RULE_ON_STUDY, &now);
+    return call_of_route(r, &call, RULE_ON_STUDY, &now);
+}
+
+enum result rules_identity(struct rules *r, const struct config_caller *caller,
+                           const struct rules_assoc *assoc, const struct rules_user *user, bool *admits_out)
+{
+    struct rules_call call = {.caller = caller, .assoc = assoc};
+    struct running now = {.is_identity = true, .user = user};
+    hilum_assert(caller->index < r->config->caller_count);
+    enum result result = call_rule(r, &call, &r->identity_of[caller->index], rule_identity, &now);
+    *admits_out = result == OK && now.holds;
+    return result;
 }
 
 void rules_print(const struct rules *r, const char *text, size_t len)
 {
-    LOG(LOG_INFO, "a rule prints", LOG_STR("route", r->call->route->name),
+    LOG(LOG_INFO, "a rule prints", LOG_STR(rules_call_of(r->call), rules_call_name(r->call)),
         LOG_PATIENT_TEXT("text", text, len, LOG_WITHHELD));
 }

@@ -55,6 +55,18 @@ void rules_push_assoc(lua_State *lua, const struct rules *r);
 void rules_push_study(lua_State *lua, const struct config_route *route, const struct rules_study *study);
 void rules_take_nodes(lua_State *lua, const struct config *config, bool *adds_out);
 
+/* Pushes `user`, a table that nobody changes, or nil; then takes what identity returned, which is on top (rules_user.c). Lua errors. */
+void rules_push_user(lua_State *lua, const struct rules_user *user);
+bool rules_take_admission(lua_State *lua);
+
+/* The table on top, in its place one that reads the same and cannot be written (rules_study.c). Of a list a place behind its end is nil; a key
+ * that another has not is an error. */
+void rules_seal(lua_State *lua, const char *name, bool is_list);
+
+/* Whose function runs: "route" or "caller", and its name. */
+const char *rules_call_of(const struct rules_call *call);
+const char *rules_call_name(const struct rules_call *call);
+
 /* A line of print, without its newline (rules_call.c). */
 void rules_print(const struct rules *r, const char *text, size_t len);
 

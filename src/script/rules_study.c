@@ -39,8 +39,7 @@ static int count_entries(lua_State *lua)
     return 1;
 }
 
-/* The table on top, in its place one that reads the same. Of a list a place behind its end is nil. */
-static void seal(lua_State *lua, const char *name, bool is_list)
+void rules_seal(lua_State *lua, const char *name, bool is_list)
 {
     static const luaL_Reg methods[] = {
         {"__newindex", refuse_write}, {"__len", count_entries}, {"__pairs", freeze_each_entry}, {NULL, NULL}};
@@ -95,10 +94,10 @@ static void push_series(lua_State *lua, const struct rules_study *study)
         lua_createtable(lua, 0, 2);
         set_text(lua, "uid", study->series[i].uid);
         set_number(lua, "count", study->series[i].instances);
-        seal(lua, "a series of the study", false);
+        rules_seal(lua, "a series of the study", false);
         lua_rawseti(lua, -2, (lua_Integer)i + 1);
     }
-    seal(lua, "study.series", true);
+    rules_seal(lua, "study.series", true);
 }
 
 static void push_instances(lua_State *lua, const struct rules_study *study)
@@ -109,10 +108,10 @@ static void push_instances(lua_State *lua, const struct rules_study *study)
         set_text(lua, "sop_class", study->listed[i].sop_class);
         set_text(lua, "sop_instance", study->listed[i].sop_instance);
         set_text(lua, "series", study->listed[i].series);
-        seal(lua, "an instance of the study", false);
+        rules_seal(lua, "an instance of the study", false);
         lua_rawseti(lua, -2, (lua_Integer)i + 1);
     }
-    seal(lua, "study.instances", true);
+    rules_seal(lua, "study.instances", true);
 }
 
 void rules_push_study(lua_State *lua, const struct config_route *route, const struct rules_study *study)
@@ -131,7 +130,7 @@ void rules_push_study(lua_State *lua, const struct config_route *route, const st
     lua_setfield(lua, -2, "series");
     push_instances(lua, study);
     lua_setfield(lua, -2, "instances");
-    seal(lua, "study", false);
+    rules_seal(lua, "study", false);
 }
 
 /* --- what it returns ----------------------------------------------------------------------------------------------- */

@@ -49,8 +49,9 @@ void rules_watch_end(struct rules_watch *w)
 static void copy(const struct rules_watch *w, uint64_t now_us, struct rules_sight *out)
 {
     const struct rules_assoc *a = w->call->assoc;
-    *out = (struct rules_sight){.rule = w->rule, .ms = (now_us - w->since_us) / 1000};
-    snprintf(out->route, sizeof(out->route), "%s", w->call->route->name);
+    *out = (struct rules_sight){
+        .of = rules_call_of(w->call), .rule = w->rule, .ms = (now_us - w->since_us) / 1000};
+    snprintf(out->name, sizeof(out->name), "%s", rules_call_name(w->call));
     if (a != NULL) {
         snprintf(out->calling, sizeof(out->calling), "%.*s", (int)a->calling.len,
                  (const char *)a->calling.at);

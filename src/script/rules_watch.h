@@ -26,8 +26,9 @@ struct rules_watch {
 
 /* Copies, for the call may be over when they are read; cut where they do not fit. */
 struct rules_sight {
-    char route[128];
-    const char *rule; /* "when", "morph", "morph_response", "on_study" */
+    const char *of; /* "route", "caller": whose it is */
+    char name[128];
+    const char *rule; /* "when", "morph", "morph_response", "on_study", "identity" */
     char calling[17], remote[64];
     uint64_t ms; /* since it began */
 };

@@ -329,7 +329,7 @@ void gateway_watch(struct gateway *g)
     struct rules_sight rule;
     for (unsigned i = 0; i < g->worker_count; i++)
         if (rules_watch_tell(&g->workers[i].rules_watch, &rule))
-            LOG(LOG_WARN, "a rule is still running", LOG_INT("worker", i), LOG_STR("route", rule.route),
+            LOG(LOG_WARN, "a rule is still running", LOG_INT("worker", i), LOG_STR(rule.of, rule.name),
                 LOG_STR("rule", rule.rule), LOG_STR("calling", rule.calling), LOG_STR("remote", rule.remote),
                 LOG_INT("ms", rule.ms));
     refusals_tell(&g->totals.refusals, clock_ms(), false);
@@ -342,7 +342,7 @@ static void tell_hung(struct gateway *g)
     LOG(LOG_ERROR, "not all workers end, and are given up", LOG_INT("bound_ms", END_MS));
     for (unsigned i = 0; i < g->worker_count; i++)
         if (rules_watch_look(&g->workers[i].rules_watch, &rule))
-            LOG(LOG_ERROR, "a rule does not end", LOG_INT("worker", i), LOG_STR("route", rule.route),
+            LOG(LOG_ERROR, "a rule does not end", LOG_INT("worker", i), LOG_STR(rule.of, rule.name),
                 LOG_STR("rule", rule.rule), LOG_STR("calling", rule.calling), LOG_STR("remote", rule.remote),
                 LOG_INT("ms", rule.ms));
 }

@@ -146,6 +146,123 @@ class Callers(Access):
         self.assert_let_in(gateway, calling="MR1")
 
 
+class Identity(Access):
+    """PS3.7 D.3.3.7: (type, positive response requested, primary field, secondary field)."""
+
+    KINDS = [(1, b"ada", b""), (2, b"ada", b"secret-word"), (3, b"\x60\x82ticket", b""), (4, b"<saml/>", b""), (5, b"ey.J.wt", b"")]
+
+    def served(self, *declarations, answer=b"of the node"):
+        sink = self.sink(identity_answer=answer)
+        return self.gateway(node("a", sink), route("all", to="a"), *declarations), sink
+
+    def seen(self, sink):
+        return [a.request.identity for a in sink.used()]
+
+    def test_pass_hands_every_type_on_and_the_nodes_answer_back(self):
+        gateway, sink = self.served(caller("all", "*", identity="pass"))
+        for kind, primary, secondary in self.KINDS:
+            with self.subTest(kind):
+                sender = self.sender(gateway, identity=(kind, 1, primary, secondary))
+                self.assertEqual(sender.answer.identity_answer, b"of the node")
+                self.assert_stored(sender.store(make_instance()))
+                sender.release()
+                self.assertEqual(self.seen(sink)[-1], (kind, 1, primary, secondary))
+        self.assert_let_in(gateway)
+        self.assertIsNone(self.seen(sink)[-1])
+
+    def test_require_wants_one_and_hands_it_on(self):
+        gateway, sink = self.served(caller("all", "*", identity="require"))
+        self.assert_rejected(gateway, NO_REASON)
+        for kind, primary, secondary in self.KINDS:
+            with self.subTest(kind):
+                sender = self.sender(gateway, identity=(kind, 1, primary, secondary))
+                self.assertEqual(sender.answer.identity_answer, b"of the node")
+                self.assert_stored(sender.store(make_instance()))
+                sender.release()
+                self.assertEqual(self.seen(sink)[-1], (kind, 1, primary, secondary))
+        self.assertEqual(self.causes(gateway), [("no user identity", "all")])
+
+    def test_drop_tells_the_node_nothing_and_the_sender_neither(self):
+        gateway, sink = self.served(caller("all", "*", identity="drop"))
+        for kind, primary, secondary in self.KINDS:
+            with self.subTest(kind):
+                sender = self.sender(gateway, identity=(kind, 1, primary, secondary))
+                self.assertIsNone(sender.answer.identity_answer)
+                self.assert_stored(sender.store(make_instance()))
+                sender.release()
+        self.assertEqual(set(self.seen(sink)), {None})
+
+    def test_a_function_sees_each_type_and_says_who_is_let_in(self):
+        """What is not there is "", so that two things that are not there are not the same."""
+        gateway, sink = self.served(
+            "local KNOWN = { ada = 'secret-word' }",
+            caller("all", "*", identity=Lua("""function (user, assoc)
+                if user == nil then return assoc.calling == "NOBODY" and assoc.peer == nil end
+                if assoc.called ~= "HILUM" or assoc.remote ~= "127.0.0.1" or assoc.service ~= "" then return false end
+                if user.type == 1 then return user.name == "ada" and user.passcode == "" end
+                if user.type == 2 then return user.passcode == KNOWN[user.name] end
+                if user.type == 3 then return user.ticket == "\\x60\\x82ticket" and user.name == "" and user.token == "" end
+                return user.token == (user.type == 4 and "<saml/>" or "ey.J.wt") and user.ticket == ""
+            end""")))
+        for kind, primary, secondary in self.KINDS:
+            for wants in (0, 1):
+                with self.subTest(kind, wants=wants):
+                    sender = self.sender(gateway, identity=(kind, wants, primary, secondary))
+                    self.assertEqual(sender.answer.identity_answer, b"" if wants and kind <= 2 else None)
+                    self.assert_stored(sender.store(make_instance()))
+                    sender.release()
+        self.assert_let_in(gateway, calling="NOBODY")
+        self.assertEqual(set(self.seen(sink)), {None}, "it has been checked here, and goes no further")
+        self.assert_rejected(gateway, NO_REASON, calling="X")
+        for wrong in (1, b"eve", b""), (2, b"ada", b"other"), (2, b"eve", b""), (2, b"", b""), (5, b"<saml/>", b""), (9, b"?", b""):
+            with self.subTest(wrong):
+                self.assert_rejected(gateway, NO_REASON, identity=(wrong[0], 1, *wrong[1:]), calling=f"W{wrong[0]}")
+        self.assertEqual({cause for cause, _ in self.causes(gateway)}, {"user identity not accepted"})
+
+    def test_a_function_that_fails_lets_nobody_in_and_says_where(self):
+        for body, said in (("return user.passcod == nil", "user has no "),
+                           ("return user.name", "it returned a string; it must return true or false"),
+                           ("error('no: ' .. user.passcode)", "an error of the rule's own"), ("while true do end", "ran past"), ("user.name = ''", "user is read-only"),
+                           ("return assoc.patient", "assoc has no ")):
+            with self.subTest(body):
+                gateway, sink = self.served(caller("all", "*", identity=Lua(f"function (user, assoc)\n{body}\nend")))
+                self.assert_rejected(gateway, NO_REASON, identity=(2, 1, b"ada", b"secret-word"))
+                (line,) = gateway.events("association rejected")
+                place = gateway.log().index("hilum.lua:")
+                self.assertEqual(line["level"], "error")
+                self.assertRegex(line["cause"], 'hilum.lua:[0-9]+: caller "all": identity')
+                self.assertIn(said, line["cause"])
+                self.assertGreater(place, 0)
+                self.assertEqual(gateway.events("association accepted"), [])
+                self.assertNotIn("secret-word", gateway.log())
+                gateway.stop()
+
+    def test_what_proves_an_identity_is_in_no_line_of_any_level(self):
+        """Let in, refused, passed on: the log is at its most talkative."""
+        check = Lua("function (user, assoc) if user.name == 'broken' then error(nil) end return user.name == 'known' end")
+        for identity in ("pass", "require", "drop", check):
+            with self.subTest(identity):
+                gateway, _ = self.served(caller("all", "*", identity=identity))
+                for kind in range(1, 6):
+                    for name in (b"known", b"broken"):
+                        primary, secondary = (name, b"very-secret") if kind == 2 else (name + b"very-secret", b"")
+                        try:
+                            sender = self.sender(gateway, identity=(kind, 1, primary, secondary))
+                            self.assert_stored(sender.store(make_instance()))
+                            sender.release()
+                        except dicom.Rejected as e:
+                            self.assertEqual((e.result, e.source, e.reason), NO_REASON)
+                gateway.stop()
+                self.assertNotIn("very-secret", gateway.log())
+
+    def test_an_identity_that_no_node_takes_is_refused_as_before(self):
+        sink = self.sink()
+        sink.reject = (1, 2, 1)
+        gateway = self.gateway(node("a", sink), route("all", to="a"), caller("all", "*"))
+        self.assert_rejected(gateway, (1, 2, 1), identity=(1, 0, b"ada", b""))
+        self.assertEqual(self.causes(gateway), [("the nodes reject it, which has a user identity", "all")])
+
+
 class Logs(Access):
     def lines(self, gateway):
         return gateway.events("association rejected") + gateway.events("more associations rejected")

@@ -341,7 +341,8 @@ static void the_data_set_is_what_the_caller_pushes(void **state)
     struct ruled r =
         open_text(*state, "route 'x' { to = 'pacs1', when = function(ds) return ds == 'CT' end }\n");
     struct rules_assoc assoc = example();
-    struct rules_call call = {&r.loaded.config->routes[0], &assoc, push_text, "CT"};
+    struct rules_call call = {
+        .route = &r.loaded.config->routes[0], .assoc = &assoc, .push = push_text, .arg = "CT"};
     bool holds = false;
     assert_int_equal(rules_when(r.rules, &call, &holds), OK);
     assert_true(holds);
@@ -379,7 +380,8 @@ static void what_runs_is_seen_from_outside_and_told_of_once_when_it_is_slow(void
     struct ruled r = open_text(*state, "route 'x' { to = 'pacs1', when = function(ds) error('no') end }\n");
     struct rules_assoc assoc = example();
     struct looking l = {.is_slow = false};
-    struct rules_call call = {&r.loaded.config->routes[0], &assoc, push_looks, &l};
+    struct rules_call call = {
+        .route = &r.loaded.config->routes[0], .assoc = &assoc, .push = push_looks, .arg = &l};
     rules_watch_init(&l.watch);
     rules_set_watch(r.rules, &l.watch);
     for (int i = 0; i < 4; i++) {
@@ -387,13 +389,13 @@ static void what_runs_is_seen_from_outside_and_told_of_once_when_it_is_slow(void
         l.is_slow = i % 2 == 1;
         assert_int_equal(rules_when(r.rules, &call, &holds), ERR_USAGE);
         assert_true(l.is_seen);
-        assert_string_equal(l.seen.route, "x");
+        assert_string_equal(l.seen.name, "x");
         assert_string_equal(l.seen.rule, "when");
         assert_string_equal(l.seen.calling, "CT1");
         assert_string_equal(l.seen.remote, "10.1.2.3");
         assert_int_equal(l.is_told, l.is_slow);
         assert_false(l.is_told_again);
-        assert_true(l.is_slow ? l.told.ms >= 1500 && strcmp(l.told.route, "x") == 0 : l.seen.ms < 1500);
+        assert_true(l.is_slow ? l.told.ms >= 1500 && strcmp(l.told.name, "x") == 0 : l.seen.ms < 1500);
         assert_false(rules_watch_look(&l.watch, &l.seen)); /* however it has ended */
         assert_false(rules_watch_tell(&l.watch, &l.seen));
     }
