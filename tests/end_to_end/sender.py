@@ -50,11 +50,14 @@ def contexts_of(pairs):
 
 
 class Sender:
-    def __init__(self, port, pairs=(), *, seconds=20, associate=True, nodelay=True, source="127.0.0.1", **request):
+    def __init__(self, port, pairs=(), *, seconds=20, associate=True, nodelay=True, source="127.0.0.1", tls=None,
+                 **request):
         self.request = Associate(**request)
         self.request.contexts = self.request.contexts or contexts_of(pairs)
         connection = socket.create_connection(("127.0.0.1", port), seconds, source_address=(source, 0))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, nodelay)
+        if tls:  # an ssl.SSLContext
+            connection = tls.wrap_socket(connection, server_hostname="localhost")
         self.wire = dicom.Wire(connection, seconds)
         self.answer = None
         self.next_id = 1

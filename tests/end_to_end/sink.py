@@ -55,6 +55,7 @@ class SinkAssociation:
         self.answered = 0
         self.raw_command = b""
         self.opened_at, self.ended_at = time.monotonic(), None
+        self.refused = None  # why there was no TLS handshake
 
     # ---- what tests do to it from outside
 
@@ -66,9 +67,21 @@ class SinkAssociation:
 
     # ---- its own thread
 
+    def secure(self):
+        """The handshake, where there is one. False: there was none; self.refused says why."""
+        if not self.sink.tls:
+            return True
+        plain = self.wire.socket
+        try:
+            self.wire = dicom.Wire(self.sink.tls.wrap_socket(plain, server_side=True), None)
+        except OSError as e:
+            self.refused = str(e)
+            return False
+        return True
+
     def run(self):
         try:
-            if self.negotiate():
+            if self.secure() and self.negotiate():
                 while self.step():
                     pass
         except dicom.Closed:
@@ -318,6 +331,7 @@ class Sink:
         self.release_after = None  # asks for release itself after so many answers
         self.receive_buffer = None  # bytes of SO_RCVBUF
         self.port = 0  # a free one
+        self.tls = None  # an ssl.SSLContext
         for name, value in script.items():
             assert hasattr(self, name), f"no such setting: {name}"
             setattr(self, name, value)
