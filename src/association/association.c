@@ -124,13 +124,19 @@ static void on_artim(struct io_timer *t)
 {
     struct association *a = t->owner;
     enum ul_state state = a->ul.state;
+    bool is_unsecured = a->stream_open && !stream_is_secured(&a->stream);
     if (state == UL_STA2 || state == UL_STA13) {
-        association_end(a, ASSOCIATION_FAULT, "no association request in time"); /* Sta13: long told */
+        association_end(a, ASSOCIATION_FAULT,
+                        is_unsecured ? "TLS: no handshake in time"
+                                     : "no association request in time"); /* Sta13: long told */
         struct ul_outcome o = ul_local(&a->ul, UL_EVT18, &a->control);
         association_apply(a, &o, NULL);
         return;
     }
-    if (state == UL_STA4)
+    if (state == UL_STA5 && is_unsecured) {
+        association_end(a, ASSOCIATION_NO_CONNECTION, "TLS: no answer to the handshake");
+        stream_close(&a->stream);
+    } else if (state == UL_STA4)
         association_end(a, ASSOCIATION_NO_CONNECTION, "out of memory");
     else if (state == UL_STA5)
         association_fault(a,

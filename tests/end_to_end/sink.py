@@ -71,13 +71,26 @@ class SinkAssociation:
         """The handshake, where there is one. False: there was none; self.refused says why."""
         if not self.sink.tls:
             return True
-        plain = self.wire.socket
+        secured = self.sink.tls.wrap_socket(self.wire.socket, server_side=True, do_handshake_on_connect=False)
+        self.wire = dicom.Wire(secured, None)
         try:
-            self.wire = dicom.Wire(self.sink.tls.wrap_socket(plain, server_side=True), None)
+            secured.do_handshake()
         except OSError as e:
             self.refused = str(e)
+            self.hear_out(secured.detach())
             return False
         return True
+
+    def hear_out(self, descriptor):
+        """Reads to the end: a socket that is closed on unread bytes resets, and the peer never sees the alert."""
+        with socket.socket(fileno=descriptor) as plain:
+            plain.settimeout(5)
+            try:
+                plain.shutdown(socket.SHUT_WR)
+                while plain.recv(65536):
+                    pass
+            except OSError:
+                pass
 
     def run(self):
         try:
