@@ -78,6 +78,7 @@ struct association_user {
 
 struct association_limits { /* milliseconds */
     uint64_t connect, association, progress, idle;
+    uint64_t min_rate; /* bytes a second, over each `progress` in the middle of a message; 0: any */
 };
 
 /* An accepted presentation context. UIDs of the registry are not copied. */
@@ -85,6 +86,11 @@ struct association_context {
     uint8_t id;
     const char *abstract_syntax;
     const char *transfer_syntax;
+};
+
+/* What a least rate is measured over. */
+struct association_window {
+    uint64_t from_ms, from_bytes;
 };
 
 struct association {
@@ -133,6 +139,10 @@ struct association {
     bool has_work;       /* something is outstanding: idle does not count. Set by the user */
     uint64_t work_ms;    /* when it was last so */
     uint64_t held_up_ms; /* when reading last waited for us: the peer's silence counts from then */
+    struct association_window coming, going;
+    unsigned messages_in; /* that have come whole */
+    uint64_t payload_in;  /* bytes of command and data sets that have come */
+    unsigned watched_message;
     struct io_timer artim, watch;
     struct io_task flush, gone;
 

@@ -239,6 +239,7 @@ static bool move_in(struct bypass *b)
         b->moved += n;
         pdu_reader_pass(&a->ul.reader, (uint32_t)n);
         stream_count_received(&a->stream, n);
+        a->payload_in += n;
         copy_to_others(b, first);
         if (b->is_on)
             a->user->on_passed(a, n);

@@ -345,8 +345,10 @@ static struct outbound *outbound_new(struct outbound_want *w)
     o->a.resolver = p->options.resolver;
     o->a.tcp_congestion = w->node->tcp_congestion;
     o->a.tls = w->node->tls ? w->node->tls->context : NULL;
-    o->a.limits = (struct association_limits){
-        .connect = t->connect, .association = t->association, .progress = t->progress, .idle = 0};
+    o->a.limits = (struct association_limits){.connect = t->connect,
+                                              .association = t->association,
+                                              .progress = t->progress,
+                                              .min_rate = w->config->min_rate};
     snprintf(o->a.id, sizeof(o->a.id), "w%u-o%u", p->options.worker, ++p->next_number);
     association_init(&o->a);
     return o;

@@ -6,6 +6,13 @@ static void fault(struct association *a, uint8_t reason, const char *text)
     association_fault(a, (struct pdu_fault){reason, text});
 }
 
+/* The next begins with nothing. */
+static void message_over(struct association *a)
+{
+    a->message_context = 0;
+    a->messages_in++;
+}
+
 static void on_whole_command(struct association *a, const uint8_t *bytes, size_t len)
 {
     struct dimse_command c;
@@ -17,7 +24,7 @@ static void on_whole_command(struct association *a, const uint8_t *bytes, size_t
     uint8_t context_id = a->message_context;
     a->is_in_data = dimse_has_data_set(&c);
     if (!a->is_in_data)
-        a->message_context = 0;
+        message_over(a);
     a->user->on_command(a, context_id, &c);
 }
 
@@ -45,6 +52,7 @@ static void take_command(struct association *a, const struct pdu_event *piece)
 
 void association_take_piece(struct association *a, const struct pdu_event *piece, struct buf *b)
 {
+    a->payload_in += piece->piece_len;
     if (a->message_context == 0) {
         if (!association_context(a, piece->context_id)) {
             fault(a, PDU_ABORT_INVALID_PARAMETER, "data on a presentation context that was not accepted");
@@ -70,7 +78,7 @@ void association_take_piece(struct association *a, const struct pdu_event *piece
         a->user->on_data(a, b, (uint8_t *)(uintptr_t)piece->piece, (uint32_t)piece->piece_len);
     if (piece->is_pdv_end && (piece->control & PDV_LAST) && !a->has_ended) {
         a->is_in_data = false;
-        a->message_context = 0;
+        message_over(a);
         a->user->on_data_end(a);
     }
 }

@@ -131,6 +131,7 @@ struct config *config_new(void)
     c->retry_most_ms = 10 * 60 * 1000;
     c->header_spool_max = 1024 * MIB;
     c->max_associations = 4096;
+    c->min_rate = 100;
     c->rule_instructions = 10 * 1000 * 1000;
     c->rule_memory = 64 * MIB;
     c->timeouts = default_timeouts;

@@ -290,6 +290,7 @@ struct config {
     uint32_t max_pdu;                                /* 0 = unlimited */
     uint64_t memory, window, header_max, replay_max; /* bytes */
     unsigned max_associations;
+    uint64_t min_rate; /* bytes a second of who is in the middle of something, over each `progress`; 0: any */
     char *tcp_congestion;            /* NULL: the system's */
     enum config_zero_copy zero_copy; /* of routes that do not say */
     struct config_spool spool;

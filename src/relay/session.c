@@ -439,8 +439,11 @@ static struct session *session_new(struct relay *r, struct config *config, const
     s->a.resolver = r->resolver;
     s->a.tcp_congestion = listen->tcp_congestion;
     s->a.tls = listen->tls ? listen->tls->context : NULL;
-    s->a.limits = (struct association_limits){
-        .connect = t->connect, .association = t->association, .progress = t->progress, .idle = t->idle};
+    s->a.limits = (struct association_limits){.connect = t->connect,
+                                              .association = t->association,
+                                              .progress = t->progress,
+                                              .idle = t->idle,
+                                              .min_rate = config->min_rate};
     snprintf(s->a.id, sizeof(s->a.id), "w%u-%llu", r->worker, (unsigned long long)s->user);
     association_init(&s->a);
     return s;

@@ -154,6 +154,7 @@ static const struct key gateway_keys[] = {
     KEY("expire", take_duration_or_0, config, expire_ms),
     {"retry", take_gateway_retry, 0},
     KEY("max_associations", take_associations, config, max_associations),
+    KEY("min_rate", take_size, config, min_rate),
     KEY("tcp_congestion", take_congestion, config, tcp_congestion),
     KEY("zero_copy", take_zero_copy, config, zero_copy),
     KEY("timeouts", take_timeouts, config, timeouts),

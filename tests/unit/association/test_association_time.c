@@ -111,6 +111,88 @@ static void a_peer_that_takes_nothing_ends_it(void **state)
     LOOP_UNTIL(&t->loop, t->party.gones); /* no A-ABORT behind bytes that nobody takes: at once */
 }
 
+static struct association_limits limits_of_rate(uint64_t progress, uint64_t min_rate)
+{
+    struct association_limits l = limits_with(60000, progress, 60000);
+    l.min_rate = min_rate;
+    return l;
+}
+
+/* A byte every few milliseconds, for so long or until the association ends. */
+static void drip(struct both *t, const void *bytes, size_t len, uint64_t ms)
+{
+    const uint8_t *at = bytes;
+    uint64_t until = clock_ms() + ms;
+    for (size_t i = 0; i < len && clock_ms() < until && !t->party.ends; i++) {
+        uint64_t next = clock_ms() + 20;
+        wire_send(&t->wire, at + i, 1);
+        LOOP_UNTIL(&t->loop, clock_ms() > next || t->party.ends);
+    }
+}
+
+static void a_message_that_comes_byte_by_byte_ends_it_and_no_sooner_than_progress(void **state)
+{
+    static const uint8_t header_and_more[] = {4, 0, 0, 0, 1, 0, 0, 0, 0, 250, 1, 3};
+    struct both *t = *state;
+    uint8_t bytes[400] = {0};
+    memcpy(bytes, header_and_more, sizeof(header_and_more));
+    party_accept_established(&t->party, &t->loop, limits_of_rate(300, 1000), &t->wire, 16384);
+    t->party.a.has_work = true;
+    uint64_t began = clock_ms();
+    drip(t, bytes, sizeof(bytes), 5000);
+    assert_int_equal(t->party.ends, 1);
+    assert_string_equal(t->party.why, "a message came too slowly");
+    assert_true(clock_ms() - began >= 300);
+}
+
+static void empty_fragments_are_no_progress(void **state)
+{
+    static const uint8_t empty[] = {4, 0, 0, 0, 0, 6, 0, 0, 0, 2, 1, 1};
+    struct both *t = *state;
+    party_accept_established(&t->party, &t->loop, limits_of_rate(300, 100), &t->wire, 16384);
+    t->party.a.has_work = true;
+    uint64_t until = clock_ms() + 5000;
+    while (!t->party.ends && clock_ms() < until) {
+        uint64_t next = clock_ms() + 5;
+        wire_send(&t->wire, empty, sizeof(empty)); /* more than 100 bytes a second */
+        LOOP_UNTIL(&t->loop, clock_ms() > next || t->party.ends);
+    }
+    assert_string_equal(t->party.why, "a message came too slowly");
+}
+
+static void a_slow_line_that_brings_enough_goes_on(void **state)
+{
+    struct both *t = *state;
+    struct dimse_command c = sample_store(1);
+    uint8_t bytes[64] = {4, 0, 0, 0, 0, 58, 0, 0, 0, 54, 1, 0};
+    party_accept_established(&t->party, &t->loop, limits_of_rate(200, 100), &t->wire, 16384);
+    t->party.a.has_work = true;
+    wire_send_command(&t->wire, 1, &c);
+    uint64_t until = clock_ms() + 1000; /* five windows */
+    while (clock_ms() < until) {
+        uint64_t next = clock_ms() + 20;
+        wire_send(&t->wire, bytes, sizeof(bytes));
+        LOOP_UNTIL(&t->loop, clock_ms() > next || t->party.ends);
+    }
+    assert_int_equal(t->party.ends, 0);
+}
+
+static void slowness_is_not_counted_while_we_do_not_read(void **state)
+{
+    struct both *t = *state;
+    struct dimse_command c = sample_store(1);
+    party_accept_established(&t->party, &t->loop, limits_of_rate(200, 100), &t->wire, 16384);
+    t->party.a.has_work = true;
+    wire_send_command(&t->wire, 1, &c);
+    LOOP_UNTIL(&t->loop, t->party.commands);
+    association_slow(&t->party.a);
+    uint64_t until = clock_ms() + 600;
+    LOOP_UNTIL(&t->loop, clock_ms() > until);
+    association_hurry(&t->party.a);
+    assert_int_equal(t->party.ends, 0);
+    expect_end(t, ASSOCIATION_FAULT); /* from now on it counts */
+}
+
 static void an_association_without_work_ends_when_idle(void **state)
 {
     struct both *t = *state;
@@ -142,6 +224,10 @@ int main(void)
         TEST(silence_inside_a_pdu_or_a_message_ends_it),
         TEST(silence_is_not_counted_while_we_do_not_read),
         TEST(a_peer_that_takes_nothing_ends_it),
+        TEST(a_message_that_comes_byte_by_byte_ends_it_and_no_sooner_than_progress),
+        TEST(empty_fragments_are_no_progress),
+        TEST(a_slow_line_that_brings_enough_goes_on),
+        TEST(slowness_is_not_counted_while_we_do_not_read),
         TEST(an_association_without_work_ends_when_idle),
         TEST(an_association_with_work_is_never_idle),
     };
