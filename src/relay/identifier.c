@@ -204,6 +204,8 @@ enum result identifier_read(struct identifier *i, const struct slices *data, str
     *i = (struct identifier){.own = i->own, .title_at = SIZE_MAX};
     i->encoding = dicom_encoding_of(transfer_syntax, &i->is_deflated);
     enum result r = i->is_deflated ? inflate(i, data, plain_max) : gather(i, data);
+    if (i->plain.len == 0)
+        i->plain = view_of(""); /* a place even so: for what may be put in */
     enum result scanned = r == OK || r == ERR_PROTO ? scan(i) : r;
     r = r == OK ? scanned : r;
     i->is_readable = r == OK;

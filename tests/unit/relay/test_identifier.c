@@ -472,6 +472,26 @@ static void a_title_out_of_order_is_found_all_the_same(void **state)
     end(&s);
 }
 
+/* Of no bytes at all there is a place, too: a null pointer is none (a fuzzer's finding). */
+static void an_empty_identifier_has_a_place_for_a_title(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < COUNT(syntaxes); k++) {
+        struct octets expected = {0};
+        struct scene s;
+        begin(&s, &syntaxes[k]);
+        tree_text(&expected, syntaxes[k].encoding, TITLE, "AE", "HILUM ");
+        come(&s, 1);
+        assert_int_equal(read_it(&s), OK);
+        assert_non_null(s.i.plain.at);
+        assert_int_equal(identifier_level_of(&s.i), IDENTIFIER_NO_LEVEL);
+        assert_true(identifier_set_title(&s.i, &s.data, &s.pool, "HILUM"));
+        assert_elements(&s, &expected);
+        octets_free(&expected);
+        end(&s);
+    }
+}
+
 /* What holds the node's bytes is what makes it wait: a title in front of them must not let them go. */
 static void what_is_not_changed_stays_in_the_buffers_it_came_in(void **state)
 {
@@ -600,6 +620,7 @@ int main(void)
         cmocka_unit_test(a_request_by_unique_keys_alone_asks_no_more),
         cmocka_unit_test(a_retrieve_title_takes_its_place_and_nothing_else_moves),
         cmocka_unit_test(a_title_out_of_order_is_found_all_the_same),
+        cmocka_unit_test(an_empty_identifier_has_a_place_for_a_title),
         cmocka_unit_test(what_is_not_changed_stays_in_the_buffers_it_came_in),
         cmocka_unit_test(requests_are_made_from_what_came_or_from_nothing),
         cmocka_unit_test(what_is_no_data_set_does_no_harm),
