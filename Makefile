@@ -3,7 +3,8 @@
 #   make         build/hilum                        make test    installs what is missing, builds, runs every test
 #   make run     installs, builds, starts it        make asan, make tsan   the tests under sanitizers
 #   make crash   crashes it for some minutes, and compares what it acknowledged with what arrived
-#   make check   every check but the tests          make fuzz      every fuzzer, FUZZ_SECONDS each
+#   make check   every check but the tests          make coverage  which lines the unit and wire tests run
+#   make fuzz    every fuzzer, FUZZ_SECONDS each    make fuzz-ci   a minute each; make fuzz-NAME, make afl-NAME: one of them
 #   make bench, bench-full, bench-deps, format, install, deps, fresh-test, clean
 
 MAKEFLAGS += --no-print-directory
@@ -13,6 +14,8 @@ PREFIX ?= /usr/local
 CONFIG ?= rules/default.lua
 # Sanitizers as gcc names them ("address,undefined"); empty is the release.
 SAN    ?=
+# Not empty: the program notes which of its lines run.
+COVER  ?=
 
 CC       = gcc
 AR       = gcc-ar
@@ -21,7 +24,10 @@ DEFINE   = -D_GNU_SOURCE -DHILUM_RULES_DIR='"$(PREFIX)/share/hilum/rules"'
 INCLUDE  = $(DEFINE) -Isrc -I/usr/include/lua5.4
 LIBS     = -luring -llua5.4 -lxxhash -ljansson -lsqlite3 -lz -lssl -lcrypto -lm -pthread
 
-ifeq ($(SAN),)
+ifneq ($(COVER),)
+MODE     = -O0 --coverage -fprofile-update=atomic -fPIE
+LINK     = -pie
+else ifeq ($(SAN),)
 HARDEN_x86_64  = -fcf-protection
 HARDEN_aarch64 = -mbranch-protection=standard
 # Fat objects: the program is linked with LTO; the many test programs take the same objects without, which is quick.
@@ -44,8 +50,9 @@ TESTS    := $(sort $(wildcard tests/unit/*/test_*.c tests/wire/test_*.c))
 SHARED   := $(sort $(filter-out $(TESTS),$(wildcard tests/unit/*.c tests/unit/*/*.c tests/wire/*.c)))
 RULES    := $(sort $(wildcard rules/*.lua))
 EXAMPLES := $(sort $(wildcard rules/examples/*.lua))
-# Names of fuzzers: tests/fuzz/fuzz_NAME.c.
+# Names of fuzzers: tests/fuzz/fuzz_NAME.c; the other C files there are shared.
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZED   := $(sort $(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c)))
 
 # Commands are shown by the name of what they make; V=1 shows them whole.
 Q         = $(if $(V),,@echo '  $@'; )
@@ -75,6 +82,10 @@ $(BUILD)/libtests.a: $(call object,$(SHARED)) $(BUILD)/sources
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(filter %.o,$^)
 
+$(BUILD)/libfuzzed.a: $(call object,$(FUZZED)) $(BUILD)/sources
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $(filter %.o,$^)
+
 $(PROGRAMS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libtests.a $(BUILD)/libhilum.a
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) $(LINK) -fno-lto $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
@@ -96,12 +107,12 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 
 # Written only when what they hold has changed: new flags build everything again, a file that came or went the archives.
 $(BUILD)/flags: HELD = $(COMPILE) / $(LINK) $(LDFLAGS) $(LIBS)
-$(BUILD)/sources: HELD = $(SOURCES) $(SHARED)
+$(BUILD)/sources: HELD = $(SOURCES) $(SHARED) $(FUZZED)
 $(BUILD)/flags $(BUILD)/sources: FORCE
 	@mkdir -p $(@D)
 	@echo $(call quoted,$(HELD)) | cmp -s - $@ || echo $(call quoted,$(HELD)) > $@
 
--include $(patsubst %.o,%.d,$(call object,src/main.c $(SOURCES) $(SHARED) $(TESTS) $(BENCH_C) \
+-include $(patsubst %.o,%.d,$(call object,src/main.c $(SOURCES) $(SHARED) $(TESTS) $(BENCH_C) $(FUZZED) \
     $(FUZZERS:%=tests/fuzz/fuzz_%.c)))
 
 # The targets that install packages build in a make of their own: what they build with may only just have come.
@@ -137,27 +148,49 @@ unit: programs
 
 programs: $(PROGRAMS)
 
-# Every fuzzer for FUZZ_SECONDS, one after another; FUZZERS=NAME for one. A corpus stays in build/fuzz/corpus/NAME from run to run;
-# tests/fuzz/seed_NAME.py, where there is one, is given that folder first. What breaks a fuzzer is left in build/fuzz/NAME-*.
-FUZZ_SECONDS ?= 60
+# Which lines of the program its unit and wire tests run: docs/testing.md. Less than COVERED of a hundred in one of these folders is a failure.
+COVERED ?= 90
+
+coverage:
+	tools/deps build test
+	rm -rf build/coverage/obj/src/*/*.gcda
+	$(MAKE) $(PARALLEL) programs BUILD=build/coverage COVER=1
+	$(MAKE) unit BUILD=build/coverage COVER=1
+	tools/coverage.py build/coverage --least $(COVERED) pdu dimse dicom ul
+
+# Every fuzzer for FUZZ_SECONDS, FUZZ_JOBS of them at a time (tests/fuzz/run); FUZZERS="NAME NAME" for some. Corpora stay in build/fuzz/corpus from
+# run to run. What breaks a fuzzer is left in build/fuzz/NAME-*.
+FUZZ_SECONDS ?= 600
+FUZZ_JOBS    ?= 2
+FUZZ_BUILD    = BUILD=build/fuzz SAN=address,undefined,fuzzer-no-link CC=clang AR=ar
 
 fuzz:
 	tools/deps build fuzz
-	$(MAKE) $(PARALLEL) fuzzers BUILD=build/fuzz SAN=address,undefined,fuzzer-no-link CC=clang AR=ar
-	$(MAKE) -k -j1 $(FUZZERS:%=run-fuzz-%) BUILD=build/fuzz
+	$(MAKE) $(PARALLEL) fuzzers $(FUZZ_BUILD)
+	tests/fuzz/run --build build/fuzz --seconds $(FUZZ_SECONDS) --jobs $(FUZZ_JOBS) $(FUZZERS)
+
+fuzz-ci:
+	$(MAKE) fuzz FUZZ_SECONDS=60
+
+$(FUZZERS:%=fuzz-%): fuzz-%:
+	$(MAKE) fuzz FUZZERS=$*
 
 fuzzers: $(FUZZERS:%=$(BUILD)/fuzz_%)
 
-$(FUZZERS:%=$(BUILD)/fuzz_%): $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/libhilum.a
+$(FUZZERS:%=$(BUILD)/fuzz_%): $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/libfuzzed.a $(BUILD)/libhilum.a
 	$(Q)$(COMPILE) -fsanitize=fuzzer $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-# setarch -R: as in run-tests.
-$(FUZZERS:%=run-fuzz-%): run-fuzz-%:
-	@mkdir -p $(BUILD)/corpus/$*
-	@[ ! -e tests/fuzz/seed_$*.py ] || tests/fuzz/seed_$*.py $(BUILD)/corpus/$*
-	@echo 'fuzz $*, $(FUZZ_SECONDS) s'
-	@setarch -R $(BUILD)/fuzz_$* -max_total_time=$(FUZZ_SECONDS) -timeout=10 -artifact_prefix=$(BUILD)/$*- \
-	    $(BUILD)/corpus/$* >$(BUILD)/$*.log 2>&1 && tail -n 1 $(BUILD)/$*.log || { tail -n 60 $(BUILD)/$*.log; exit 1; }
+# The same with AFL++, one of them for FUZZ_SECONDS. What it finds is in build/afl/found/NAME.
+AFL_BUILD = BUILD=build/afl SAN=address,undefined CC=afl-clang-fast AR=ar
+
+afl:
+	tools/deps build fuzz afl
+	$(MAKE) $(PARALLEL) fuzzers $(AFL_BUILD)
+
+$(FUZZERS:%=afl-%): afl-%:
+	tools/deps build fuzz afl
+	$(MAKE) $(PARALLEL) build/afl/fuzz_$* $(AFL_BUILD)
+	tests/fuzz/run --afl --build build/afl --seconds $(FUZZ_SECONDS) $*
 
 # How fast, on this machine, beside other routers: docs/bench.md. `bench` takes five minutes, `bench-full` half an hour; both
 # write bench/results/. Routers that are not installed are left out: bench-deps brings all of them.
@@ -222,6 +255,6 @@ fresh-test:
 clean:
 	rm -rf build
 
-.PHONY: all bench-programs run test asan tsan crash unit programs fuzz fuzzers bench bench-full bench-deps run-tests check tidy format deps install fresh-test clean \
-    $(FUZZERS:%=run-fuzz-%) FORCE
+.PHONY: all bench-programs run test asan tsan crash unit programs coverage fuzz fuzz-ci fuzzers afl bench bench-full bench-deps run-tests check tidy format deps install fresh-test clean \
+    $(FUZZERS:%=fuzz-%) $(FUZZERS:%=afl-%) FORCE
 .DELETE_ON_ERROR:
