@@ -9,6 +9,7 @@
 #include "command/explain.h"
 #include "command/json.h"
 #include "command/target.h"
+#include "config/access.h"
 #include "script/load.h"
 
 static const char help[] =
@@ -19,7 +20,8 @@ static const char help[] =
     "  --calling AE     its title (HILUM)\n"
     "  --called AE      the title it calls (the gateway's)\n"
     "  --from IP        its address (127.0.0.1)\n"
-    "  --listener NAME  where it comes in (the first)\n\n"
+    "  --listener NAME  where it comes in (the first)\n"
+    "  --peer SUBJECT   its certificate, as CN=ct1,O=Clinic (none)\n\n"
     "  --json           the result as a JSON object\n"
     "  --help           this text\n\n"
     "Files in folders that are not DICOM are passed over; one named here fails.\n"
@@ -31,7 +33,7 @@ struct options {
     const char *config;
     char **paths;
     int path_count;
-    const char *calling, *called, *from, *listener; /* NULL: as the configuration has it */
+    const char *calling, *called, *from, *listener, *peer; /* NULL: as the configuration has it */
     bool json, help;
 };
 
@@ -42,6 +44,7 @@ struct run {
     struct files files;
     uint64_t failed, not_dicom;
     json_t *failures;
+    const char *rejected; /* why the association would be; NULL: it would not */
     bool is_written, is_first;
 };
 
@@ -73,6 +76,9 @@ static bool take_option(int c, char **argv, struct options *o)
     case 'l':
         o->listener = optarg;
         return true;
+    case 'p':
+        o->peer = optarg;
+        return true;
     case 'j':
         return o->json = true;
     case 'h':
@@ -87,13 +93,10 @@ static bool take_option(int c, char **argv, struct options *o)
 static bool parse_options(int argc, char **argv, struct options *o)
 {
     static const struct option longs[] = {
-        {"calling", required_argument, NULL, 'a'},
-        {"called", required_argument, NULL, 'c'},
-        {"from", required_argument, NULL, 'f'},
-        {"listener", required_argument, NULL, 'l'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
+        {"calling", required_argument, NULL, 'a'}, {"called", required_argument, NULL, 'c'},
+        {"from", required_argument, NULL, 'f'},    {"listener", required_argument, NULL, 'l'},
+        {"peer", required_argument, NULL, 'p'},    {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},          {0},
     };
     int c;
     opterr = 0;
@@ -133,28 +136,26 @@ static bool take_listener(struct explain_sender *s, const struct config *c, cons
     return false;
 }
 
+/* Whose the association would be. Why it would have been rejected; NULL: it would not. */
+static const char *judge(struct explain_sender *s, const struct config *c)
+{
+    struct access_approach a = {s->address, s->calling, s->called, s->peer};
+    enum access_verdict v = access_judge(c, s->listen, &a, &s->caller);
+    return v == ACCESS_ADMITTED ? NULL : access_verdict_text(v);
+}
+
 /* Over what the configuration has. */
 static bool take_sender(struct run *r)
 {
     struct explain_sender *s = &r->x.sender;
     s->calling = r->o.calling ? r->o.calling : "HILUM";
     s->called = r->o.called ? r->o.called : r->x.config->ae_title;
-    return take_address(s, r->o.from ? r->o.from : "127.0.0.1") &&
-           take_listener(s, r->x.config, r->o.listener);
-}
-
-/* Why the listener would not have let this sender in; NULL: it would. */
-static const char *why_rejected(const struct explain_sender *s)
-{
-    const struct config_listen *l = s->listen;
-    bool is_allowed = l->allow_count == 0, is_ours = l->ae_title_count == 0;
-    for (size_t i = 0; i < l->allow_count; i++)
-        is_allowed = is_allowed || config_network_holds(&l->allow[i], s->address);
-    for (size_t i = 0; i < l->ae_title_count; i++)
-        is_ours = is_ours || strcmp(l->ae_titles[i], s->called) == 0;
-    return !is_allowed ? "the listener does not allow this address"
-           : !is_ours  ? "the listener has no such called title"
-                       : NULL;
+    s->peer = r->o.peer ? r->o.peer : "";
+    if (!take_address(s, r->o.from ? r->o.from : "127.0.0.1") ||
+        !take_listener(s, r->x.config, r->o.listener))
+        return false;
+    r->rejected = judge(s, r->x.config);
+    return true;
 }
 
 /* --- files ------------------------------------------------------------------------------------------------- */
@@ -221,17 +222,17 @@ static enum result explain_one(struct run *r, const struct file *file)
 static bool print_head(const struct run *r)
 {
     const struct explain_sender *s = &r->x.sender;
-    const char *rejected = why_rejected(s);
     if (!r->o.json) {
-        if (rejected)
-            fprintf(stderr, "hilum explain: such an association would be rejected: %s\n", rejected);
+        if (r->rejected)
+            fprintf(stderr, "hilum explain: such an association would be rejected: %s\n", r->rejected);
         return true;
     }
-    char *text = command_json_line(
-        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "config", command_json_text(r->o.config), "calling",
-                  command_json_text(s->calling), "called", command_json_text(s->called), "from",
-                  command_json_text(s->remote), "listener", command_json_text(s->listen->name), "rejected",
-                  rejected ? command_json_text(rejected) : json_null()));
+    char *text = command_json_line(json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "config", command_json_text(r->o.config), "calling",
+        command_json_text(s->calling), "called", command_json_text(s->called), "from",
+        command_json_text(s->remote), "listener", command_json_text(s->listen->name), "peer",
+        command_json_text(s->peer), "caller", s->caller ? command_json_text(s->caller->name) : json_null(),
+        "rejected", r->rejected ? command_json_text(r->rejected) : json_null()));
     bool is_written = text && printf("%.*s,\"files\":[", (int)strlen(text) - 1, text) >= 0;
     free(text);
     return is_written;

@@ -24,8 +24,11 @@
 struct explain_sender {
     const char *calling, *called;
     uint8_t address[16];
-    char remote[64]; /* the same as text */
+    char remote[64];  /* the same as text */
+    const char *peer; /* the subject of its certificate; "": none */
     const struct config_listen *listen;
+    const struct config_caller
+        *caller; /* that it would be, if it were let in; NULL: nobody, or there are none */
 };
 
 /* A value as text, UTF-8; text == NULL: there is none. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "command/explain_asking.h"
+#include "config/access.h"
 #include "dimse/status.h"
 
 enum { PIECE_BYTES = 64 << 10 };
@@ -137,6 +138,7 @@ static void begin_hold(struct asking *a, enum result decided)
                               .message = &a->message,
                               .remote = a->x->sender.remote,
                               .listener = a->x->sender.listen->name,
+                              .peer = a->x->sender.peer,
                               .charsets = a->x->charsets,
                               .pool = &a->x->pool};
 }
@@ -229,6 +231,16 @@ static void decide(struct asking *a)
         make_editions(a);
 }
 
+/* What the caller may not store. */
+static void judge(struct asking *a)
+{
+    const struct config_caller *caller = a->x->sender.caller;
+    if (!access_services(caller, UINT32_C(1) << CONFIG_STORE))
+        asking_refuse(a, DIMSE_STATUS_NOT_AUTHORISED, ACCESS_SERVICE_REFUSED);
+    else if (!access_allows_class(caller, a->facts.sop_class))
+        asking_refuse(a, DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED, ACCESS_CLASS_REFUSED);
+}
+
 /* --- from outside ------------------------------------------------------------------------------------------ */
 
 static enum result prepare(struct asking *a, const struct plan_context *kind)
@@ -247,6 +259,7 @@ static enum result prepare(struct asking *a, const struct plan_context *kind)
                                     .calling = view_of(s->calling),
                                     .called = view_of(s->called),
                                     .listener = s->listen->name,
+                                    .peer = s->peer,
                                     .sop_class = view_of(kind->sop_class),
                                     .sop_instance = view_of(e->file->instance),
                                     .has_instance = true,
@@ -288,6 +301,7 @@ enum result explain_file(struct explainer *x, const struct file *file, const str
         return ERR_IO;
     }
     a.result = prepare(&a, kind);
+    judge(&a);
     decide(&a);
     if (a.result == OK)
         asking_tell(&a);

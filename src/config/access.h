@@ -32,6 +32,10 @@ enum access_verdict access_judge(const struct config *c, const struct config_lis
 /* Why, for logs and people. Fixed. */
 const char *access_verdict_text(enum access_verdict v);
 
+/* What a request is refused with, in words. */
+#define ACCESS_SERVICE_REFUSED "this caller may not use this service"
+#define ACCESS_CLASS_REFUSED   "this caller may not use this SOP class"
+
 /* Whether a caller (NULL: anybody) may use a SOP class or other abstract syntax; without padding. Verification it always may. */
 bool access_allows_class(const struct config_caller *caller, struct view uid);
 /* Of these services (bits, 1 << enum config_service) those that it may use; C-ECHO it always may. */

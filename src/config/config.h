@@ -38,9 +38,10 @@ enum config_service {
 enum config_fact {
     CONFIG_FACT_CALLING, /* calling AE title, exact case, without outer spaces */
     CONFIG_FACT_CALLED,
-    CONFIG_FACT_REMOTE,       /* the sender's address: an address or a CIDR block */
-    CONFIG_FACT_LISTENER,     /* config_listen.name */
-    CONFIG_FACT_SOP_CLASS,    /* UID */
+    CONFIG_FACT_REMOTE,    /* the sender's address: an address or a CIDR block */
+    CONFIG_FACT_LISTENER,  /* config_listen.name */
+    CONFIG_FACT_PEER,      /* the subject of the sender's certificate, RFC 4514; "" is: it has shown none */
+    CONFIG_FACT_SOP_CLASS, /* UID */
     CONFIG_FACT_SOP_INSTANCE, /* UID; known with the command set, not yet at negotiation */
     CONFIG_FACT_ATTRIBUTE, /* of the data set: config.attributes[attribute]; known when that much of it is here */
 };

@@ -17,10 +17,8 @@ static void refuse(struct access_refusal *out, uint8_t reason, const char *cause
 
 bool access_admit(struct session *s, struct access_refusal *out)
 {
-    struct access_approach a = {.address = s->remote,
-                                .calling = s->calling,
-                                .called = s->called,
-                                .peer = association_peer_subject(&s->a)};
+    struct access_approach a = {
+        .address = s->remote, .calling = s->calling, .called = s->called, .peer = s->peer};
     enum access_verdict v = access_judge(s->config, s->listen, &a, &s->caller);
     bool is_called = v == ACCESS_NOT_CALLED;
     if (v != ACCESS_ADMITTED)
@@ -36,7 +34,7 @@ static bool is_let_in(struct session *s, const struct pdu_identity *identity, st
     struct rules_assoc assoc = {.calling = view_of(s->calling),
                                 .called = view_of(s->called),
                                 .listener = view_of(s->listen->name),
-                                .peer = view_of(association_peer_subject(&s->a))};
+                                .peer = view_of(s->peer)};
     struct rules_user user = {0};
     bool is_admitted = false;
     io_address_text(&s->a.peer, false, remote);
@@ -108,11 +106,11 @@ uint16_t access_status(const struct session *s, const char *abstract_syntax, con
         return 0;
     enum config_service service = route_service(view_of(abstract_syntax), c->field);
     if (!access_services(s->caller, UINT32_C(1) << service)) {
-        *comment_out = "this caller may not use this service";
+        *comment_out = ACCESS_SERVICE_REFUSED;
         return DIMSE_STATUS_NOT_AUTHORISED;
     }
     if (!is_class_allowed(s, abstract_syntax, c)) {
-        *comment_out = "this caller may not use this SOP class";
+        *comment_out = ACCESS_CLASS_REFUSED;
         return c->field >= DIMSE_N_EVENT_REPORT_RQ ? DIMSE_STATUS_NO_SUCH_CLASS
                                                    : DIMSE_STATUS_SOP_CLASS_NOT_SUPPORTED;
     }

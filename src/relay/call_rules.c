@@ -29,6 +29,7 @@ static void open_set(struct call_asking *a, struct view data_set)
                                 .called = view_of(s->called),
                                 .remote = a->remote,
                                 .listener = s->listen->name,
+                                .peer = s->peer,
                                 .inflated_max = s->config->header_max,
                                 .charsets = s->relay->charsets};
 }

@@ -90,6 +90,7 @@ static struct ruled *ruled_of(struct asking *a)
                               .message = &a->m->facts,
                               .remote = a->remote,
                               .listener = s->listen->name,
+                              .peer = s->peer,
                               .charsets = s->relay->charsets,
                               .pool = s->relay->pool,
                               .is_response = message_move_is_found(a->m)};

@@ -102,6 +102,7 @@ static bool change(struct remake *r)
                           .message = &r->facts,
                           .remote = remote,
                           .listener = s->listen->name,
+                          .peer = s->peer,
                           .charsets = s->relay->charsets,
                           .pool = s->relay->pool,
                           .is_response = true};

@@ -53,6 +53,7 @@ static struct rules_assoc assoc_of(const struct ruled *r, const struct config_ro
                                 .called = view_of(m->called),
                                 .remote = view_of(r->remote),
                                 .listener = view_of(r->listener),
+                                .peer = view_of(r->peer),
                                 .service = view_of(config_service_name(route->service)),
                                 .sop_class = m->sop_class,
                                 .sop_instance = m->sop_instance,

@@ -14,7 +14,7 @@ struct ruled {
     struct rules *rules;     /* NULL: they could not be opened */
     const struct hold *hold; /* its header is known */
     const struct sink_message *message;
-    const char *remote, *listener; /* of `assoc`; the address without its port */
+    const char *remote, *listener, *peer; /* of `assoc`; the address without its port */
     struct dicom_charsets *charsets;
     struct pool *pool;
     bool is_response; /* morphs are the routes' morph_response */

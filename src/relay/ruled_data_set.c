@@ -52,6 +52,7 @@ static struct rules_assoc assoc_of(const struct ruled_set *s, const struct confi
                                 .called = s->called,
                                 .remote = view_of(s->remote),
                                 .listener = view_of(s->listener),
+                                .peer = view_of(s->peer),
                                 .service = view_of(config_service_name(route->service)),
                                 .sop_class = s->sop_class,
                                 .sop_instance = s->sop_instance,

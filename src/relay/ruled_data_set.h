@@ -19,7 +19,7 @@ struct ruled_set {
         data_set; /* complete; empty: there is none, or nothing in it, which is a data set for a rule like others */
     struct view transfer_syntax, sop_class, sop_instance; /* UIDs; those of the command */
     struct view calling, called;                          /* trimmed */
-    const char *remote, *listener;                        /* of `assoc`; the address without its port */
+    const char *remote, *listener, *peer;                 /* of `assoc`; the address without its port */
     size_t inflated_max;                                  /* bytes: of a deflated one */
     struct dicom_charsets *charsets;
     /* private: what functions look at, made when the first of them is asked */

@@ -41,6 +41,7 @@ void session_unref(struct session *s)
         pdu_associate_free(s->extras);
     free(s->extras);
     free(s->came_from);
+    free(s->peer);
     ruleset_unref(&s->rules);
     config_unref(&s->config);
     free(s);
@@ -82,7 +83,8 @@ void session_facts(const struct session *s, enum config_service service, struct 
     *out = (struct route_facts){.service = service,
                                 .calling = view_of(s->calling),
                                 .called = view_of(s->called),
-                                .listener = s->listen->name};
+                                .listener = s->listen->name,
+                                .peer = s->peer};
     memcpy(out->remote, s->remote, sizeof(out->remote));
 }
 
@@ -93,7 +95,7 @@ void session_refuse(struct session *s, const struct access_refusal *r)
         LOG(r->is_ours ? LOG_ERROR : LOG_WARN, "association rejected", LOG_STR("assoc", s->a.id),
             LOG_STR("calling", s->calling), LOG_STR("called", s->called), LOG_STR("remote", s->remote_text),
             LOG_STR("listener", s->listen->name), LOG_STR("caller", s->caller ? s->caller->name : ""),
-            LOG_STR("peer", association_peer_subject(&s->a)), LOG_STR("cause", r->cause));
+            LOG_STR("peer", s->peer), LOG_STR("cause", r->cause));
     association_reject(&s->a, r->reject);
 }
 
@@ -123,7 +125,10 @@ static void on_request(struct association *a)
     text_copy(s->called, sizeof(s->called), a->ul.request.called, strlen(a->ul.request.called));
     unsigned total = atomic_fetch_add(&s->relay->totals->associations, 1);
     s->is_counted = true;
-    if (!access_admit(s, &refusal))
+    s->peer = strdup(association_peer_subject(&s->a));
+    if (!s->peer)
+        session_refuse_for_now(s, "out of memory");
+    else if (!access_admit(s, &refusal))
         session_refuse(s, &refusal);
     else if (total >= s->config->max_associations)
         session_refuse_for_now(s, "max_associations");

@@ -28,6 +28,8 @@ struct session {
     char calling[17], called[17];
     uint8_t remote[16];
     char remote_text[64];
+    char *
+        peer; /* the subject of its certificate; "": it has shown none. From its request on; it outlives the connection */
     uint64_t user;
     struct source source; /* of what its messages send */
     bool is_silent, is_counted, is_over, is_refused;

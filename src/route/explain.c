@@ -132,9 +132,13 @@ static void put_attribute(struct octets *out, const struct route_attributes *a, 
 }
 
 static const char *const fact_names[] = {
-    [CONFIG_FACT_CALLING] = "calling",       [CONFIG_FACT_CALLED] = "called",
-    [CONFIG_FACT_REMOTE] = "remote",         [CONFIG_FACT_LISTENER] = "listener",
-    [CONFIG_FACT_SOP_CLASS] = "SOPClassUID", [CONFIG_FACT_SOP_INSTANCE] = "SOPInstanceUID",
+    [CONFIG_FACT_CALLING] = "calling",
+    [CONFIG_FACT_CALLED] = "called",
+    [CONFIG_FACT_REMOTE] = "remote",
+    [CONFIG_FACT_LISTENER] = "listener",
+    [CONFIG_FACT_PEER] = "peer",
+    [CONFIG_FACT_SOP_CLASS] = "SOPClassUID",
+    [CONFIG_FACT_SOP_INSTANCE] = "SOPInstanceUID",
 };
 
 static void put_found(struct octets *out, const struct config_condition *c, const struct route_facts *facts)
@@ -151,6 +155,9 @@ static void put_found(struct octets *out, const struct config_condition *c, cons
         break;
     case CONFIG_FACT_LISTENER:
         put_quoted(out, view_of(facts->listener));
+        break;
+    case CONFIG_FACT_PEER:
+        put_quoted(out, view_of(facts->peer != NULL ? facts->peer : ""));
         break;
     case CONFIG_FACT_SOP_CLASS:
         put_class(out, facts->sop_class);

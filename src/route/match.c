@@ -25,6 +25,9 @@ static bool fact_text(enum config_fact fact, const struct route_facts *facts, st
     case CONFIG_FACT_SOP_INSTANCE:
         *text_out = facts->sop_instance;
         return facts->has_instance;
+    case CONFIG_FACT_PEER:
+        *text_out = view_of(facts->peer != NULL ? facts->peer : "");
+        return facts->peer != NULL;
     case CONFIG_FACT_REMOTE:
     case CONFIG_FACT_ATTRIBUTE:
         break;
@@ -46,6 +49,19 @@ static bool any_glob(const struct config_condition *c, struct view text)
 {
     for (size_t i = 0; i < c->value_count; i++) {
         if (text_glob(c->values[i].glob, (const char *)text.at, text.len)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* No certificate is no subject of any form: "*" does not match it, "" alone does. */
+static bool any_peer(const struct config_condition *c, struct view subject)
+{
+    for (size_t i = 0; i < c->value_count; i++) {
+        const char *glob = c->values[i].glob;
+        bool is_none = glob[0] == '\0';
+        if (is_none == (subject.len == 0) && text_glob(glob, (const char *)subject.at, subject.len)) {
             return true;
         }
     }
@@ -77,7 +93,7 @@ enum match match_condition(const struct config_condition *c, const struct route_
         if (!fact_text(c->fact, facts, &text)) {
             return MATCH_MAYBE;
         }
-        any = any_glob(c, text);
+        any = c->fact == CONFIG_FACT_PEER ? any_peer(c, text) : any_glob(c, text);
     }
     return any != c->negate ? MATCH_YES : MATCH_NO;
 }

@@ -21,6 +21,7 @@ struct route_facts {
     struct view calling, called; /* trimmed */
     uint8_t remote[16];          /* IPv4 mapped */
     const char *listener;
+    const char *peer;         /* the subject of its certificate; "": none; NULL: not known */
     struct view sop_class;    /* trimmed; empty without has_instance: not known yet */
     struct view sop_instance; /* trimmed */
     bool has_instance;

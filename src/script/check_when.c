@@ -71,6 +71,16 @@ static void add_listener(const struct item *item, void *user)
     add_glob(item, user, text);
 }
 
+/* "" is: without a certificate. */
+static void add_peer(const struct item *item, void *user)
+{
+    if (item->value->kind == VALUE_STRING && item->value->len == 0) {
+        add_glob(item, user, "");
+    } else {
+        take_glob(item, user, take_subject_glob);
+    }
+}
+
 static void add_remote(const struct item *item, void *user)
 {
     struct config_condition *condition = user;
@@ -118,6 +128,7 @@ static const struct condition_kind facts[] = {
     {"called", CONFIG_FACT_CALLED, 0, add_title},
     {"remote", CONFIG_FACT_REMOTE, 0, add_remote},
     {"listener", CONFIG_FACT_LISTENER, 0, add_listener},
+    {"peer", CONFIG_FACT_PEER, 0, add_peer},
     {"SOPClassUID", CONFIG_FACT_SOP_CLASS, 0, add_stored_class},
     {"SOPInstanceUID", CONFIG_FACT_SOP_INSTANCE, 0, add_sop_instance},
 };
@@ -182,7 +193,7 @@ static const char *keyword_in_other_case(const char *key)
 
 static void refuse_key(const struct item *item)
 {
-    static const char *const others[] = {"service", "level", "peer"};
+    static const char *const others[] = {"service", "level"};
     const char *key = item->at->key;
     struct suggestion nearest = {.word = key};
     for (size_t i = 0; i < COUNT(facts); i++) {
@@ -194,18 +205,15 @@ static void refuse_key(const struct item *item)
     if (nearest.name == NULL) {
         nearest.name = keyword_in_other_case(key);
     }
-    if (strcmp(key, "peer") == 0) {
-        check_error(item->check, item->at,
-                    "the condition peer is not available in this version; leave it out");
-    } else if (nearest.name != NULL) {
+    if (nearest.name != NULL) {
         check_error(item->check, item->at, "unknown key \"%s\" in when; did you mean \"%s\"?", key,
                     nearest.name);
     } else {
-        check_error(
-            item->check, item->at,
-            "unknown key \"%s\" in when; the keys are calling, called, remote, listener, service, level, and "
-            "attributes of the data set, as Modality or \"0008,0060\"",
-            key);
+        check_error(item->check, item->at,
+                    "unknown key \"%s\" in when; the keys are calling, called, remote, listener, peer, "
+                    "service, level, "
+                    "and attributes of the data set, as Modality or \"0008,0060\"",
+                    key);
     }
 }
 

@@ -2,7 +2,9 @@
 
 import signal
 import socket
+import ssl
 
+import certificates
 import dicom
 from dicom import CT, EXPLICIT, IMPLICIT, MR, PATIENT_ROOT_FIND, VERIFICATION, make_instance
 from harness import SLOW, Case, Lua, declare, folder, node, route, services, wait_until
@@ -144,6 +146,64 @@ class Callers(Access):
         self.assert_stored(before.store(make_instance()))
         self.assertEqual(self.sender(gateway, calling="CT1").results, {1: 1, 3: 1})
         self.assert_let_in(gateway, calling="MR1")
+
+
+class Certificates(Access):
+    def secured(self, *declarations):
+        pki = certificates.shared()
+        server = pki.server()
+        tls = {"certificate": server.certificate, "key": server.key, "ca": pki.ca, "client": "request"}
+        return self.archive(*declarations, listen=[{"address": "127.0.0.1", "tls": tls}])
+
+    def associated(self, gateway, subject=None, **request):
+        """A sender with a certificate of that subject, or without one."""
+        pki = certificates.shared()
+        context = ssl.create_default_context(cafile=pki.ca)
+        if subject:
+            own = pki.client(subject)
+            context.load_cert_chain(own.certificate, own.key)
+        sender = self.sender(gateway, associate=False, **request)
+        sender.wire.socket = context.wrap_socket(sender.wire.socket, server_hostname="localhost")
+        sender.associate()
+        return sender
+
+    def test_a_title_belongs_to_the_certificate_of_its_caller(self):
+        gateway = self.secured(caller("ct", "CT*", peer=["CN=ct?,O=Hospital", "CN=spare"]), caller("rest", "*"))
+        for subject in ("CN=ct1,O=Hospital", "CN=spare"):
+            self.assert_stored(self.associated(gateway, subject, calling="CT1").store(make_instance()))
+        for subject in ("CN=ct1,O=Clinic", "CN=ct10,O=Hospital", "CN=mr1,O=Hospital", "CN=CT1,O=Hospital", None):
+            with self.subTest(subject), self.assertRaises(dicom.Rejected) as caught:
+                self.associated(gateway, subject, calling="CT1")
+            self.assertEqual((caught.exception.result, caught.exception.source, caught.exception.reason), CALLING)
+        self.assert_stored(self.associated(gateway, calling="MR1").store(make_instance()))
+        (first, *_) = gateway.events("association rejected")
+        self.assertEqual((first["cause"], first["caller"], first["peer"]),
+                         ("certificate not that of this caller", "ct", "CN=ct1,O=Clinic"))
+
+    def test_routes_and_rules_know_the_peer(self):
+        """In conditions, in functions as `when`, in morphs; "" and nil are who shows no certificate."""
+        keeps = Lua("function (ds, assoc) ds.InstitutionName = assoc.peer or 'nobody' end")
+        sinks = {name: self.sink() for name in ("ct", "none", "other", "lua", "morph")}
+        gateway = self.secured(*(node(name, sink) for name, sink in sinks.items()),
+                               route("ct", to="ct", when={"peer": "CN=ct*"}), route("none", to="none", when={"peer": ""}),
+                               route("other", to="other", when=Lua('{ peer = { no = { "CN=ct*", "" } } }')),
+                               route("lua", to="lua", when=Lua('function (ds, assoc) return assoc.peer == "CN=lua" end')),
+                               route("morph", to="morph", morph=keeps))
+        for subject, taken in ("CN=ct1", ["ct"]), (None, ["none"]), ("CN=lua", ["other", "lua"]), ("CN=mr", ["other"]):
+            with self.subTest(subject):
+                before = {name: len(sink.messages) for name, sink in sinks.items()}
+                self.assert_stored(self.associated(gateway, subject).store(make_instance()))
+                got = [name for name, sink in sinks.items() if len(sink.messages) > before[name]]
+                self.assertEqual(got, [*taken, "morph"])
+                self.assertIn((subject or "nobody").encode(), sinks["morph"].messages[-1].data)
+
+    def test_a_context_is_offered_to_who_has_a_route_by_its_certificate(self):
+        service = self.service()
+        gateway = self.secured(node("a", service),
+                               route("find", to="a", when={"service": "find", "peer": "CN=ws*"}))
+        pairs = [(PATIENT_ROOT_FIND, [EXPLICIT])]
+        self.assertEqual(self.associated(gateway, "CN=ws1", pairs=pairs).results, {1: 0})
+        self.assertEqual(self.associated(gateway, "CN=ct1", pairs=pairs).results, {1: 3})
 
 
 class Identity(Access):

@@ -111,6 +111,24 @@ class Routes(Explained):
         self.assertIn("title", self.json(config, path, "--from", "10.1.1.1", "--called", "X")["rejected"])
         self.assertIsNone(self.json(config, path, "--from", "10.1.1.1")["rejected"])
 
+    def test_the_caller_and_its_certificate_are_told_and_what_it_may_not_is_refused(self):
+        config = self.config(route("ct", "pacs", when={"peer": "CN=ct*"}), route("none", "pacs", when={"peer": ""}),
+                             declare("caller", "ct", {"calling": "CT*", "peer": "CN=ct1", "sop_classes": "CTImageStorage"}),
+                             declare("caller", "mr", {"calling": "MR*", "sop_classes": "MRImageStorage"}),
+                             declare("caller", "find", {"calling": "FIND", "services": "find"}),
+                             listen='listen { port = 1, deny = { "10.0.0.9" } }')
+        path = self.file()
+        told = self.json(config, path, "--calling", "CT1", "--peer", "CN=ct1")
+        self.assertEqual((told["caller"], told["peer"], told["rejected"]), ("ct", "CN=ct1", None))
+        file, routes = self.one(config, path, "--calling", "CT1", "--peer", "CN=ct1")
+        self.assertEqual((file["status"], routes["ct"]["matches"], routes["none"]["why"]),
+                         (None, True, 'peer is "CN=ct1", not ""'))
+        for arguments, why in ((("--calling", "CT1"), "certificate"), (("--calling", "X"), "no caller"),
+                               (("--calling", "FIND", "--from", "10.0.0.9"), "denied")):
+            self.assertIn(why, self.json(config, path, *arguments)["rejected"])
+        for calling, status in ("MR1", "0122"), ("FIND", "0124"):
+            self.assertEqual(self.one(config, path, "--calling", calling)[0]["status"], status)
+
     def test_destinations_are_where_it_would_go(self):
         config = self.config(route("a", ["pacs", "disk"]), route("b", ["pacs", "ai"]))
         path = self.file()

@@ -21,6 +21,7 @@ static struct route_facts a_ct(void)
         .called = view_of("HILUM"),
         .remote = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 1, 0, 5},
         .listener = "main",
+        .peer = "CN=ct1,O=Hospital",
         .sop_class = view_of(CT),
         .sop_instance = view_of("1.2.3"),
         .has_instance = true,
@@ -146,6 +147,11 @@ static void a_condition_holds_as_the_manual_says(void **state)
         {{CONFIG_FACT_CALLED, {"CT1"}, .to = "a"}, false, false, "which is not the calling one"},
         {{CONFIG_FACT_LISTENER, {"main"}, .to = "a"}, true, true, "the listener"},
         {{CONFIG_FACT_LISTENER, {"other"}, .to = "a"}, false, false, "another listener"},
+        {{CONFIG_FACT_PEER, {"CN=ct1*"}, .to = "a"}, true, true, "the certificate, known at negotiation too"},
+        {{CONFIG_FACT_PEER, {"*"}, .to = "a"}, true, true, "any certificate"},
+        {{CONFIG_FACT_PEER, {"CN=ct1"}, .to = "a"}, false, false, "a part of its subject"},
+        {{CONFIG_FACT_PEER, {""}, .to = "a"}, false, false, "none"},
+        {{CONFIG_FACT_PEER, {"CN=mr*", ""}, true, .to = "a"}, true, true, "neither another nor none"},
         {{CONFIG_FACT_REMOTE, {"10.1.0.5"}, .to = "a"}, true, true, "the address"},
         {{CONFIG_FACT_REMOTE, {"192.168.0.0/16", "10.1.0.0/24"}, .to = "a"}, true, true, "any of two blocks"},
         {{CONFIG_FACT_REMOTE, {"10.2.0.0/16"}, .to = "a"}, false, false, "another block"},
@@ -181,6 +187,34 @@ static void a_condition_holds_as_the_manual_says(void **state)
         if (route_serves(&t.config, &context) != cases[i].may_hold) {
             fail_msg("route_serves: %s", cases[i].why);
         }
+    }
+    route_decision_free(&d);
+}
+
+/* "" is who shows none, "*" is not; what is not known, as of a commitment that was kept, may be either. */
+static void no_certificate_is_not_any_certificate(void **state)
+{
+    (void)state;
+    static const struct {
+        struct line line;
+        const char *without, *unknown;
+    } cases[] = {
+        {{CONFIG_FACT_PEER, {""}, .to = "a"}, "a", "a"},
+        {{CONFIG_FACT_PEER, {"*"}, .to = "a"}, "", "a"},
+        {{CONFIG_FACT_PEER, {"CN=*"}, .to = "a"}, "", "a"},
+        {{CONFIG_FACT_PEER, {""}, true, .to = "a"}, "", "a"},
+        {{CONFIG_FACT_PEER, {"CN=x"}, true, .to = "a"}, "a", "a"},
+    };
+    struct route_facts facts = a_ct_context();
+    struct route_decision d = {0};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct table t;
+        char got[16];
+        build(&t, &cases[i].line, 1);
+        facts.peer = "";
+        assert_string_equal(decide(&t, &facts, &d, got), cases[i].without);
+        facts.peer = NULL;
+        assert_string_equal(decide(&t, &facts, &d, got), cases[i].unknown);
     }
     route_decision_free(&d);
 }
@@ -566,6 +600,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_condition_holds_as_the_manual_says),
         cmocka_unit_test(a_function_is_asked_where_the_conditions_hold),
+        cmocka_unit_test(no_certificate_is_not_any_certificate),
         cmocka_unit_test(every_condition_of_a_route_must_hold),
         cmocka_unit_test(routes_contribute_in_file_order_until_a_final_one),
         cmocka_unit_test(a_node_of_two_routes_keeps_the_first_and_the_stricter_ways),
