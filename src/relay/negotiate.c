@@ -301,7 +301,14 @@ static void ask(struct asked *a, bool (*build)(struct outbound_want *w, struct p
     outbound_acquire(s->relay->outbound, &a->want);
 }
 
-/* Is the sender one of our nodes? Its address and title tell; what comes from a node does not go back to it. */
+/* Is the sender one of our nodes? Its title tells, with its address, or a certificate for the node's name; what comes from a node does not go back
+ * to it. */
+static bool shows_name_of(const struct session *s, const struct config_node *node)
+{
+    const struct tls *t = s->a.stream.tls;
+    return t && node->tls && tls_peer_is_named(t, node->tls->name ? node->tls->name : node->host);
+}
+
 static void on_resolved(struct io_resolve *q)
 {
     struct origin *o = q->owner;
@@ -334,6 +341,10 @@ static bool find_origin(struct negotiation *g)
         const struct config_node *node = &c->nodes[i];
         if (node->is_folder || strcmp(node->ae_title, s->calling) != 0)
             continue;
+        if (shows_name_of(s, node)) {
+            s->came_from[i] = true;
+            continue;
+        }
         struct origin *o = &g->origins[g->origin_count++];
         *o = (struct origin){.g = g, .node = node, .is_pending = true};
         o->query = (struct io_resolve){.on_done = on_resolved, .owner = o};

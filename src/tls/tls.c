@@ -2,7 +2,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -360,6 +360,14 @@ const char *tls_why(const struct tls *t)
 const char *tls_peer(const struct tls *t)
 {
     return t->peer ? t->peer : "";
+}
+
+bool tls_peer_is_named(const struct tls *t, const char *name)
+{
+    X509 *certificate = t->is_open ? SSL_get0_peer_certificate(t->ssl) : NULL;
+    return certificate &&
+           (X509_check_host(certificate, name, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1 ||
+            X509_check_ip_asc(certificate, name, 0) == 1);
 }
 
 const char *tls_version(const struct tls *t)

@@ -89,6 +89,8 @@ bool tls_is_open(const struct tls *t); /* the handshake is done */
 const char *tls_why(const struct tls *t);
 /* The peer's certificate: its subject as RFC 4514 writes it ("CN=ct1,O=Hospital"); "": it has shown none. */
 const char *tls_peer(const struct tls *t);
+/* The peer has shown a certificate for this name, of a host, or address. */
+bool tls_peer_is_named(const struct tls *t, const char *name);
 /* "TLSv1.3", "TLS_AES_256_GCM_SHA384"; "" before. */
 const char *tls_version(const struct tls *t);
 const char *tls_suite(const struct tls *t);

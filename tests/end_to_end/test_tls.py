@@ -487,6 +487,22 @@ class Peers(TlsCase):
 
 
 class Operation(TlsCase):
+    def test_what_comes_with_the_certificate_of_a_node_does_not_go_back_to_it(self):
+        """Behind address translation the address says nothing."""
+        pki = self.pki
+        archive = pki.server("archive.local", purpose="serverAuth, clientAuth")
+        first, second = self.sink(tls=server_context(archive)), self.sink()
+        gateway = self.secured(node("a", first, host="localhost", ae_title="ARCHIVE", tls={"ca": pki.ca, "name": "archive.local"}),
+                               node("b", second), route("all", ["a", "b"]),
+                               tls=own(self.certificate, ca=pki.ca, client="request"))
+        for certificate, goes_back in ((archive, False), (None, True)):
+            before = len(first.messages)
+            with Sender(gateway.port, [(CT, [EXPLICIT])], seconds=20 * SLOW, tls=client_context(pki, certificate),
+                        source="127.0.0.7", calling="ARCHIVE") as sender:
+                self.assert_stored(sender.store(make_instance()))
+            self.assertEqual(len(first.messages) > before, goes_back, str(certificate))
+        self.assertEqual(len(second.messages), 2)
+
     def test_changed_certificates_are_read_by_a_reload_and_associations_go_on(self):
         folder = self.temporary_folder()
         pki = certificates.Pki(os.path.join(folder, "pki"))

@@ -177,6 +177,8 @@ static void both_know_each_other(void **state)
     assert_true(tls_is_open(w->s) && tls_is_open(w->c));
     assert_string_equal(tls_peer(w->s), "CN=ct1,O=Hospital");
     assert_string_equal(tls_peer(w->c), "CN=gateway,O=Hospital");
+    assert_true(tls_peer_is_named(w->c, "gateway.local") && !tls_peer_is_named(w->c, "archive.local"));
+    assert_false(tls_peer_is_named(w->c, "127.0.0.1") || tls_peer_is_named(w->s, "gateway.local"));
     assert_string_equal(tls_version(w->s), "TLSv1.3");
     assert_string_equal(tls_suite(w->s), "TLS_AES_256_GCM_SHA384");
     assert_false(tls_is_resumed(w->s));
