@@ -215,7 +215,8 @@ static void a_route_holds_its_nodes_and_conditions(void **state)
         *state,
         "route 'r' {\n"
         "  to = { 'x', 'pacs1' }, final = true, stream = false, on_failure = 'fail', back_to_sender = true,\n"
-        "  when = { calling = { no = { 'CT1', 'CT2*' } }, called = 'HILUM', listener = 'ma*',\n"
+        "  when = { calling = { no = { 'CT1', 'CT2*' } }, called = 'HILUM', listener = 'ma*', peer = { "
+        "'CN=ct*', '' },\n"
         "           remote = { '10.0.0.0/8', '::1' }, SOPClassUID = { 'CTImageStorage', '1.2.*' },\n"
         "           SOPInstanceUID = '1.2.3' } }\n"
         "route 'echo' { to = 'pacs1', when = { service = 'echo', calling = 42 } }\n"
@@ -229,9 +230,9 @@ static void a_route_holds_its_nodes_and_conditions(void **state)
     assert_true(r->is_final && r->back_to_sender);
     assert_false(r->stream);
     assert_int_equal(r->service, CONFIG_STORE);
-    assert_int_equal(r->condition_count, 6);
+    assert_int_equal(r->condition_count, 7);
 
-    bool seen[6] = {false};
+    bool seen[7] = {false};
     for (size_t i = 0; i < r->condition_count; i++) {
         const struct config_condition *c = &r->conditions[i];
         seen[c->fact] = true;
@@ -246,6 +247,11 @@ static void a_route_holds_its_nodes_and_conditions(void **state)
             break;
         case CONFIG_FACT_LISTENER:
             assert_string_equal(c->values[0].glob, "ma*");
+            break;
+        case CONFIG_FACT_PEER:
+            assert_int_equal(c->value_count, 2);
+            assert_string_equal(c->values[0].glob, "CN=ct*");
+            assert_string_equal(c->values[1].glob, "");
             break;
         case CONFIG_FACT_REMOTE:
             assert_int_equal(c->value_count, 2);
@@ -262,7 +268,7 @@ static void a_route_holds_its_nodes_and_conditions(void **state)
             break;
         }
     }
-    for (size_t i = 0; i < 6; i++) {
+    for (size_t i = 0; i < 7; i++) {
         assert_true(seen[i]);
     }
 
