@@ -60,7 +60,7 @@ struct io {
     unsigned frame_count;
 
     struct io_pipe *pipes; /* free ones, empty */
-    unsigned pipe_count, free_pipe_count;
+    unsigned pipe_count, free_pipe_count, pipes_max;
 };
 
 /* A submission entry for op; the queue is flushed to make room. Marks the op pending. */

@@ -58,6 +58,7 @@ const char *io_error_name(enum io_error e);
 
 struct io_options {
     struct pool *pool;
+    unsigned pipes_max; /* 0: IO_PIPES_MAX */
 };
 
 /* ERR_IO: why says what the system refused. The environment variable HILUM_IO_FEATURES masks what a test wants to
@@ -214,7 +215,7 @@ struct io_pipe {
 };
 
 /* Empty, 1 MiB where the system allows it, 64 KiB at least. NULL: the system has none of that size, half of the descriptors
- * are used, or IO_PIPES_MAX are. */
+ * are used, or as many are as it may have. */
 enum { IO_PIPES_MAX = 128 };
 struct io_pipe *io_pipe_take(struct io *io);
 /* Kept for the next one if it is empty. Nulls the pointer. */

@@ -58,7 +58,7 @@ struct io_pipe *io_pipe_take(struct io *io)
         io->free_pipe_count--;
         return p;
     }
-    if (io->pipe_count >= IO_PIPES_MAX)
+    if (io->pipe_count >= io->pipes_max)
         return NULL;
     p = pipe_new();
     if (p)

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -13,6 +12,7 @@
 #include "relay/holdings.h"
 #include "relay/moves.h"
 #include "relay/rates.h"
+#include "worker/bounds.h"
 #include "worker/control.h"
 #include "worker/worker.h"
 
@@ -49,25 +49,12 @@ static unsigned available_cpus(void)
     return 1;
 }
 
-/* Descriptors: as many as the system lets us have. */
-static unsigned raise_descriptors(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return 1024;
-    if (limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-        getrlimit(RLIMIT_NOFILE, &limit);
-    }
-    return limit.rlim_cur > 1U << 20 ? 1U << 20 : (unsigned)limit.rlim_cur;
-}
-
 static enum result open_workers(struct gateway *g)
 {
     const struct config *c = g->config;
     char why[256];
-    unsigned descriptors = raise_descriptors();
+    struct bounds_system system;
+    bounds_read(&system, "");
     unsigned count = c->workers ? c->workers : available_cpus();
     count = count > WORKERS_MAX ? WORKERS_MAX : count;
     uint64_t memory = c->memory / count < MEMORY_MIN ? MEMORY_MIN : c->memory / count;
@@ -75,9 +62,8 @@ static enum result open_workers(struct gateway *g)
     g->desks = commitment_desks_new(count);
     if (!g->workers || !g->desks)
         return ERR_MEMORY;
-    if (descriptors < c->max_associations * 2U + 64)
-        LOG(LOG_WARN, "few file descriptors for max_associations", LOG_INT("descriptors", descriptors),
-            LOG_INT("max_associations", c->max_associations));
+    if (bounds_check(&system, c, count) != OK)
+        return ERR_USAGE;
     for (unsigned i = 0; i < count; i++) {
         struct worker_options options = {.index = i,
                                          .memory = memory,
@@ -91,7 +77,8 @@ static enum result open_workers(struct gateway *g)
                                          .holdings = g->holdings,
                                          .rates = g->rates,
                                          .desks = g->desks,
-                                         .silent_max = descriptors / 2 / count,
+                                         .silent_max = (unsigned)(system.descriptors / 2 / count),
+                                         .pipes_max = bounds_pipes(&system, count),
                                          .peers = g->workers,
                                          .peer_count = count};
         enum result r = worker_open(&g->workers[i], &options, why, sizeof(why));

@@ -23,7 +23,7 @@ enum result worker_open(struct worker *w, const struct worker_options *o, char *
     rules_watch_init(&w->rules_watch);
     TAILQ_INIT(&w->listeners);
     pool_init(&w->pool, o->memory);
-    struct io_options io_options = {.pool = &w->pool};
+    struct io_options io_options = {.pool = &w->pool, .pipes_max = o->pipes_max};
     enum result r = io_new(&io_options, &w->io, why, why_cap);
     if (r != OK)
         return r;

@@ -59,6 +59,7 @@ struct worker_options {
     struct rates *rates;
     struct commitment_desks *desks;
     unsigned silent_max;
+    unsigned pipes_max; /* for payload that passes by memory */
     struct worker *peers;
     unsigned peer_count;
 };
