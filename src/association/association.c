@@ -116,6 +116,7 @@ bool association_open_stream(struct association *a, int fd)
         stream_close(&a->stream);
     }
     a->stream.is_lean = !a->is_inbound; /* responses, and their data sets are let go */
+    a->stream.is_new = a->is_inbound;   /* the request */
     return true;
 }
 
@@ -263,6 +264,7 @@ static void indicate(struct association *a, const struct ul_outcome *o, struct b
     case UL_DATA_END:
         return;
     case UL_ASSOCIATE:
+        a->stream.is_new = false;
         a->user->on_request(a);
         return;
     case UL_ACCEPTED:

@@ -14,6 +14,7 @@
 #include "dicom/charset.h"
 #include "io/io.h"
 #include "relay/circuit.h"
+#include "relay/congestion.h"
 #include "relay/refusals.h"
 #include "relay/ruleset.h"
 #include "relay/sink_folder.h"
@@ -75,6 +76,7 @@ struct relay {
     TAILQ_HEAD(all_messages, message) messages; /* begun and not freed */
     unsigned calls;                             /* the same of calls */
     struct io_task relief;                      /* memory is short */
+    struct congestion congestion;               /* and has been for a while */
     void (*on_session_over)(void *owner);       /* one for each relay_accept; may be NULL */
     void *owner;
 };

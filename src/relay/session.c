@@ -107,6 +107,14 @@ void session_refuse_for_now(struct session *s, const char *cause)
                           .title = s->calling});
 }
 
+static void refuse_congested(struct session *s)
+{
+    session_refuse(s, &(struct access_refusal){
+                          .reject = {PDU_REJECT_TRANSIENT, PDU_REJECT_PRESENTATION, PDU_REJECT_CONGESTION},
+                          .cause = "memory is short",
+                          .title = s->calling});
+}
+
 static void log_tls(const struct session *s)
 {
     const struct tls *t = s->a.stream.tls;
@@ -132,6 +140,8 @@ static void on_request(struct association *a)
         session_refuse(s, &refusal);
     else if (total >= s->config->max_associations)
         session_refuse_for_now(s, "max_associations");
+    else if (congestion_is(&s->relay->congestion, s->config->timeouts.lag, s->relay->gave_up_ms))
+        refuse_congested(s);
     else if (!pace_enter(s))
         session_refuse_for_now(s, "max_associations of the caller");
     else if (!access_identify(s, &refusal))
@@ -489,6 +499,7 @@ static void on_relief(struct io_task *task)
 static void on_short(void *arg)
 {
     struct relay *r = arg;
+    congestion_short(&r->congestion);
     io_defer(r->io, &r->relief);
 }
 
@@ -511,6 +522,7 @@ enum result relay_open(struct relay *r, const struct relay_options *o)
     TAILQ_INIT(&r->silent.list);
     TAILQ_INIT(&r->silent_tls.list);
     TAILQ_INIT(&r->messages);
+    congestion_init(&r->congestion, o->io, o->pool);
     r->relief = (struct io_task){.run = on_relief, .owner = r};
     r->pool->on_short = on_short;
     r->pool->on_short_arg = r;
@@ -598,6 +610,7 @@ void relay_stop(struct relay *r)
     r->is_stopping = true;
     probes_stop(r->probes);
     io_timer_stop(r->io, &r->drain);
+    congestion_stop(&r->congestion);
     for (s = TAILQ_FIRST(&r->sessions); s; s = next) {
         next = TAILQ_NEXT(s, link);
         if (!s->is_over)

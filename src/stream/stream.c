@@ -107,7 +107,7 @@ static bool receive_into_own(struct stream *s)
 
 static void wait_for_buffers(struct stream *s)
 {
-    if (s->is_lean && receive_into_own(s))
+    if ((s->is_lean || s->is_new) && receive_into_own(s))
         return;
     io_wait_buffers(s->io, &s->waiter);
     if (s->pool->on_short)

@@ -55,6 +55,8 @@ struct stream {
     /* Set by the user after opening: what comes is small and consumed at once (responses). It needs no buffer of a pool that is
      * short, for those who hold the buffers may be waiting for just this. */
     bool is_lean;
+    /* Likewise, until what is said first has come whole: only where the pool is used up, so that the answer can say so. */
+    bool is_new;
     struct buf *own;                 /* of a receive without the pool */
     struct tls_context *tls_context; /* NULL: plain */
     struct tls *tls;                 /* of a listener: NULL until the first byte has come */
