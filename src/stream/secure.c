@@ -14,6 +14,7 @@
 enum {
     PORTION_BYTES = 128 << 10, /* sealed for one send */
     RECORD_BYTES = 16 << 10,
+    UNREAD_MAX = 512 << 10, /* sealed and not taken: a portion, and what TLS itself has to answer */
 };
 
 /* Room for more of what one buffer held: a record that had begun before ends in it. */
@@ -107,10 +108,14 @@ void secure_take(struct stream *s, struct buf *b, uint32_t len)
     }
     if (!out || !hand_over(s, &out))
         return;
-    if (r == NEED_MORE)
-        stream_schedule(s); /* handshakes, tickets: there may be something to say */
-    else
+    if (r != NEED_MORE) {
         end_of(s, r);
+    } else if (tls_sealed(s->tls)->bytes > UNREAD_MAX) { /* new keys, again and again, and nothing is read */
+        s->why = "TLS: the peer asks for answers that it does not read";
+        stream_lose(s, IO_RESET);
+    } else {
+        stream_schedule(s); /* handshakes, tickets: there may be something to say */
+    }
 }
 
 const struct slices *secure_next(struct stream *s)

@@ -1,5 +1,6 @@
 /* Two streams of one loop that talk TLS with each other, and what stands between them. */
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -314,6 +315,59 @@ static void who_says_nothing_costs_nothing(void **state)
     LOOP_UNTIL(&w->loop, quiet.closed);
 }
 
+/* The bytes that OpenSSL wants to send, of a client without a stream. */
+static bool send_all(BIO *out, int fd)
+{
+    char *bytes;
+    long len = BIO_get_mem_data(out, &bytes);
+    ssize_t sent = len > 0 ? send(fd, bytes, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT) : 0;
+    bool is_all = sent == len;
+    (void)BIO_reset(out);
+    return is_all;
+}
+
+/* Each request for new keys is answered; who never reads the answers may not make us keep them. */
+static void who_asks_for_keys_and_does_not_read_is_left(void **state)
+{
+    struct world *w = *state;
+    stream_close(&w->s.stream);
+    stream_close(&w->c.stream);
+    LOOP_UNTIL(&w->loop, w->s.closed && w->c.closed);
+    w->s.closed = w->s.lost = 0;
+    int one, two, small = 4096;
+    char bytes[16384];
+    make_pair(&one, &two);
+    setsockopt(one, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+    open_end(w, &w->s, one, w->server);
+    SSL_CTX *c = SSL_CTX_new(TLS_client_method());
+    SSL *ssl = SSL_new(c);
+    BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+    SSL_set_bio(ssl, in, out);
+    SSL_set_connect_state(ssl);
+    while (SSL_do_handshake(ssl) != 1) {
+        assert_true(send_all(out, two));
+        loop_turn(&w->loop);
+        ssize_t n = recv(two, bytes, sizeof(bytes), MSG_DONTWAIT);
+        if (n > 0)
+            BIO_write(in, bytes, (int)n);
+    }
+    assert_true(send_all(out, two));
+    uint64_t until = clock_ms() + 60000;
+    while (!w->s.lost && clock_ms() < until) {
+        for (unsigned i = 0; i < 100; i++) {
+            assert_int_equal(SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+            assert_int_equal(SSL_do_handshake(ssl), 1);
+        }
+        while (!send_all(out, two) && !w->s.lost) /* a record that is cut ends it as well, and sooner */
+            fail_msg("the socket is full");
+        loop_turn(&w->loop);
+    }
+    assert_string_equal(w->s.why, "TLS: the peer asks for answers that it does not read");
+    SSL_free(ssl);
+    SSL_CTX_free(c);
+    close(two);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -326,6 +380,7 @@ int main(void)
         TEST(who_closes_from_inside_is_left_alone),
         TEST(a_peer_without_tls_is_named),
         TEST(who_says_nothing_costs_nothing),
+        TEST(who_asks_for_keys_and_does_not_read_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
