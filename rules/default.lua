@@ -1,7 +1,7 @@
 -- Hilum's default configuration: `make run` starts the gateway on it.
 --
--- It accepts every instance that is sent to port 11112, whoever sends it and whatever it is called, and
--- writes it as a Part 10 file below ./hilum-archive, one folder a day and sender. The sender hears
+-- It accepts every instance that is sent to port 11112 from this machine or a private network, whatever the
+-- sender's title, and writes it as a Part 10 file below ./hilum-archive, one folder a day and sender. The sender hears
 -- "success" when its file is safe on disk.
 --
 --   storescu localhost 11112 image.dcm      with DCMTK; or point a modality here
@@ -22,8 +22,15 @@ gateway {
 }
 
 -- listen: where we are called. "11112" is every address of this machine, "127.0.0.1:11112" only the machine
--- itself.
-listen "11112"
+-- itself. `allow` says who may come: make it the networks of your modalities. A `caller` says what each may do.
+listen {
+  port = 11112,
+  allow = {
+    "127.0.0.1", "::1",                              -- this machine
+    "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", -- private networks
+    "fc00::/7", "fe80::/10",
+  },
+}
 
 -- node: where instances can go. A folder has a path pattern: {SOPInstanceUID}, {SOPClassUID}, {calling},
 -- {called} and {date}. A remote AE would be:

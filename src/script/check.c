@@ -235,6 +235,7 @@ static void check_whole(struct check *c)
     if (s->report.errors == 0) {
         warn_of_unreachable(c);
         check_callers_whole(c);
+        check_exposure(c);
         check_limits(c);
         check_weights(c);
     }

@@ -15,6 +15,7 @@ void check_gateway(struct check *c, const struct declaration *d); /* check_gatew
 void check_listen(struct check *c, const struct declaration *d,
                   struct config_listen *out); /* check_listen.c */
 void check_listen_conflicts(struct check *c);
+void check_exposure(struct check *c); /* listeners that anybody may use */
 void check_caller(struct check *c, const struct declaration *d,
                   struct config_caller *out); /* check_caller.c */
 void check_callers_whole(struct check *c);    /* what only shows among all of them */

@@ -189,6 +189,46 @@ bool check_hears(const char *listen, const uint8_t *address)
     return check_address(listen, own) && memcmp(own, address, sizeof(own)) == 0;
 }
 
+/* Nobody but this machine reaches it. */
+static bool is_loopback(const char *address)
+{
+    static const char *const loopback[] = {"127.0.0.0/8", "::1"};
+    uint8_t own[16];
+    struct config_network n;
+    if (!check_address(address, own)) {
+        return false; /* "": every address */
+    }
+    for (size_t i = 0; i < COUNT(loopback); i++) {
+        if (config_network_parse(loopback[i], &n) == OK && config_network_holds(&n, own)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Nothing says who may come: not even a title has to be known. */
+static bool is_open(const struct config *c, const struct config_listen *l)
+{
+    bool wants_certificate = l->tls != NULL && l->tls->client == TLS_CLIENT_REQUIRE;
+    return l->allow_count == 0 && l->ae_title_count == 0 && !wants_certificate && c->caller_count == 0;
+}
+
+void check_exposure(struct check *c)
+{
+    for (size_t i = 0; i < c->config->listen_count; i++) {
+        const struct config_listen *l = &c->config->listens[i];
+        if (is_open(c->config, l) && !is_loopback(l->address)) {
+            struct place at = {.declaration = check_declaration(c, DECLARE_LISTEN, i)};
+            check_warning(
+                c, &at,
+                "anybody who reaches port %u may send, under any title; say who may: allow = { "
+                "\"10.1.0.0/16\" }, ae_titles, callers, or tls with client = \"require\"; or give it "
+                "address = \"127.0.0.1\", for this machine alone",
+                l->port);
+        }
+    }
+}
+
 static bool overlap(const struct config_listen *a, const struct config_listen *b)
 {
     uint8_t address[16];

@@ -74,10 +74,18 @@ class Check(Case):
         return path
 
     def test_a_valid_configuration_is_success_without_a_warning(self):
-        path = self.config('listen "11112"' + VALID + 'route "r" { to = { "a", "disk" }, when = { calling = "CT*" } }\n')
+        path = self.config('listen "127.0.0.1:11112"' + VALID +
+                           'route "r" { to = { "a", "disk" }, when = { calling = "CT*" } }\n')
         done = hilum("check", path)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertNotRegex(done.stdout + done.stderr, "error|warning")
+
+    def test_a_listener_that_anybody_may_use_is_warned_of(self):
+        for listen in ('listen "11112"', 'listen { port = 11112, deny = "10.0.0.0/8" }'):
+            path = self.config(listen + VALID + 'route "r" { to = "a" }\n')
+            done = hilum("check", path)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(f"{path}:1: warning: listen: anybody who reaches port 11112 may send", done.stdout)
 
     def test_the_summary_tells_what_is_queued(self):
         path = self.config('listen "11112"' + VALID + 'route "1" { to = "a" } route "2" { copy = "a" }\n'
@@ -97,6 +105,7 @@ class Check(Case):
         for name in ("default.lua", "example.lua"):
             done = hilum("check", os.path.join(ROOT, "rules", name), cwd=ROOT)
             self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
+            self.assertNotIn("warning", done.stdout + done.stderr)
 
     def test_each_mistake_is_told_with_its_file_and_line(self):
         for mistake, words in MISTAKES:

@@ -155,7 +155,7 @@ struct sink *sink_folder_new(struct folder_context *c, const struct config_node 
 
 static const char CONFIG[] = "gateway { window = \"256KiB\", timeouts = { lag = \"200ms\", progress = "
                              "\"600ms\", response = \"400ms\" } }\n"
-                             "listen \"11112\"\n"
+                             "listen \"127.0.0.1:11112\"\n"
                              "for _, n in ipairs { \"d0\", \"d1\", \"d2\", \"d3\" } do\n"
                              "  node(n) { folder = \"/nowhere/{SOPInstanceUID}\" }\n"
                              "  route(n) { to = { n }, when = { called = \"*\" .. n .. \"*\" } }\n"

@@ -18,7 +18,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define WORKLIST     "1.2.840.10008.5.1.4.31"
-#define REST         "\nlisten '11112' node 'n' { host = 'h', ae_title = 'N' }"
+#define REST         "\nlisten '127.0.0.1:11112' node 'n' { host = 'h', ae_title = 'N' }"
 
 enum {
     PATIENT_NAME = DICOM_TAG(0x0010, 0x0010),
@@ -54,6 +54,7 @@ static void begin(struct scene *s, const char *folder, const char *routes)
                                 .called = view_of("HILUM"),
                                 .remote = "10.1.2.3",
                                 .listener = "main",
+                                .peer = "",
                                 .inflated_max = 1 << 20,
                                 .charsets = dicom_charsets_new()};
     assert_non_null(s->set.charsets);

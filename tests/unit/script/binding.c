@@ -27,7 +27,7 @@ static struct bound open_rule(const char *folder, const char *key, const char *b
     static char text[20000];
     int len = snprintf(text, sizeof(text),
                        "local kept = {}; route 'x' { to = 'pacs1', %s = function (ds, assoc) %s end }\n"
-                       "listen { port = 11112, name = 'main' }\n"
+                       "listen { address = '127.0.0.1', port = 11112, name = 'main' }\n"
                        "node 'pacs1' { host = '10.1.0.5', ae_title = 'PACS1' }\n",
                        key, body);
     assert_in_range(len, 1, sizeof(text) - 1);

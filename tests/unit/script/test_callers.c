@@ -13,7 +13,8 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 #define REST                                                                                                 \
-    "\nlisten { port = 11112, address = '127.0.0.1' } node 'a' { host = 'a', ae_title = 'A' }"               \
+    "\nlisten { address = '127.0.0.1', port = 11112, address = '127.0.0.1' } node 'a' { host = 'a', "        \
+    "ae_title = 'A' }"                                                                                       \
     " route 'rest' { to = 'a' }\n"
 #define BIT(service) (UINT32_C(1) << (service))
 
@@ -233,6 +234,44 @@ static void a_certificate_that_nobody_asks_for_is_warned_of(void **state)
         true);
 }
 
+/* Beyond loopback something has to say who may come. */
+static void a_listener_that_anybody_may_use_is_warned_of(void **state)
+{
+    static const struct {
+        const char *text;
+        int line; /* 0: there is nothing to warn of */
+    } cases[] = {
+        {"\nlisten '11113'", 2},
+        {"listen '0.0.0.0:11113'", 1},
+        {"listen '[::]:11113'", 1},
+        {"listen '10.1.0.5:11113'", 1},
+        {"listen { port = 11113, deny = '10.0.0.0/8' }", 1}, /* all others still may */
+        {"listen { port = 11113, address = '' }", 1},
+        {"listen '127.0.0.1:11113'", 0},
+        {"listen '127.7.7.7:11113'", 0},
+        {"listen '[::1]:11113'", 0},
+        {"listen { port = 11113, allow = '10.0.0.0/8' }", 0},
+        {"listen { port = 11113, ae_titles = 'HILUM' }", 0},
+        {"listen '11113' caller 'all' { calling = '*' }", 0},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        if (cases[i].line > 0) {
+            assert_one_problem(
+                *state,
+                &(struct broken){cases[i].text, cases[i].line,
+                                 "warning: listen: anybody who reaches port 11113 may send, "
+                                 "under any title; say who may: allow = { \"10.1.0.0/16\" }, "
+                                 "ae_titles, callers, or tls with client = \"require\"; or give "
+                                 "it address = \"127.0.0.1\", for this machine alone"},
+                true);
+        } else {
+            struct loaded l = load_with(*state, cases[i].text);
+            assert_fine(&l);
+            free_loaded(&l);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +281,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_is_refused_with_what_would_be_right),
         cmocka_unit_test(a_caller_that_nobody_is_is_warned_of),
         cmocka_unit_test(a_certificate_that_nobody_asks_for_is_warned_of),
+        cmocka_unit_test(a_listener_that_anybody_may_use_is_warned_of),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

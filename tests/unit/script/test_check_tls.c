@@ -75,14 +75,14 @@ static struct loaded load_case(const char *folder, const char *text)
 {
     char whole[2000], expanded[4000];
     snprintf(whole, sizeof(whole), "%s\nroute 'r' { to = 'a' }\n%s%s", text,
-             strstr(text, "listen") ? "" : "listen '11112'\n",
+             strstr(text, "listen") ? "" : "listen '127.0.0.1:11112'\n",
              strstr(text, "node") ? "" : "node 'a' { host = 'pacs.local', ae_title = 'A' }\n");
     expand(expanded, sizeof(expanded), folder, whole);
     return load_text(folder, expanded);
 }
 
 #define GOOD         "certificate = '@/good.pem', key = '@/good.key'"
-#define LISTEN(keys) "listen { port = 2762,\n tls = { " keys " } }"
+#define LISTEN(keys) "listen { address = '127.0.0.1', port = 2762,\n tls = { " keys " } }"
 #define NODE(keys)   "node 'a' { host = 'pacs.local', ae_title = 'A',\n tls = { " keys " } }"
 
 static void assert_path(const char *folder, const char *got, const char *name)

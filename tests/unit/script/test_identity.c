@@ -13,7 +13,8 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define REST                                                                                                 \
-    "\nlisten { port = 11112, address = '127.0.0.1' } node 'a' { host = 'a', ae_title = 'A' }\n"             \
+    "\nlisten { address = '127.0.0.1', port = 11112, address = '127.0.0.1' } node 'a' { host = 'a', "        \
+    "ae_title = 'A' }\n"                                                                                     \
     "route 'r' { to = 'a' }\n"
 
 struct ruled {

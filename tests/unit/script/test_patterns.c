@@ -11,7 +11,7 @@
 #include "dicom/tag.h"
 #include "loading.h"
 
-#define REST "\nlisten '11112'\nroute 'rest' { to = 'd' }\n"
+#define REST "\nlisten '127.0.0.1:11112'\nroute 'rest' { to = 'd' }\n"
 
 static struct loaded load_pattern(const char *folder, const char *pattern, const char *more)
 {

@@ -15,7 +15,7 @@
 #define A    "node 'a' { host = 'a', ae_title = 'A' }\n"
 #define B    "node 'b' { host = 'b', ae_title = 'B' }\n"
 #define DISK "node 'disk' { folder = '/d/{SOPInstanceUID}' }\n"
-#define REST "\nlisten '11112'\nroute 'rest' { to = 'a' }\n"
+#define REST "\nlisten '127.0.0.1:11112'\nroute 'rest' { to = 'a' }\n"
 
 static void a_pool_is_a_destination_with_its_members(void **state)
 {
@@ -25,7 +25,7 @@ static void a_pool_is_a_destination_with_its_members(void **state)
                           "pool 'all' { members = { 'b', 'a' } }\n"
                           "pool 'rest' { members = 'd', balance = 'least', failover = 'next', health = 0 }\n"
                           "node 'c' { host = 'c', ae_title = 'C' } node 'd' { host = 'd', ae_title = 'D' }\n"
-                          "listen '11112'");
+                          "listen '127.0.0.1:11112'");
     assert_fine(&l);
     const struct config *c = l.config;
     assert_int_equal(c->pool_count, 2);

@@ -14,7 +14,7 @@
 
 /* Behind the text of a case, so that it is a whole configuration but for what it breaks. */
 #define REST                                                                                                 \
-    "\nlisten { port = 11112, name = 'main' }\n"                                                             \
+    "\nlisten { port = 11112, name = 'main', ae_titles = 'HILUM' }\n"                                        \
     "node 'pacs1' { host = '10.1.0.5', ae_title = 'PACS1' }\n"                                               \
     "node 'disk' { folder = '/d/{SOPInstanceUID}' }\n"                                                       \
     "route 'rest' { to = 'pacs1' }\n"

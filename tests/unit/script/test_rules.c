@@ -18,7 +18,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define REST                                                                                                 \
-    "\nlisten { port = 11112, name = 'main' }\n"                                                             \
+    "\nlisten { address = '127.0.0.1', port = 11112, name = 'main' }\n"                                      \
     "node 'pacs1' { host = '10.1.0.5', ae_title = 'PACS1' }\n"
 
 static struct rules_assoc example(void)
@@ -418,7 +418,7 @@ static void an_error_says_where_it_came_from(void **state)
         {"\nstring.rep() ", "site.lua:2: route \"x\": morph: bad argument #1 to 'rep'"},
         {"\nprint(undefined.x) ", "attempt to index a nil value (global 'undefined')"},
         {"\nrequire 'deidentify' ", "module 'deidentify' was not required before"},
-        {"\nlisten '104' ", "site.lua:2: route \"x\": morph: listen is declared while a rule runs"},
+        {"\nlisten '127.0.0.1:104' ", "site.lua:2: route \"x\": morph: listen is declared while a rule runs"},
         {"\nroute 'y' { to = 'pacs1' } ",
          "site.lua:2: route \"x\": morph: route is declared while a rule runs"},
         {"\nsetmetatable({}, { __gc = print }) ", "finalizers (__gc) are not available"},

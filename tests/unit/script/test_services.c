@@ -14,7 +14,7 @@
 
 #define REST                                                                                                 \
     "\nnode 'n' { host = 'h', ae_title = 'N' } node 'disk' { folder = '/{SOPInstanceUID}' } "                \
-    "pool 'p' { members = 'n', balance = 'least' } listen '11112'"
+    "pool 'p' { members = 'n', balance = 'least' } listen '127.0.0.1:11112'"
 
 static void assert_loads(const char *folder, const char *route, struct loaded *out)
 {

@@ -10,7 +10,7 @@
 
 #include "loading.h"
 
-#define REST "\nnode 'n' { host = 'h', ae_title = 'N' } listen '11112'"
+#define REST "\nnode 'n' { host = 'h', ae_title = 'N' } listen '127.0.0.1:11112'"
 
 static struct loaded load_when(const char *folder, const char *when)
 {
