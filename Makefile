@@ -22,7 +22,7 @@ AR       = gcc-ar
 WARN     = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
 DEFINE   = -D_GNU_SOURCE -DHILUM_RULES_DIR='"$(PREFIX)/share/hilum/rules"'
 INCLUDE  = $(DEFINE) -Isrc -I/usr/include/lua5.4
-LIBS     = -luring -llua5.4 -lxxhash -ljansson -lsqlite3 -lz -lssl -lcrypto -lm -pthread
+LIBS     = -luring -llua5.4 -lxxhash -ljansson -lsqlite3 -lz -lssl -lcrypto -lseccomp -lm -pthread
 
 ifneq ($(COVER),)
 MODE     = -O0 --coverage -fprofile-update=atomic -fPIE

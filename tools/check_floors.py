@@ -16,7 +16,7 @@ from pathlib import Path
 FLOORS = [
     ["base"],
     ["mem"],
-    ["io", "pdu", "dimse", "dicom", "tls"],
+    ["io", "pdu", "dimse", "dicom", "tls", "guard"],
     ["ul", "stream", "config"],
     ["association", "script", "spool", "codec"],
     ["route"],
@@ -31,6 +31,7 @@ FLOOR_OF = {folder: floor for floor, folders in enumerate(FLOORS) for folder in 
 # Where errno may be spoken of outside src/io, and why. A path, or a folder with its slash.
 ERRNO_ALLOWED = {
     "base/log.c": "a line of log leaves errno as it found it",
+    "guard/": "confines the process, before there is a ring",
     "script/": "reads the configuration and its modules, before there is a ring",
     "command/": "reads the files of its command line and waits for signals, without a ring",
 }

@@ -116,6 +116,7 @@ struct config *config_new(void)
     if (c->ae_title == NULL || c->spool.path == NULL) {
         free(c->ae_title);
         free(c->spool.path);
+        free(c->user);
         free(c);
         return NULL;
     }
@@ -135,6 +136,8 @@ struct config *config_new(void)
     c->rule_instructions = 10 * 1000 * 1000;
     c->rule_memory = 64 * MIB;
     c->timeouts = default_timeouts;
+    c->seccomp = GUARD_SECCOMP_ENFORCE;
+    c->landlock = true;
     c->log_level = LOG_INFO;
     c->log_format = LOG_LOGFMT;
     c->study_attribute = SIZE_MAX;
@@ -287,6 +290,7 @@ static void free_config(struct config *c)
     free(c->ae_title);
     free(c->tcp_congestion);
     free(c->spool.path);
+    free(c->user);
     free(c->control.path);
     free_secret(c->uid_key);
     free(c);

@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "config/pattern.h"
 #include "dicom/path.h"
+#include "guard/guard.h"
 #include "tls/tls.h"
 
 /* What a message is for: of its SOP class and command (route/service.h). */
@@ -304,6 +305,9 @@ struct config {
     char *uid_key;              /* of uid.map and hash; NULL: there is none */
     uint64_t rule_instructions; /* of one call of a rule */
     uint64_t rule_memory;       /* bytes of a worker's rules, beyond what the configuration itself holds */
+    char *user; /* "NAME" or "NAME:GROUP" that the gateway becomes; NULL: it stays who it is */
+    enum guard_seccomp seccomp;
+    bool landlock;
     struct config_timeouts timeouts;
     enum log_level log_level;
     enum log_format log_format;

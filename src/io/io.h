@@ -133,6 +133,10 @@ void io_address_text(const struct io_address *a, bool with_port, char out[64]);
 MUST_USE enum result io_listen(const char *address, uint16_t port, uint64_t wait_ms, int *fd_out,
                                uint16_t *port_out, char *why, size_t why_cap);
 
+/* The same, but for listening: who connects is refused until io_listen_resume. For ports that only root may take. */
+MUST_USE enum result io_bind(const char *address, uint16_t port, uint64_t wait_ms, int *fd_out,
+                             uint16_t *port_out, char *why, size_t why_cap);
+
 /* Stops listening without letting go of the address: others may listen on the port at other addresses meanwhile. Who waits to
  * be accepted is reset; a pending accept fails with IO_UNSUPPORTED. */
 void io_listen_pause(int fd);

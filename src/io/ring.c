@@ -20,6 +20,33 @@ static bool is_masked(const char *feature)
     return text && strcmp(text, feature) == 0;
 }
 
+/* All that this folder submits, and what it registers once the ring is enabled: seccomp does not see what goes through a ring. A kernel that
+ * does not restrict rings leaves it as it is. */
+static void restrict_ring(struct io_uring *ring)
+{
+    static const uint8_t submits[] = {
+        IORING_OP_ACCEPT, IORING_OP_CONNECT,  IORING_OP_POLL_ADD, IORING_OP_CLOSE,
+        IORING_OP_SEND,   IORING_OP_SENDMSG,  IORING_OP_RECV,     IORING_OP_OPENAT,
+        IORING_OP_WRITEV, IORING_OP_READ,     IORING_OP_FSYNC,    IORING_OP_RENAMEAT,
+        IORING_OP_LINKAT, IORING_OP_UNLINKAT, IORING_OP_MKDIRAT,  IORING_OP_ASYNC_CANCEL};
+    static const uint8_t registers[] = {IORING_REGISTER_RING_FDS, IORING_UNREGISTER_RING_FDS,
+                                        IORING_UNREGISTER_PBUF_RING};
+    enum { SUBMITS = sizeof(submits), REGISTERS = sizeof(registers) };
+    struct io_uring_restriction list[SUBMITS + REGISTERS + 1] = {0};
+    unsigned n = 0;
+    for (unsigned i = 0; i < SUBMITS; i++, n++) {
+        list[n].opcode = IORING_RESTRICTION_SQE_OP;
+        list[n].sqe_op = submits[i];
+    }
+    for (unsigned i = 0; i < REGISTERS; i++, n++) {
+        list[n].opcode = IORING_RESTRICTION_REGISTER_OP;
+        list[n].register_op = registers[i];
+    }
+    list[n].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+    list[n].sqe_flags = IOSQE_BUFFER_SELECT;
+    (void)io_uring_register((unsigned)ring->ring_fd, IORING_REGISTER_RESTRICTIONS, list, n + 1);
+}
+
 enum result io_new(const struct io_options *options, struct io **io_out, char *why, size_t why_cap)
 {
     struct io *io = calloc(1, sizeof(*io));
@@ -39,6 +66,7 @@ enum result io_new(const struct io_options *options, struct io **io_out, char *w
         free(io);
         return ERR_IO;
     }
+    restrict_ring(&io->ring);
     io->pool = options->pool;
     io->pipes_max = options->pipes_max ? options->pipes_max : IO_PIPES_MAX;
     io->has_bundles = (params.features & FEAT_RECVSEND_BUNDLE) && !is_masked("6.1");

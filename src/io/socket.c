@@ -66,7 +66,7 @@ static bool address_from_text(const char *address, uint16_t port, struct io_addr
     return false;
 }
 
-static int listen_on(const struct io_address *a, bool both_families)
+static int bind_to(const struct io_address *a, bool both_families, bool listens)
 {
     int one = 1, zero = 0;
     int fd = socket(a->at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -76,7 +76,7 @@ static int listen_on(const struct io_address *a, bool both_families)
     if (a->at.ss_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, both_families ? &zero : &one, sizeof(int));
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* accepted sockets inherit it */
-    if (bind(fd, (const struct sockaddr *)&a->at, a->len) < 0 || listen(fd, BACKLOG) < 0) {
+    if (bind(fd, (const struct sockaddr *)&a->at, a->len) < 0 || (listens && listen(fd, BACKLOG) < 0)) {
         int saved = errno;
         close(fd);
         errno = saved;
@@ -85,19 +85,19 @@ static int listen_on(const struct io_address *a, bool both_families)
     return fd;
 }
 
-/* Until it listens, or `until_ms`. */
-static int listen_in_time(const struct io_address *a, bool every, uint64_t until_ms)
+/* Until it has the address, or `until_ms`. */
+static int bind_in_time(const struct io_address *a, bool every, bool listens, uint64_t until_ms)
 {
     int fd;
-    while ((fd = listen_on(a, every)) < 0 && errno == EADDRINUSE && clock_ms() < until_ms) {
+    while ((fd = bind_to(a, every, listens)) < 0 && errno == EADDRINUSE && clock_ms() < until_ms) {
         nanosleep(&(struct timespec){.tv_nsec = LISTEN_PAUSE_NS}, NULL);
         errno = EADDRINUSE;
     }
     return fd;
 }
 
-enum result io_listen(const char *address, uint16_t port, uint64_t wait_ms, int *fd_out, uint16_t *port_out,
-                      char *why, size_t why_cap)
+static enum result take_address(const char *address, uint16_t port, bool listens, uint64_t wait_ms,
+                                int *fd_out, uint16_t *port_out, char *why, size_t why_cap)
 {
     uint64_t until_ms = clock_ms() + wait_ms;
     struct io_address a;
@@ -106,10 +106,10 @@ enum result io_listen(const char *address, uint16_t port, uint64_t wait_ms, int 
         snprintf(why, why_cap, "%s is not a numeric address", address);
         return ERR_IO;
     }
-    int fd = listen_in_time(&a, every, until_ms);
+    int fd = bind_in_time(&a, every, listens, until_ms);
     if (fd < 0 && every && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
         address_from_text("0.0.0.0", port, &a);
-        fd = listen_in_time(&a, false, until_ms);
+        fd = bind_in_time(&a, false, listens, until_ms);
     }
     if (fd < 0) {
         snprintf(why, why_cap, "%s", strerror(errno));
@@ -122,6 +122,18 @@ enum result io_listen(const char *address, uint16_t port, uint64_t wait_ms, int 
         io_address_bytes(&bound, ignored, port_out);
     *fd_out = fd;
     return OK;
+}
+
+enum result io_listen(const char *address, uint16_t port, uint64_t wait_ms, int *fd_out, uint16_t *port_out,
+                      char *why, size_t why_cap)
+{
+    return take_address(address, port, true, wait_ms, fd_out, port_out, why, why_cap);
+}
+
+enum result io_bind(const char *address, uint16_t port, uint64_t wait_ms, int *fd_out, uint16_t *port_out,
+                    char *why, size_t why_cap)
+{
+    return take_address(address, port, false, wait_ms, fd_out, port_out, why, why_cap);
 }
 
 void io_listen_pause(int fd)

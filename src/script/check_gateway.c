@@ -74,6 +74,35 @@ static void take_format(const struct item *item, void *member)
     *(enum log_format *)member = (enum log_format)format;
 }
 
+/* Whether there is such a user is a matter of the machine that it runs on. */
+static void take_user(const struct item *item, void *member)
+{
+    const char *text = field_text(item, "a user, \"hilum\" or \"hilum:group\"");
+    if (text == NULL) {
+        return;
+    }
+    const char *colon = strchr(text, ':');
+    if (text[0] == '\0' || colon == text ||
+        (colon != NULL && (colon[1] == '\0' || strchr(colon + 1, ':') != NULL))) {
+        check_error(item->check, item->at, "user = \"%s\" names no user; write \"hilum\" or \"hilum:group\"",
+                    text);
+        return;
+    }
+    field_set_text(item->check, member, text);
+}
+
+static void take_seccomp(const struct item *item, void *member)
+{
+    static const char *const words[] = {
+        [GUARD_SECCOMP_OFF] = "off", [GUARD_SECCOMP_LOG] = "log", [GUARD_SECCOMP_ENFORCE] = "enforce"};
+    unsigned how = GUARD_SECCOMP_OFF;
+    if (item->value->kind != VALUE_BOOLEAN || item->value->boolean) {
+        how = *(enum guard_seccomp *)member;
+        field_word(item, words, COUNT(words), &how);
+    }
+    *(enum guard_seccomp *)member = (enum guard_seccomp)how;
+}
+
 static void take_uids(const struct item *item, void *member)
 {
     static const char *const words[] = {"plain", "hash"};
@@ -159,6 +188,9 @@ static const struct key gateway_keys[] = {
     KEY("zero_copy", take_zero_copy, config, zero_copy),
     KEY("timeouts", take_timeouts, config, timeouts),
     {"log", take_log, 0},
+    KEY("user", take_user, config, user),
+    KEY("seccomp", take_seccomp, config, seccomp),
+    KEY("landlock", take_boolean, config, landlock),
     KEY("uid_key", take_text, config, uid_key),
     KEY("rule_instructions", take_instructions, config, rule_instructions),
     KEY("rule_memory", take_memory, config, rule_memory),

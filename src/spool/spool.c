@@ -111,6 +111,11 @@ static enum result open_parts(struct spool *s, const struct spool_options *o, ch
     return r;
 }
 
+enum result spool_prepare(const char *path, char *why, size_t why_cap)
+{
+    return spool_folder_prepare(path, why, why_cap);
+}
+
 enum result spool_open(const struct spool_options *options, struct spool **out, char *why, size_t why_cap)
 {
     *out = NULL;

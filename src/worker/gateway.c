@@ -13,14 +13,21 @@
 #include "relay/moves.h"
 #include "relay/rates.h"
 #include "worker/bounds.h"
+#include "worker/confine.h"
 #include "worker/control.h"
 #include "worker/worker.h"
 
 enum {
     LISTEN_WAIT_MS = 2000,
+    PRIVILEGED_PORTS = 1024,
     WORKERS_MAX = 128,
     MEMORY_MIN = 4 << 20,
     END_MS = 3000 /* for all threads to end: more than twice what each gives to what it still does */
+};
+
+struct bound {
+    int fd; /* -1: it listens by now */
+    uint16_t port;
 };
 
 struct gateway {
@@ -38,6 +45,9 @@ struct gateway {
     struct commitment_desks *desks;
     struct worker *workers;
     unsigned worker_count;
+    struct guard *guard; /* what the process is confined to */
+    struct bound *
+        bound; /* at the start, of config->listens in their order: taken while we may, to be listened on once all stands */
     int *sockets; /* of config->listens, in their order; worker 0 closes those that it is not given again */
 };
 
@@ -122,22 +132,63 @@ static void pause_removed(const struct gateway *g, const struct config *now, boo
     }
 }
 
-static bool open_one(struct gateway *g, const struct config_listen *l, struct worker_listener *out,
+static bool refuse_listen(const struct gateway *g, const struct config_listen *l, const char *why)
+{
+    bool is_late = g->sockets && guard_has_become(g->guard) && l->port > 0 && l->port < PRIVILEGED_PORTS;
+    LOG(LOG_ERROR, "cannot listen", LOG_STR("address", l->address), LOG_INT("port", l->port),
+        LOG_STR("cause", why),
+        LOG_STR("hint", is_late ? "the privilege for such a port is given up; it takes a restart" : ""));
+    return false;
+}
+
+/* What may be waited for: who was here before may just have been killed. */
+static enum result bind_all(struct gateway *g)
+{
+    const struct config *c = g->config;
+    char why[256];
+    g->bound = calloc(c->listen_count + 1, sizeof(*g->bound));
+    for (size_t i = 0; g->bound && i < c->listen_count; i++)
+        g->bound[i].fd = -1;
+    for (size_t i = 0; g->bound && i < c->listen_count; i++) {
+        const struct config_listen *l = &c->listens[i];
+        g->bound[i].port = l->port;
+        if (io_bind(l->address, l->port, LISTEN_WAIT_MS, &g->bound[i].fd, &g->bound[i].port, why,
+                    sizeof(why)) != OK) {
+            refuse_listen(g, l, why);
+            return ERR_IO;
+        }
+    }
+    return g->bound ? OK : ERR_MEMORY;
+}
+
+/* Those that were not listened on after all. */
+static void free_bound(struct gateway *g)
+{
+    for (size_t i = 0; g->bound && i < g->config->listen_count; i++)
+        io_close(g->bound[i].fd);
+    free(g->bound);
+    g->bound = NULL;
+}
+
+/* The listener `at` of a configuration. */
+static bool open_one(struct gateway *g, const struct config *config, size_t at, struct worker_listener *out,
                      int *socket_out)
 {
-    char why[256];
+    const struct config_listen *l = &config->listens[at];
+    char why[256] = "somebody else listens there by now";
     uint16_t port = l->port;
     *out = (struct worker_listener){.fd = -1, .listen = l};
     *socket_out = socket_at(g, l);
     if (*socket_out >= 0)
         return true;
-    uint64_t wait_ms =
-        g->sockets ? 0
-                   : LISTEN_WAIT_MS; /* only at the start: who was here before may just have been killed */
-    if (io_listen(l->address, l->port, wait_ms, &out->fd, &port, why, sizeof(why)) != OK) {
-        LOG(LOG_ERROR, "cannot listen", LOG_STR("address", l->address), LOG_INT("port", l->port),
-            LOG_STR("cause", why));
-        return false;
+    if (g->bound) {
+        out->fd = g->bound[at].fd;
+        port = g->bound[at].port;
+        g->bound[at].fd = -1;
+        if (!io_listen_resume(out->fd))
+            return refuse_listen(g, l, why);
+    } else if (io_listen(l->address, l->port, 0, &out->fd, &port, why, sizeof(why)) != OK) {
+        return refuse_listen(g, l, why);
     }
     *socket_out = out->fd;
     LOG(LOG_INFO, "listening", LOG_STR("listener", l->name), LOG_STR("address", l->address),
@@ -152,7 +203,7 @@ static enum result open_all(struct gateway *g, struct config *config, struct wor
     enum result r = OK;
     size_t count = 0;
     while (r == OK && count < config->listen_count) {
-        if (!open_one(g, &config->listens[count], &list[count], &sockets[count]))
+        if (!open_one(g, config, count, &list[count], &sockets[count]))
             r = ERR_IO;
         count++;
     }
@@ -239,7 +290,11 @@ enum result gateway_start(struct config *config, struct gateway **out)
     g->circuits = circuits_new();
     g->holdings = holdings_new();
     g->rates = rates_new();
-    enum result r = g->circuits && g->holdings && g->rates ? resolver_new(&g->resolver) : ERR_MEMORY;
+    enum result r = g->circuits && g->holdings && g->rates ? bind_all(g) : ERR_MEMORY;
+    if (r == OK)
+        r = confine(config, &g->guard); /* before there is a second thread */
+    if (r == OK)
+        r = resolver_new(&g->resolver);
     if (r == OK)
         r = permits_registry_new(&g->permits);
     if (r == OK)
@@ -258,6 +313,7 @@ enum result gateway_start(struct config *config, struct gateway **out)
         g->control = control_start(config, g->circuits, g->permits);
     if (r == OK)
         r = set_listeners(g, config);
+    free_bound(g);
     if (r != OK) {
         gateway_stop(&g);
         return r;
@@ -277,7 +333,7 @@ enum result gateway_reload(struct gateway *g, struct config *config)
         LOG(LOG_WARN, "the folder of the queue changes only with a restart");
     if (is_other_control(config, g->config))
         LOG(LOG_WARN, "the control socket changes only with a restart");
-    enum result r = set_listeners(g, config);
+    enum result r = confine_fits(g->guard, g->config, config) ? set_listeners(g, config) : ERR_IO;
     if (r != OK) {
         config_unref(&config);
         return r;
@@ -366,6 +422,7 @@ bool gateway_stop(struct gateway **gp)
     circuits_free(&g->circuits);
     free(g->workers);
     free(g->sockets);
+    guard_free(&g->guard);
     config_unref(&g->config);
     free(g);
     return true;

@@ -173,6 +173,8 @@ class Gateway:
                          "log": {"level": "debug", "format": log_format, "patient": True}, **settings}
         self.config = os.path.join(self.folder, "hilum.lua")
         self.write(*declarations)
+        if "user" in settings:
+            shutil.chown(self.folder, settings["user"])
         self.log_path = os.path.join(self.folder, "log")
         self.environment = {**os.environ, **(environment or {})}
         self.start()

@@ -179,8 +179,8 @@ class Failures(FolderCase):
         self.assertEqual(self.names(), [f"{one.uid}.dcm"])
 
     def test_a_folder_that_cannot_be_written_is_A700_and_names_the_node(self):
-        gateway = self.to_folder("$FOLDER/blocked/{SOPInstanceUID}.dcm")
-        with open(gateway.folder + "/blocked", "w"):
+        gateway = self.to_folder("$FOLDER/out/{calling}/{SOPInstanceUID}.dcm")
+        with open(gateway.folder + "/out/SENDER", "w"):
             pass  # a file where the folder should be
         answer = self.sender(gateway).store(make_instance())
         self.assertEqual(answer.status, 0xA700)

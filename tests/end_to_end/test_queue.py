@@ -345,8 +345,8 @@ class Delivery(Queued):
         self.assertEqual([e["state"] for e in json.loads(listed.stdout)["entries"]], ["expired"])
 
     def test_a_folder_that_cannot_be_written_is_tried_again(self):
-        gateway = self.start(folder("disk", "$FOLDER/out/{SOPInstanceUID}.dcm"), copy_to("all", "disk"))
-        out = os.path.join(gateway.folder, "out")
+        gateway = self.start(folder("disk", "$FOLDER/out/{calling}/{SOPInstanceUID}.dcm"), copy_to("all", "disk"))
+        out = os.path.join(gateway.folder, "out", "SENDER")
         with open(out, "w"):
             pass  # a file where the folder should be
         one = make_instance(1000)

@@ -1,10 +1,12 @@
 /* The turn of a ring: timers, tasks, messages; files, names. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io/engine.h"
 #include "operation.h"
 
 /* --- timers ------------------------------------------------------------------------------------------------ */
@@ -358,6 +360,23 @@ static void many_questions_at_once_are_all_answered(void **state)
     free(all);
 }
 
+/* Whoever takes the process over gets no more of a ring than we use: no file is spliced away, no other ring is messaged, nothing is chained. */
+static void a_ring_does_what_io_asks_of_it_and_no_more(void **state)
+{
+    struct loop *l = *state;
+    static const uint8_t others[] = {IORING_OP_NOP, IORING_OP_SPLICE, IORING_OP_SOCKET, IORING_OP_STATX};
+    for (size_t i = 0; i < sizeof(others); i++) {
+        struct done d;
+        done_init(&d);
+        struct io_uring_sqe *sqe = io_entry(l->io, &d.op, IO_KIND_PLAIN);
+        io_uring_prep_nop(sqe);
+        sqe->opcode = others[i];
+        io_uring_sqe_set_data(sqe, &d.op);
+        await(l, &d);
+        assert_int_equal(d.op.system_error, EACCES);
+    }
+}
+
 static void the_name_of_every_error_is_known(void **state)
 {
     (void)state;
@@ -378,6 +397,7 @@ int main(void)
         RING_TEST(files_are_made_written_read_and_named),
         RING_TEST(names_become_addresses),
         RING_TEST(many_questions_at_once_are_all_answered),
+        RING_TEST(a_ring_does_what_io_asks_of_it_and_no_more),
         cmocka_unit_test(the_name_of_every_error_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
