@@ -16,7 +16,6 @@
 #include "input.h"
 #include "spool/log.h"
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { SEGMENTS = 3, STEPS_MAX = 64 };
@@ -38,18 +37,14 @@ static void remove_all(void)
     rmdir(folder);
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
+/* With the first input: what forks in between, as AFL++ does, does not share it. */
+static void open_folder(void)
 {
-    (void)argc;
-    (void)argv;
-    log_configure((enum log_level)0, LOG_LOGFMT);
     folder = mkdtemp(in_memory) ? in_memory : mkdtemp(on_disk);
     hilum_assert(folder);
     for (uint32_t i = 0; i < SEGMENTS; i++)
         hilum_assert(log_segment_path(folder, i + 1, paths[i]));
-    hilum_assert(freopen("/dev/null", "w", stdout));
     atexit(remove_all);
-    return 0;
 }
 
 static void add_record(unsigned at, enum record_type type, struct view payload, uint8_t more)
@@ -185,6 +180,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in = {data, size};
     bool is_whole;
+    if (!folder)
+        open_folder();
     for (unsigned i = 0; i < SEGMENTS; i++) {
         octets_clear(&segments[i].bytes);
         segments[i].records = 0;

@@ -55,6 +55,7 @@ struct sender {
     struct wire wire;
     struct ear ear;
     uint16_t next_id;
+    bool deflates; /* its data sets are for a context that is deflated */
 };
 
 /* A connection to a node. */
@@ -96,8 +97,13 @@ struct play {
     struct sender senders[SENDERS];
     struct call_in calls[CALLS];
     struct ledger ledger;
-    bool moved; /* something has come or gone in this round */
+    uint16_t last_move; /* message id of the C-MOVE that a node has had last */
+    bool moved;         /* something has come or gone in this round */
 };
+
+/* --- fuzz_association.c */
+/* The ring turns, and both sides look, until nothing moves. */
+void play_settle(struct play *p);
 
 /* --- play_wire.c */
 void wire_open(struct wire *w, int fd);
@@ -125,6 +131,8 @@ void nodes_turn(struct play *p);
 void node_answer_one(struct play *p, unsigned which, uint8_t status);
 /* Its connections are reset. */
 void node_dies(struct play *p, unsigned node);
+/* A request of its own, on the which-th connection there is: a C-STORE, or an N-EVENT-REPORT. */
+void node_asks(struct play *p, unsigned which, struct input *in);
 /* Bytes of the script's own, on the which-th connection there is. */
 void node_says(struct play *p, unsigned which, const struct octets *bytes);
 void nodes_close(struct play *p);
@@ -135,6 +143,8 @@ struct play_syntax {
     bool is_storage;
 };
 extern const struct play_syntax play_syntaxes[CONTEXTS];
+/* An instance that says its number; Explicit VR Little Endian. */
+void store_data(struct octets *o, unsigned instance, size_t len, uint8_t filled_with);
 /* One step of one sender; what it is stands in the input. */
 void sender_step(struct play *p, uint8_t what, struct input *in);
 void senders_turn(struct play *p);

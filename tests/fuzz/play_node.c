@@ -1,6 +1,7 @@
 /* Nodes: they take what the gateway sends, and answer as their manner says, or when the script says. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -25,6 +26,8 @@ void node_listen(struct node *n)
     socklen_t len = sizeof(at);
     n->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     hilum_assert(n->listener >= 0 && bind(n->listener, (struct sockaddr *)&at, len) == 0);
+    setsockopt(n->listener, IPPROTO_TCP, TCP_CONGESTION, "reno",
+               4); /* which has no timers of its own: what is sent is there */
     hilum_assert(listen(n->listener, 64) == 0 && getsockname(n->listener, (struct sockaddr *)&at, &len) == 0);
     n->port = ntohs(at.sin_port);
 }
@@ -65,7 +68,7 @@ static void accept_request(struct play *p, struct call_in *c, struct pdu_associa
                                  .transfer_syntax_count = 1};
     }
     ac.has_max_length = true;
-    ac.max_length = only_half ? 4096 : 16384;
+    ac.max_length = only_half ? 4096 : 256 << 10;
     ac.implementation_uid = view_of("1.2.826.0.1.3680043.8.498.1");
     ac.roles = rq->roles;
     ac.role_count = rq->role_count;
@@ -135,7 +138,7 @@ static void answer(struct play *p, struct call_in *c, uint8_t context_id, const 
 /* It waits for the script. */
 static void put_off(struct call_in *c, uint8_t context_id, const struct dimse_command *request)
 {
-    if (c->pending_count == PENDING)
+    if (c->pending_count == PENDING || dimse_is_response(request->field))
         return;
     const unsigned i = c->pending_count++;
     octets_clear(&c->values[i]);
@@ -163,6 +166,8 @@ static void on_event(void *arg, const struct pdu_event *e)
         pdu_write_release_rp(&o);
         say(p, c, &o);
     } else if (ear_hear(&c->ear, e) && !c->ear.awaits_data) {
+        if (c->ear.request.field == DIMSE_C_MOVE_RQ)
+            p->last_move = c->ear.request.message_id;
         if (m->answer % 16 == BY_SCRIPT)
             put_off(c, c->ear.context_id, &c->ear.request);
         else
@@ -239,6 +244,32 @@ void node_says(struct play *p, unsigned which, const struct octets *bytes)
             return;
         }
     }
+}
+
+void node_asks(struct play *p, unsigned which, struct input *in)
+{
+    const uint8_t what = input_u8(in), size = input_u8(in);
+    struct octets o = {0}, data = {0};
+    struct dimse_command c = {.has = DIMSE_HAS_AFFECTED_CLASS | DIMSE_HAS_FIELD | DIMSE_HAS_MESSAGE_ID |
+                                     DIMSE_HAS_DATA_SET_TYPE | DIMSE_HAS_AFFECTED_INSTANCE,
+                              .field = what & 0x80 ? DIMSE_N_EVENT_REPORT_RQ : DIMSE_C_STORE_RQ,
+                              .message_id = size,
+                              .event_type = 1,
+                              .data_set_type = what & 0x40 ? DIMSE_NO_DATA_SET : DIMSE_DATA_SET,
+                              .affected_class = view_of(play_syntaxes[what >> 4 & 3].abstract),
+                              .affected_instance = view_of("1.2.826.0.9.0001")};
+    c.has |= what & 0x80 ? DIMSE_HAS_EVENT_TYPE : DIMSE_HAS_PRIORITY;
+    store_data(&data, 1, size & 1 ? 70000 : size, size);
+    play_message(&o, (uint8_t)(2 * (what & 15) + 1), &c, (struct view){data.data, data.len}, 16378);
+    for (unsigned i = 0; i < CALLS; i++) {
+        struct call_in *call = &p->calls[(which + i) % CALLS];
+        if (call->wire.fd >= 0) {
+            wire_send(p, &call->wire, &o);
+            break;
+        }
+    }
+    octets_free(&o);
+    octets_free(&data);
 }
 
 void nodes_close(struct play *p)

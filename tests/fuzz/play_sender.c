@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "dicom/uid.h"
+#include "dicom/deflate.h"
 #include "pdu/write.h"
 #include "play.h"
 
@@ -28,8 +28,10 @@ const struct play_syntax play_syntaxes[CONTEXTS] = {
     {"1.2.840.10008.5.1.4.33", false},       /* Instance Availability */
     {"1.2.840.10008.5.1.4.1.1.12.1", true}}; /* XA Image Storage */
 
-static const char *const TITLES[] = {"HILUM", "FAN", "POOL", "TURNS", "WHOLE", "MORPH", "ASKS", "NOBODY"};
-static const char *const CALLING[] = {"MODALITY", "A", "MODALITY", "STRANGER"};
+enum { PASSES = 3, FIRST_BYTES = 140000 };
+
+static const char *const TITLES[] = {"HILUM", "FAN", "POOL", "TURNS", "WHOLE", "MORPH", "ASKS", "RULED"};
+static const char *const CALLING[] = {"MODALITY", "A", "B", "STRANGER"};
 static const char *const TRANSFER[] = {"1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.4.50",
                                        "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"};
 static const uint16_t FIELDS[] = {DIMSE_C_ECHO_RQ,   DIMSE_C_FIND_RQ,         DIMSE_C_MOVE_RQ,
@@ -48,9 +50,20 @@ static void on_event(void *arg, const struct pdu_event *e)
 {
     const struct hearing *h = arg;
     struct ear *ear = &h->sender->ear;
-    if (!ear_hear(ear, e) || ear->request.field != DIMSE_C_STORE_RSP)
-        return;
     const struct dimse_command *c = &ear->request;
+    if (!ear_hear(ear, e) || ear->awaits_data)
+        return;
+    if (!dimse_is_response(c->field) && c->field != DIMSE_C_CANCEL_RQ) { /* of a node, by the gateway */
+        struct dimse_command response;
+        struct octets o = {0};
+        dimse_response_to(c, 0, NULL, &response);
+        play_message(&o, ear->context_id, &response, (struct view){NULL, 0}, 1024);
+        wire_send(h->play, &h->sender->wire, &o);
+        octets_free(&o);
+        return;
+    }
+    if (c->field != DIMSE_C_STORE_RSP)
+        return;
     if (c->status != 0 && c->status >> 12 != 0xB)
         return;
     struct account *a = ledger_find(&h->play->ledger, c->affected_instance);
@@ -94,7 +107,7 @@ static void connect_it(struct play *p, struct sender *s)
 }
 
 /* Contexts 1, 3, ... are those of play_syntaxes, so that steps know them. */
-static void request(struct octets *o, struct input *in)
+static void request(struct sender *s, struct octets *o, struct input *in)
 {
     struct pdu_associate rq;
     struct view syntaxes[2];
@@ -105,6 +118,7 @@ static void request(struct octets *o, struct input *in)
     pdu_title_write(rq.calling_raw, CALLING[(how >> 3 & 1) + (more >> 1 & 2)]);
     rq.application_context = view_of("1.2.840.10008.3.1.1.1");
     rq.contexts = pdu_associate_alloc(&rq, CONTEXTS * sizeof(*rq.contexts));
+    s->deflates = (how >> 4) % 5 == 3;
     syntaxes[0] = view_of(TRANSFER[(how >> 4) % 5]);
     syntaxes[1] = view_of(TRANSFER[more % 5]);
     for (unsigned i = 0; i < CONTEXTS; i++)
@@ -129,8 +143,8 @@ static void request(struct octets *o, struct input *in)
     pdu_associate_free(&rq);
 }
 
-/* Its UID is the instance's number; the data set has it too, and text and pixels as long as asked for. */
-static void store_data(struct octets *o, unsigned instance, size_t len, uint8_t how)
+/* Its UID is the instance's number; the data set has it too, and a patient, and pixels as long as asked for. */
+void store_data(struct octets *o, unsigned instance, size_t len, uint8_t filled_with)
 {
     char uid[17];
     snprintf(uid, sizeof(uid), "1.2.826.0.9.%04u", instance);
@@ -146,12 +160,12 @@ static void store_data(struct octets *o, unsigned instance, size_t len, uint8_t 
     octets_append(o, study, sizeof(study));
     octets_append(o, pixels, sizeof(pixels));
     octets_le32(o, (uint32_t)(len & ~(size_t)1));
-    octets_fill(o, how, len & ~(size_t)1);
+    octets_fill(o, filled_with, len & ~(size_t)1);
 }
 
 static size_t size_of(uint8_t code)
 {
-    static const size_t sizes[] = {0, 10, 500, 2000, 5000, 20000, 70000, 150000};
+    static const size_t sizes[] = {0, 10, 500, 2000, 5000, 20000, 70000, 300000};
     return sizes[code % 8] + code / 8;
 }
 
@@ -168,7 +182,7 @@ static struct dimse_command store_command(struct sender *s, uint8_t context, uns
                                   .affected_instance = view_of(uid)};
 }
 
-static void store(struct sender *s, struct octets *o, struct input *in, bool is_whole)
+static void store(struct play *p, struct sender *s, struct octets *o, struct input *in, bool is_whole)
 {
     static const uint8_t storage[] = {0, 1, 2, 13, 15, 0, 0, 1};
     const uint8_t what = input_u8(in), size = input_u8(in), cut = input_u8(in);
@@ -176,12 +190,31 @@ static void store(struct sender *s, struct octets *o, struct input *in, bool is_
     char uid[17];
     struct dimse_command c = store_command(s, context, what & 15, uid);
     struct octets data = {0}, message = {0};
+    if (what & 16) { /* as an archive does for a C-MOVE */
+        c.has |= DIMSE_HAS_ORIGINATOR_TITLE | DIMSE_HAS_ORIGINATOR_ID;
+        c.originator_title = view_of("HILUM");
+        c.originator_id = p->last_move;
+    }
     store_data(&data, what & 15, size_of(size), cut);
-    play_message(&message, (uint8_t)(2 * context + 1), &c, (struct view){data.data, data.len},
-                 cut & 1 ? 16378 : 100U + cut * 8);
+    if (s->deflates) {
+        struct octets plain = data;
+        data = (struct octets){0};
+        hilum_assert(dicom_deflate_all((struct view){plain.data, plain.len}, &data) == OK);
+        octets_free(&plain);
+    }
+    const bool may_pass = cut == PASSES; /* by memory: a large PDV, whose payload comes behind its header */
+    const size_t fragment = may_pass ? 1 << 20 : cut & 1 ? 16378 : 100U + cut * 8;
+    play_message(&message, (uint8_t)(2 * context + 1), &c, (struct view){data.data, data.len}, fragment);
     size_t len =
         is_whole ? message.len : message.len * (cut + 1U) / 257; /* what follows may come later, or never */
-    octets_append(o, message.data, len);
+    const size_t first = may_pass && len > FIRST_BYTES ? FIRST_BYTES : 0;
+    if (first > 0) {
+        octets_append(o, message.data, first);
+        wire_send(p, &s->wire, o);
+        octets_clear(o);
+        play_settle(p);
+    }
+    octets_append(o, message.data + first, len - first);
     octets_free(&data);
     octets_free(&message);
 }
@@ -256,17 +289,17 @@ void sender_step(struct play *p, uint8_t what, struct input *in)
     switch (what & 15) {
     case 0:
         connect_it(p, s);
-        request(&o, in);
+        request(s, &o, in);
         break;
     case 1:
         connect_it(p, s);
         break;
     case 2:
     case 3:
-        store(s, &o, in, true);
+        store(p, s, &o, in, true);
         break;
     case 4:
-        store(s, &o, in, false);
+        store(p, s, &o, in, false);
         break;
     case 5:
     case 6:
@@ -299,7 +332,7 @@ void sender_step(struct play *p, uint8_t what, struct input *in)
         s->wire.is_deaf = !s->wire.is_deaf;
         break;
     default:
-        request(&o, in);
+        request(s, &o, in);
     }
     wire_send(p, &s->wire, &o);
     octets_free(&o);

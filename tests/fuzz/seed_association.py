@@ -11,8 +11,9 @@ sys.dont_write_bytecode = True
 
 from traffic import dcmtk_talks, pdus  # noqa: E402
 
-TITLES = ["HILUM", "FAN", "POOL", "TURNS", "WHOLE", "MORPH", "ASKS", "NOBODY"]
+TITLES = ["HILUM", "FAN", "POOL", "TURNS", "WHOLE", "MORPH", "ASKS", "RULED"]
 OWN_BYTES_MAX = 255
+RECORDED_BYTES_MAX = 6000
 BY_SCRIPT = 15
 
 
@@ -35,6 +36,10 @@ def manner(node, associate=0, answer=0, pendings=0):
 
 def answers(which=0, status=0):
     return bytes([0x22 | which << 6, status])
+
+
+def asks(context, size=9, which=0, is_event=False):
+    return bytes([0x21 | which << 6, context | is_event << 7, size])
 
 
 def dies(node):
@@ -86,6 +91,23 @@ def scripts():
     for kind in (1, 2):
         for type_ in range(9):
             yield f"own-{kind}-{type_}", connect() + own(type_, kind, b"\0\0\1\2") + store() + own(type_ | 0xC0, kind, b"") + RELEASE
+    for title in (0, 7):
+        for context, size, is_event in itertools.product(range(6), (8, 9), (False, True)):
+            got = manner(0, 0, BY_SCRIPT, 1) + manner(1, 0, BY_SCRIPT) + connect(title, 64) + request(3, 6) + asks(context, size, 0, is_event)
+            yield f"get-{title}-{context}-{size}-{is_event}", got + asks(context, size, 1, is_event) + answers(0) + answers(1) + RELEASE
+            yield f"get-lost-{title}-{context}-{size}-{is_event}", got + CLOSE + answers()
+        begun = manner(1, 0, BY_SCRIPT, 1) + connect(title) + request(2, 5, 3)
+        moved = bytes([0x40, 0, 0, 0, 2]) + store(0x11, 1, 255, 0, 1) + store(0x12, 6, 3, 0, 1)  # the archive calls: "B"
+        yield f"move-{title}", begun + moved + answers(1) + answers(0) + RELEASE
+        yield f"move-lost-{title}", begun + moved + CLOSE + answers(1) + moved
+        yield f"move-late-{title}", begun + answers(1) + answers(0) + moved + wait(6) + moved
+        for what, context in ((1, 4), (1, 12), (2, 5), (3, 6), (8, 8), (6, 8), (7, 10), (5, 10)):
+            yield f"ruled-{title}-{what}-{context}", manner(0, 0, 0, 2) + manner(1, 0, 0, 1) + connect(title) + request(what, context, 3) + RELEASE
+    for title, cut in itertools.product(range(8), (3, 255, 10)):
+        deflated = bytes([0, 0, 0, title | 3 << 4, 0])
+        yield f"deflated-{TITLES[title]}-{cut}", deflated + store(1, 4, cut) + store(2, 7, cut) + RELEASE
+        yield f"big-{TITLES[title]}-{cut}", connect(title) + store(1, 1) + store(1, 7, cut) + store(2, 0x87, cut) + RELEASE
+        yield f"big-deaf-{TITLES[title]}-{cut}", manner(0, 0, BY_SCRIPT) + connect(title) + store(1, 1) + answers() + store(1, 7, cut) + dies(0) + store(2, 7, cut) + CLOSE
     several = b"".join(connect(who=i, title=i) + store(i, 3, who=i) for i in range(4))
     yield "several", several + b"".join(store(i, 2, who=i) for i in range(4)) + RELEASE
     yield "role", connect(0, 64 + 32) + request(3, 6) + store() + RELEASE
@@ -97,9 +119,9 @@ def recorded():
     for i, (client, _) in enumerate(dcmtk_talks()):
         script = bytes([1])  # connected, nothing said
         for pdu in pdus(client):
-            for at in range(0, min(len(pdu), 4000), OWN_BYTES_MAX):
+            for at in range(0, len(pdu), OWN_BYTES_MAX):
                 script += own(0, 0, pdu[at:at + OWN_BYTES_MAX])
-        yield f"dcmtk-{i}", script
+        yield f"dcmtk-{i}", script[:RECORDED_BYTES_MAX]
 
 
 def main():
