@@ -46,7 +46,8 @@ static struct config *load(bool is_when, struct view body)
     struct problems problems;
     hilum_assert(ftruncate(fd, 0) == 0 && lseek(fd, 0, SEEK_SET) == 0);
     dprintf(fd,
-            "gateway { spool = false, rule_instructions = 200000, uid_key = 'sixteen bytes or more' }\n"
+            "gateway { spool = false, rule_instructions = 100000, rule_memory = '4MiB', uid_key = 'sixteen "
+            "bytes or more' }\n"
             "listen { port = 11112, name = 'main' }\n"
             "node 'pacs' { host = '10.1.0.5', ae_title = 'PACS' }\n"
             "route 'x' { to = 'pacs', on_failure = 'fail', %s = function (ds, assoc)\n",
