@@ -203,6 +203,7 @@ void association_end(struct association *a, enum association_end how, const char
     a->has_ended = true;
     io_timer_stop(a->io, &a->watch);
     association_leave_bypass(a);
+    association_let_go_gathered(a);
     slices_clear(&a->data);
     a->is_held = a->is_slowed = false;
     io_defer(a->io, &a->flush); /* what was held back is let go, or read on to the peer's own end */
@@ -475,6 +476,7 @@ static void on_gone_task(struct io_task *task)
     octets_free(&a->control);
     association_free_contexts(a);
     association_free_bypass(a);
+    association_let_go_gathered(a);
     ul_free(&a->ul);
     a->user->on_gone(a);
 }

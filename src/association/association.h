@@ -117,6 +117,7 @@ struct association {
     /* receiving */
     struct slices unread;
     struct octets command;
+    size_t gathered;         /* bytes of a request or a command set that count against the pool */
     uint8_t message_context; /* 0: between messages */
     bool is_in_data;
     bool is_processing;

@@ -1,6 +1,8 @@
 /* Messages in: PDV fragments become command sets and data set slices. */
 #include "association/inside.h"
 
+enum { GATHERED_FREE_BYTES = 16 << 10 }; /* longer than requests and command sets mostly are */
+
 static void fault(struct association *a, uint8_t reason, const char *text)
 {
     association_fault(a, (struct pdu_fault){reason, text});
@@ -83,6 +85,30 @@ void association_take_piece(struct association *a, const struct pdu_event *piece
     }
 }
 
+void association_let_go_gathered(struct association *a)
+{
+    pool_give_back(a->pool, a->gathered);
+    a->gathered = 0;
+}
+
+/* What a peer makes us gather counts like payload, but for what everybody sends: a thousand connections in the middle of the longest requests would
+ * hold a gigabyte. A request counts until it is answered. False: there is no room. */
+static bool count_gathered(struct association *a)
+{
+    size_t held = a->ul.reader.body.len + a->command.len;
+    size_t counts = held > GATHERED_FREE_BYTES ? held : 0;
+    if (counts < a->gathered && a->is_established) {
+        pool_give_back(a->pool, a->gathered - counts);
+        a->gathered = counts;
+    }
+    if (counts > a->gathered) {
+        if (!pool_take(a->pool, counts - a->gathered))
+            return false;
+        a->gathered = counts;
+    }
+    return true;
+}
+
 void association_process(struct association *a)
 {
     if (a->is_processing)
@@ -96,6 +122,8 @@ void association_process(struct association *a)
         slices_consume(&a->unread, consumed);
         association_apply(a, &o, b);
         buf_unref(&b);
+        if (!a->has_ended && !count_gathered(a))
+            fault(a, PDU_ABORT_UNSPECIFIED, "no memory to gather what it sends");
         if (a->ul.state == UL_STA3) /* nothing more is looked at before the request is answered */
             break;
     }

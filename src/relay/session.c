@@ -316,7 +316,10 @@ static void log_end(const struct session *s, enum association_end how, const cha
 {
     bool in_order = how == ASSOCIATION_RELEASED;
     bool was_silent = s->calling[0] == '\0' && how == ASSOCIATION_LOST; /* a health probe, say (quirk 16) */
-    enum log_level level = in_order ? LOG_INFO : was_silent || s->is_refused ? LOG_DEBUG : LOG_WARN;
+    bool is_nobodys =
+        s->calling[0] == '\0'; /* what anybody can cause as often as it likes is not told each time */
+    bool is_quiet = was_silent || s->is_refused || (is_nobodys && !access_is_told(s, why, ""));
+    enum log_level level = in_order ? LOG_INFO : is_quiet ? LOG_DEBUG : LOG_WARN;
     LOG(level, "association ended", LOG_STR("assoc", s->a.id), LOG_STR("calling", s->calling),
         LOG_STR("remote", s->remote_text), LOG_STR("how", association_end_name(how)), LOG_STR("cause", why),
         LOG_INT("messages", s->next_message), LOG_INT("bytes", s->a.stream.received_bytes));
