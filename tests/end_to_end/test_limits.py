@@ -2,12 +2,15 @@
 
 import socket
 import struct
+import threading
+import time
 import zlib
 
 import dicom
-from dicom import CT, DEFLATED, EXPLICIT, IMPLICIT, LAST, VERIFICATION, Associate, Proposed, make_instance
+from dicom import C_FIND_RQ, CT, DEFLATED, EXPLICIT, IMPLICIT, LAST, VERIFICATION, Associate, Proposed, make_instance
 from harness import SANITIZED, SLOW, Case, Lua, node, route, wait_until
-from peer_data import STUDY_ROOT_FIND
+from peer_data import STUDY_ROOT_FIND, data_of
+from peer_service import found
 from sender import Sender, contexts_of
 
 ABORT = 7
@@ -136,6 +139,32 @@ class Messages(Limits):
         answers = [sender.response() for _ in ones]
         self.assertEqual({a.status for a in answers}, {0})
         self.assertEqual(sorted(a.answered_id for a in answers), list(range(1, 101)))
+
+
+class Queries(Limits):
+    def test_64_queries_of_an_association_are_asked_at_a_time_and_the_rest_wait(self):
+        gate = threading.Event()
+        service = self.service({C_FIND_RQ: found(gate=gate)})
+        gateway = self.gateway(node("a", service), route("all", to="a", when={"service": "find"}))
+        client = self.client(gateway, [STUDY_ROOT_FIND], window=(0, 1))
+        ids = [client.ask(C_FIND_RQ, STUDY_ROOT_FIND, data_of(EXPLICIT, QueryRetrieveLevel="STUDY")) for _ in range(150)]
+        wait_until(lambda: len(service.calls) >= 64, "64 are asked", 20)
+        time.sleep(0.3)  # for one too many to come
+        self.assertEqual(len(service.calls), 64)
+        gate.set()
+        answers = [client.message() for _ in ids]
+        self.assertEqual({a.status for a in answers}, {0})
+        self.assertEqual(sorted(a.fields[0x0120] for a in answers), ids)
+
+    def test_an_answer_that_is_longer_than_header_max_fails_the_query_and_not_the_association(self):
+        long = data_of(EXPLICIT, QueryRetrieveLevel="STUDY") + dicom.element(0x20, 0x4000, b" " * 60000, b"LT") * 3
+        service = self.service({C_FIND_RQ: found(long)})
+        gateway = self.gateway(node("a", service), route("all", to="a", when={"service": "find"}), header_max="64KiB")
+        client = self.client(gateway, [STUDY_ROOT_FIND])
+        for _ in range(2):
+            outcome = client.call(C_FIND_RQ, STUDY_ROOT_FIND, data_of(EXPLICIT, QueryRetrieveLevel="STUDY"))
+            self.assertEqual((outcome.status, len(outcome.pending)), (0xA700, 0))
+        self.assertEqual(outcome.comment, "a: a response larger than header_max")
 
 
 class DataSets(Limits):

@@ -612,6 +612,38 @@ static void a_part_is_sent_when_nothing_else_is(void **state)
     check_message(t, part, 8192, 8192 + 6);
 }
 
+/* A request of 200 KiB of items that nobody knows, but for its last bytes; then those. */
+static void what_is_gathered_counts_until_it_is_answered(void **state)
+{
+    struct both *t = *state;
+    struct octets request = {0};
+    struct pdu_associate a = sample_request(16384, -1);
+    struct pool *pool = &t->loop.pool;
+    uint64_t taken = pool->taken;
+    uint8_t *more = calloc(1, 200 << 10);
+    party_accept(&t->party, &t->loop, LONG_LIMITS, &t->wire);
+    t->party.thinks = true;
+    pdu_associate_write(&a, &request);
+    pdu_associate_free(&a);
+    uint32_t length = (uint32_t)request.len - 6 + 4 * 50004;
+    put_be32(request.data + 2, length);
+    wire_send(&t->wire, request.data, request.len);
+    for (unsigned i = 0; i < 4; i++) {
+        more[0] = 0x7E;
+        put_be16(more + 2, 50000);
+        wire_send(&t->wire, more, i < 3 ? 50004 : 50000);
+    }
+    LOOP_UNTIL(&t->loop, pool->taken - taken > 150 << 10);
+    wire_send(&t->wire, more + 4, 4);
+    LOOP_UNTIL(&t->loop, t->party.requests);
+    assert_true(pool->taken - taken > 150 << 10);
+    association_reject(&t->party.a, (struct pdu_reject){PDU_REJECT_TRANSIENT, PDU_REJECT_PRESENTATION,
+                                                        PDU_REJECT_CONGESTION});
+    assert_int_equal(pool->taken, taken);
+    octets_free(&request);
+    free(more);
+}
+
 static void an_association_at_rest_is_small(void **state)
 {
     struct both *t = *state;
@@ -662,6 +694,7 @@ int main(void)
         TEST(every_callback_may_end_the_association),
         TEST(fragments_are_even_and_fit_whatever_the_peer_announces),
         TEST(a_part_is_sent_when_nothing_else_is),
+        TEST(what_is_gathered_counts_until_it_is_answered),
         TEST(an_association_at_rest_is_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
