@@ -1,8 +1,10 @@
 /* hilum run: the gateway in the foreground. SIGTERM and SIGINT drain and stop, SIGHUP reloads. */
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -36,7 +38,11 @@ static void tell_problems(const struct problems *problems, bool is_reload)
 {
     for (size_t i = 0; i < problems->count; i++) {
         const struct problem *p = &problems->items[i];
-        if (is_reload)
+        if (is_reload && strstr(p->text, strerror(EACCES)))
+            LOG(LOG_ERROR, "configuration problem", LOG_STR("problem", p->text),
+                LOG_STR("hint",
+                        "a file elsewhere than those of the start may be out of reach; it takes a restart"));
+        else if (is_reload)
             LOG(p->is_warning ? LOG_WARN : LOG_ERROR, "configuration problem", LOG_STR("problem", p->text));
         else
             fprintf(stderr, "%s\n", p->text); /* a warning says so itself */

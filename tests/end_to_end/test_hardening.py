@@ -106,6 +106,20 @@ class Confined(Case):
         self.assert_stored(self.sender(gateway).store(one))
         self.assertEqual(len(files_under(gateway.folder + "/out/new")), 1)
 
+    def test_a_reload_to_a_certificate_out_of_reach_says_that_it_takes_a_restart(self):
+        gateway, sink = self.simple()
+        if self.confined(gateway)["landlock"] == "none":
+            self.skipTest("there is no Landlock")
+        elsewhere = self.temporary_folder() + "/server.pem"
+        with open(elsewhere, "w") as f:
+            f.write("it is not even looked at")
+        gateway.listen.append(f"listen {lua({'port': free_port(), 'tls': {'certificate': elsewhere, 'key': elsewhere}})}")
+        gateway.write(node("a", sink), route("all", to="a"))
+        gateway.signal(signal.SIGHUP)
+        wait_until(lambda: gateway.events("reload refused, the old configuration stays"), "it is refused")
+        self.assertTrue(any("restart" in e.get("hint", "") for e in gateway.events("configuration problem")))
+        self.assert_stored(self.sender(gateway).store(make_instance()))
+
     def test_modules_and_names_are_still_found_by_a_reload(self):
         gateway, sink = self.simple()
         with open(gateway.folder + "/mine.lua", "w") as f:
