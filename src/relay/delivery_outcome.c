@@ -213,7 +213,8 @@ static void put_back(struct delivery_queue *q, const struct spool_entry *e, uint
 /* As the log may have it. */
 static const char *reason(const struct lane *l, uint16_t status, const char *comment)
 {
-    return dimse_status_reason(status, l->is_quoted && !log_shows_patients() ? "" : comment);
+    bool is_withheld = !comment || (l->is_quoted && !log_shows_patients());
+    return dimse_status_reason(status, is_withheld ? "" : comment);
 }
 
 /* The entry waits, with all that are like it. The node is at fault if it has nothing but that for several. */
