@@ -22,8 +22,8 @@
 
 enum {
     SETTLE_MS = 500, /* what was relayed just before has come into the ledger by then */
-    LOOK_FIRST_MS = 1000,
-    LOOK_MOST_MS = 15000,
+    TRY_FIRST_MS = 1000,
+    TRY_MOST_MS = 15000,
     RESUME_MS =
         3000, /* after a start the listeners are open by then: a node that reports at once, and once, finds us */
     SILENT_FIRST_MS = 600000, /* a node may have failed to reach us, or have forgotten it */
@@ -52,6 +52,13 @@ static uint64_t longer(uint64_t pause_ms, uint64_t first_ms, uint64_t most_ms)
 {
     uint64_t next = pause_ms ? pause_ms * 2 : first_ms;
     return next < most_ms ? next : most_ms;
+}
+
+/* Something here failed, for want of memory mostly: it may pass soon. */
+static void try_again(struct commitment *t)
+{
+    t->pause_ms = longer(t->pause_ms, TRY_FIRST_MS, TRY_MOST_MS);
+    sleep_for(t, t->pause_ms);
 }
 
 /* Of timeouts.commit, 0 when it is over; of the half of it likewise. A clock that was set back costs no more than that. */
@@ -157,6 +164,14 @@ static void forget(struct commitment *t)
 
 static void ask(struct commitment_asking *a);
 
+static bool is_answered(const struct commitment *t)
+{
+    for (size_t n = 0; n < t->plan.ask_count; n++)
+        if (!t->askings[n].is_done)
+            return false;
+    return true;
+}
+
 static void done(struct commitment_asking *a)
 {
     struct commitment *t = a->of;
@@ -166,13 +181,10 @@ static void done(struct commitment_asking *a)
     if (!commitment_ask_keep(a->ask, &t->record))
         LOG(LOG_ERROR, "no memory to keep what a node reported",
             LOG_UID("transaction", t->record.list.transaction), LOG_STR("node", a->ask->node));
-    for (size_t n = 0; n < t->plan.ask_count; n++) {
-        if (!t->askings[n].is_done) {
-            keep(t);
-            return;
-        }
-    }
-    decide(t);
+    if (is_answered(t))
+        decide(t);
+    else
+        keep(t);
 }
 
 static void ask_again(struct commitment_asking *a, const struct config_node *node, const char *why)
@@ -283,7 +295,7 @@ static void ask_all(struct commitment *t)
     if (!t->askings) {
         t->phase = COMMITMENT_PLANNING;
         commitment_plan_free(p);
-        sleep_for(t, LOOK_MOST_MS);
+        try_again(t);
         return;
     }
     size_t open = 0;
@@ -306,17 +318,13 @@ static void ask_all(struct commitment *t)
             ask(&t->askings[n]);
 }
 
-void commitment_reported(struct commitment_asking *a, const struct commitment_list *report)
+void commitment_reported(struct commitment_asking *a, struct commitment_list *report)
 {
     struct commitment *t = a->of;
     size_t failed = 0;
     if (a->is_done)
         return;
-    if (!commitment_ask_take(a->ask, report)) {
-        LOG(LOG_ERROR, "no memory for what a node reports",
-            LOG_UID("transaction", t->record.list.transaction), LOG_STR("node", a->ask->node));
-        return;
-    }
+    commitment_ask_take(a->ask, report);
     for (size_t n = 0; n < a->ask->count; n++)
         failed += a->ask->claims[n].answer != COMMITMENT_COMMITTED;
     LOG(LOG_INFO, "storage commitment reported", LOG_UID("transaction", t->record.list.transaction),
@@ -355,7 +363,7 @@ static void carry_out(struct commitment *t)
         return;
     }
     commitment_plan_free(&t->plan);
-    t->pause_ms = longer(t->pause_ms, LOOK_FIRST_MS, LOOK_MOST_MS);
+    t->pause_ms = longer(t->pause_ms, TRY_FIRST_MS, TRY_MOST_MS);
     uint64_t left = left_ms(t, time_out_ms(t) / 2);
     LOG(r == OK ? LOG_INFO : LOG_ERROR,
         r == OK ? "storage commitment waits for the queue" : "storage commitment cannot be planned",
@@ -376,7 +384,7 @@ static void on_where(struct spool_whereabouts *w)
         LOG(LOG_ERROR, "storage commitment: the ledger does not answer, it is asked again",
             LOG_UID("transaction", t->record.list.transaction), LOG_STR("cause", result_name(w->result)));
         spool_whereabouts_free(w);
-        sleep_for(t, LOOK_MOST_MS);
+        try_again(t);
     } else {
         carry_out(t);
     }
@@ -392,7 +400,7 @@ static void plan(struct commitment *t)
     }
     t->instances = malloc((t->record.list.count + 1) * sizeof(*t->instances));
     if (!t->instances) {
-        sleep_for(t, LOOK_MOST_MS);
+        try_again(t);
         return;
     }
     for (size_t n = 0; n < t->record.list.count; n++)
@@ -412,7 +420,7 @@ static void decide(struct commitment *t)
     if (commitment_plan_decide(&t->plan, r) != OK) {
         LOG(LOG_ERROR, "no memory to decide a storage commitment",
             LOG_UID("transaction", r->list.transaction));
-        sleep_for(t, LOOK_MOST_MS);
+        try_again(t);
         return;
     }
     size_t failed = commitment_failed(r->list.items, r->list.count);
@@ -571,7 +579,9 @@ static void on_timer(struct io_timer *timer)
         plan(t);
         break;
     case COMMITMENT_ASKING:
-        if (left_ms(t, time_out_ms(t)) == 0)
+        if (is_answered(t))
+            decide(t);
+        else if (left_ms(t, time_out_ms(t)) == 0)
             time_out(t);
         else
             sleep_for(t, left_ms(t, time_out_ms(t)));

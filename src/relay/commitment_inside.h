@@ -91,7 +91,7 @@ void commitment_stop(struct commitment *t);
 bool commitment_is_idle(const struct commitment *t);
 void commitment_free(struct commitment *t);
 /* A node has reported on what it was asked. */
-void commitment_reported(struct commitment_asking *a, const struct commitment_list *report);
+void commitment_reported(struct commitment_asking *a, struct commitment_list *report);
 
 /* --- commitment_desk.c --- */
 /* The requester is told that it will be done, or that it will not. */

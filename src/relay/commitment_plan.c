@@ -331,15 +331,14 @@ bool commitment_ask_is_answered(const struct commitment_ask *a)
 
 static int compare_items(const void *a, const void *b)
 {
-    return strcmp((*(const struct commitment_item *const *)a)->sop_instance,
-                  (*(const struct commitment_item *const *)b)->sop_instance);
+    const struct commitment_item *one = a, *other = b;
+    return strcmp(one->sop_instance, other->sop_instance);
 }
 
-static uint16_t reason_in(const struct commitment_item **by_uid, size_t count, const char *uid)
+static uint16_t reason_in(const struct commitment_item *by_uid, size_t count, const char *uid)
 {
-    struct commitment_item key = {.sop_instance = uid};
-    const struct commitment_item *wanted = &key;
-    const struct commitment_item **at =
+    struct commitment_item wanted = {.sop_instance = uid};
+    const struct commitment_item *at =
         count > 0 ? bsearch(&wanted, by_uid, count, sizeof(*by_uid), compare_items) : NULL;
     if (!at)
         return COMMITMENT_NO_SUCH_INSTANCE;
@@ -347,23 +346,17 @@ static uint16_t reason_in(const struct commitment_item **by_uid, size_t count, c
     while (at > by_uid && compare_items(at - 1, &wanted) == 0)
         at--;
     for (; at < by_uid + count && compare_items(at, &wanted) == 0; at++)
-        reason = commitment_worse(reason, (*at)->reason);
+        reason = commitment_worse(reason, at->reason);
     return reason;
 }
 
-bool commitment_ask_take(struct commitment_ask *a, const struct commitment_list *report)
+void commitment_ask_take(struct commitment_ask *a, struct commitment_list *report)
 {
-    const struct commitment_item **by_uid = malloc((report->count + 1) * sizeof(*by_uid));
-    if (!by_uid)
-        return false;
-    for (size_t n = 0; n < report->count; n++)
-        by_uid[n] = &report->items[n];
-    qsort(by_uid, report->count, sizeof(*by_uid), compare_items);
+    if (report->count > 0)
+        qsort(report->items, report->count, sizeof(*report->items), compare_items);
     for (size_t n = 0; n < a->count; n++)
         if (a->claims[n].answer == COMMITMENT_UNASKED)
-            a->claims[n].answer = reason_in(by_uid, report->count, a->claims[n].sent);
-    free(by_uid);
-    return true;
+            a->claims[n].answer = reason_in(report->items, report->count, a->claims[n].sent);
 }
 
 void commitment_ask_fail(struct commitment_ask *a, uint16_t reason)

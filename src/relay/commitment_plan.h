@@ -56,8 +56,9 @@ void commitment_plan_free(struct commitment_plan *p);
 
 /* All that is asked of this node has been answered. */
 bool commitment_ask_is_answered(const struct commitment_ask *a);
-/* What a node has reported: an instance in none of its lists has failed (0112). False without memory. */
-MUST_USE bool commitment_ask_take(struct commitment_ask *a, const struct commitment_list *report);
+/* What a node has reported, which is put in order for it: an instance in none of its lists has failed (0112). It takes no memory, for the node has its answer by
+ * then and does not say it again. */
+void commitment_ask_take(struct commitment_ask *a, struct commitment_list *report);
 /* What is not answered has failed for this reason. */
 void commitment_ask_fail(struct commitment_ask *a, uint16_t reason);
 /* Into the record. False without memory. */
