@@ -33,6 +33,7 @@ static struct arena_block *add_block(struct arena *a, size_t need)
     size = size < need ? need : size;
     size = size > room ? room : size; /* the last block before the bound holds what is left */
     struct arena_block *block = calloc(1, sizeof *block + size);
+    a->is_refused = !block;
     if (!block)
         return NULL;
     ASAN_POISON_MEMORY_REGION(block->bytes, size); /* under ASan a read past a piece is seen; else nothing */
@@ -76,4 +77,5 @@ void arena_free(struct arena *a)
         free(block);
     }
     a->taken = 0;
+    a->is_refused = false;
 }

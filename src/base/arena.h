@@ -5,6 +5,7 @@
 #ifndef HILUM_BASE_ARENA_H
 #define HILUM_BASE_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct arena_block;
@@ -13,6 +14,7 @@ struct arena {
     struct arena_block *blocks; /* the newest first */
     size_t taken;               /* bytes of all blocks, their headers too */
     size_t max;                 /* what `taken` may come to; 0: no bound */
+    bool is_refused;            /* the system had no memory: it was not the bound */
 };
 
 /* Zeroed and aligned for anything. NULL without memory or past the bound. */

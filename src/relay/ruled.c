@@ -33,6 +33,10 @@ bool ruled_fail_call(struct ruled_failure *f, enum result r, const struct rules 
 uint16_t ruled_status(const struct ruled_failure *f, const struct config_route *route, const char *word,
                       char comment[65])
 {
+    if (f->is_rule && f->result == ERR_MEMORY) {
+        snprintf(comment, 65, "%s of route %s: out of memory", word, route->name);
+        return DIMSE_STATUS_OUT_OF_RESOURCES;
+    }
     if (f->is_rule) {
         snprintf(comment, 65, "%s of route %s failed", word, route->name);
         return DIMSE_STATUS_RULE_FAILED;

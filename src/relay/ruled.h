@@ -28,7 +28,7 @@ struct ruled {
 /* Why there is no answer. */
 struct ruled_failure {
     bool is_rule;       /* the rule itself has failed; else the data set or memory: */
-    enum result result; /* ERR_PROTO: it cannot be read; ERR_LIMIT; ERR_MEMORY */
+    enum result result; /* ERR_PROTO: it cannot be read; ERR_LIMIT; ERR_MEMORY, of a rule too */
     const char *why;    /* of a rule until the next one is called; else fixed */
     const char *bare;   /* the same for a log that does not name patients (rules_error_bare) */
     uint32_t tag;

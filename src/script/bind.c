@@ -164,6 +164,9 @@ uint32_t bind_tag(lua_State *lua, int index)
 int bind_fail(lua_State *lua, const struct bind *b, uint32_t tag)
 {
     char name[96];
+    if (b->document->arena.is_refused || b->text->decoded.failed || b->text->encoded.failed) {
+        return sandbox_no_memory(lua);
+    }
     bind_tag_name(b->document->tag != 0 ? b->document->tag : tag, name);
     return luaL_error(lua, "%s: %s", name, b->document->why);
 }

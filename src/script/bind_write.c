@@ -5,6 +5,7 @@
 #include "dicom/tag.h"
 #include "dicom/value.h"
 #include "script/bind_inside.h"
+#include "script/sandbox.h"
 
 static int refuse(lua_State *lua, uint32_t tag, const char *why)
 {
@@ -249,7 +250,7 @@ static void put_text(lua_State *lua, struct bind *b, struct dicom_data_set *ds, 
         append_texts(lua, b, tag, vr, index);
     }
     if (b->scratch.failed) {
-        luaL_error(lua, "out of memory");
+        sandbox_no_memory(lua);
     }
     struct view text = {b->scratch.data, b->scratch.len};
     check_count(lua, tag, e, text);
@@ -311,7 +312,7 @@ static void put_numbers(lua_State *lua, struct bind *b, struct dicom_data_set *d
         append_number(lua, b, tag, vr_at(tag, vr, 1), is_big, index);
     }
     if (b->scratch.failed) {
-        luaL_error(lua, "out of memory");
+        sandbox_no_memory(lua);
     }
     check_ok(lua, b, tag, dicom_data_set_put(ds, tag, vr, (struct view){b->scratch.data, b->scratch.len}));
 }

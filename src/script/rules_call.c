@@ -190,7 +190,7 @@ static enum result say_error(struct rules *r, int status, const char *word)
         collect(r);
         return ERR_LIMIT;
     }
-    if (s->spent == SPENT_MEMORY || status == LUA_ERRMEM) {
+    if (s->spent == SPENT_MEMORY || status == LUA_ERRMEM || s->system_has_none) {
         lua_settop(r->lua, 0);
         return say_memory(r, word);
     }

@@ -54,7 +54,7 @@ static int uid_map(lua_State *lua)
     struct dicom_uid_key *key = key_of(lua, "uid.map");
     enum result r = dicom_uid_map(key, check_text(lua, 1), uid);
     if (r != OK) {
-        return luaL_error(lua, r == ERR_USAGE ? "uid.map is given an empty UID" : "uid.map has no memory");
+        return r == ERR_USAGE ? luaL_error(lua, "uid.map is given an empty UID") : sandbox_no_memory(lua);
     }
     lua_pushstring(lua, uid);
     return 1;
@@ -66,7 +66,7 @@ static int hash(lua_State *lua)
     char hex[DICOM_HASH_CAP];
     struct dicom_uid_key *key = key_of(lua, "hash");
     if (dicom_hash(key, check_text(lua, 1), hex) != OK) {
-        return luaL_error(lua, "hash has no memory");
+        return sandbox_no_memory(lua);
     }
     lua_pushstring(lua, hex);
     return 1;

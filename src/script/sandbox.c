@@ -136,6 +136,12 @@ int sandbox_note_error(lua_State *lua)
     return 1;
 }
 
+int sandbox_no_memory(lua_State *lua)
+{
+    sandbox_script(lua)->system_has_none = true;
+    return luaL_error(lua, "the system has no memory for it");
+}
+
 void sandbox_renew(lua_State *lua, uint64_t instructions, size_t memory)
 {
     struct script *s = sandbox_script(lua);

@@ -46,6 +46,9 @@ struct script *sandbox_script(lua_State *lua);
 /* Takes from the instruction budget; a Lua error that nothing catches once it is spent. */
 void sandbox_charge(lua_State *lua, uint64_t instructions);
 
+/* A Lua error: the system had none for what C did on a rule's behalf. The call ends as one that may do better another time, whatever the rule makes of the error. */
+int sandbox_no_memory(lua_State *lua);
+
 /* The libraries, `env`, `require` and `print` (library.c). Lua errors without memory. */
 void sandbox_open_libraries(lua_State *lua);
 
