@@ -49,6 +49,15 @@ static void tell_problems(const struct problems *problems, bool is_reload)
     }
 }
 
+/* Of what has no words of its own. */
+static void tell_no_memory(const char *path, bool is_reload)
+{
+    if (is_reload)
+        LOG(LOG_ERROR, "no memory to read the configuration", LOG_STR("file", path));
+    else
+        fprintf(stderr, "%s: no memory to read it\n", path);
+}
+
 /* What every worker will do: functions that cannot be made again stop the start, not a message. */
 static enum result try_rules(bool is_reload, struct config **config)
 {
@@ -69,7 +78,11 @@ static enum result load(const char *path, bool is_reload, struct config **out)
     enum result r = script_load(path, out, &problems);
     tell_problems(&problems, is_reload);
     problems_free(&problems);
-    return r == OK ? try_rules(is_reload, out) : r;
+    if (r == OK)
+        r = try_rules(is_reload, out);
+    if (r == ERR_MEMORY)
+        tell_no_memory(path, is_reload);
+    return r;
 }
 
 static void configure_log(const struct config *c)
@@ -135,8 +148,11 @@ static int run(const char *path)
         return COMMAND_FAILED;
     configure_log(config);
     LOG(LOG_INFO, "starting", LOG_STR("version", HILUM_VERSION), LOG_STR("file", path));
-    if (gateway_start(config, &g) != OK)
+    enum result r = gateway_start(config, &g);
+    if (r != OK) {
+        LOG(LOG_ERROR, "the gateway cannot start", LOG_STR("cause", result_name(r)));
         return COMMAND_FAILED;
+    }
     for (;;) {
         int signal = next_signal(&signals, WATCH_MS);
         gateway_watch(g);
