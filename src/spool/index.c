@@ -392,6 +392,9 @@ enum result index_begin(struct index *i)
 {
     int64_t version;
     hilum_assert(!i->is_begun);
+    /* One that could not be taken back, since that takes memory too. */
+    if (!sqlite3_get_autocommit(i->db) && !run(i, "ROLLBACK"))
+        return ERR_IO;
     enum result r = index_do(i, INDEX_BEGIN, "BEGIN IMMEDIATE", "");
     if (r != OK)
         return r;
