@@ -98,7 +98,8 @@ static void answer_status(struct reverse *r, uint16_t status, const char *commen
     answer_node(r, &answer, NULL);
 }
 
-/* The sender's answer goes to the node, once the node has sent all. UIDs are the node's own. */
+/* The sender's answer goes to the node, once the node has sent all. UIDs are the node's own. Without memory for it the node's association ends, with it the
+ * call that waits for it, and the sender's association, too, if it cannot be told: so r leaves that before. */
 static void settle(struct reverse *r)
 {
     struct dimse_command ids, answer = r->response;
@@ -107,6 +108,7 @@ static void settle(struct reverse *r)
     if (r->refused || !r->is_answered) {
         if (!r->refused && r->session)
             return;
+        leave_session(r);
         answer_status(r, r->refused ? r->refused : DIMSE_STATUS_PROCESSING_FAILURE,
                       r->refused ? r->comment : "the sender is gone");
         reverse_free(r);
@@ -114,6 +116,7 @@ static void settle(struct reverse *r)
     }
     if (!r->is_said && r->session)
         return;
+    leave_session(r);
     dimse_response_to(&r->command, r->response.status, NULL, &ids);
     answer.responded_id = ids.responded_id;
     answer.affected_class = ids.affected_class;
@@ -577,9 +580,8 @@ void reverse_data_end(struct session *s)
 
 void reverse_sender_lost(struct session *s)
 {
-    struct reverse *r, *next;
-    for (r = TAILQ_FIRST(&s->reverses); r; r = next) {
-        next = TAILQ_NEXT(r, link);
+    struct reverse *r;
+    while ((r = TAILQ_FIRST(&s->reverses))) {
         leave_session(r);
         r->is_speaking = false;
         slices_clear(&r->data);
