@@ -3,6 +3,7 @@
 #   make         build/hilum                        make test    installs what is missing, builds, runs every test
 #   make run     installs, builds, starts it        make asan, make tsan   the tests under sanitizers
 #   make crash   crashes it for some minutes, and compares what it acknowledged with what arrived
+#   make faults  makes allocations fail, one after the other, and looks what becomes of it
 #   make check   every check but the tests          make coverage  which lines the unit and wire tests run
 #   make fuzz    every fuzzer, FUZZ_SECONDS each    make fuzz-ci   a minute each; make fuzz-NAME, make afl-NAME: one of them
 #   make bench, bench-full, bench-deps, format, install, deps, fresh-test, clean
@@ -90,6 +91,13 @@ $(PROGRAMS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libtests.a $(BUIL
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) $(LINK) -fno-lto $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
+# Preloaded into the program by tests (tests/faults/shim.h); never a part of it.
+SHIM := $(BUILD)/tests/faults/shim.so
+
+$(SHIM): $(wildcard tests/faults/*.c tests/faults/*.h) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -g -O2 -fno-omit-frame-pointer -fPIC -shared $(WARN) $(DEFINE) -o $@ $(filter %.c,$^)
+
 bench-programs: $(BENCH_ALL)
 
 $(BUILD)/bench/load: $(call object,$(BENCH_LOAD) $(BENCH_BOTH)) $(BUILD)/libhilum.a
@@ -142,11 +150,19 @@ crash:
 	$(MAKE) $(PARALLEL) all
 	HILUM=$(abspath $(BUILD)/hilum) HILUM_SANITIZE=$(SAN) $(if $(SAN),setarch -R )tests/crash/run $(CRASH)
 
+# Allocations that fail, longer than in `make test`. FAULTS="memory", for example.
+FAULTS ?=
+
+faults:
+	tools/deps build test
+	$(MAKE) $(PARALLEL) all $(SHIM)
+	HILUM=$(abspath $(BUILD)/hilum) HILUM_SANITIZE=$(SAN) $(if $(SAN),setarch -R )tests/faults/run $(FAULTS)
+
 # Unit and wire tests alone, without installing anything.
 unit: programs
 	tests/run $(PROGRAMS)
 
-programs: $(PROGRAMS)
+programs: $(PROGRAMS) $(SHIM)
 
 # Which lines of the program its unit and wire tests run: docs/testing.md. Less than COVERED of a hundred in one of these folders is a failure.
 COVERED ?= 90
@@ -210,7 +226,7 @@ bench-deps:
 	tools/deps bench
 
 # setarch -R: the sanitizers of gcc 12 do not start on kernels that place memory more randomly than they expect.
-run-tests: $(BUILD)/hilum $(PROGRAMS) bench-programs
+run-tests: $(BUILD)/hilum $(PROGRAMS) $(SHIM) bench-programs
 	$(if $(SAN),setarch -R )env HILUM=$(abspath $(BUILD)/hilum) HILUM_SANITIZE=$(SAN) \
 	    tests/run $(PROGRAMS) --end-to-end tests/end_to_end/run
 
@@ -255,6 +271,6 @@ fresh-test:
 clean:
 	rm -rf build
 
-.PHONY: all bench-programs run test asan tsan crash unit programs coverage fuzz fuzz-ci fuzzers afl bench bench-full bench-deps run-tests check tidy format deps install fresh-test clean \
+.PHONY: all bench-programs run test asan tsan crash faults unit programs coverage fuzz fuzz-ci fuzzers afl bench bench-full bench-deps run-tests check tidy format deps install fresh-test clean \
     $(FUZZERS:%=fuzz-%) $(FUZZERS:%=afl-%) FORCE
 .DELETE_ON_ERROR:
