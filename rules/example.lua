@@ -26,6 +26,25 @@ listen {
 -- Ultrasound devices stand in a network of their own, with small PDUs.
 listen { name = "ultrasound", port = 11113, allow = { "10.30.0.0/16" }, max_pdu = "64KiB" }
 
+-- Who may do what: the first whose titles match, and nothing but that. Archives send what they move through us,
+-- and report what they have committed. Everybody may ask by C-ECHO whether we are there.
+caller "archives" {
+  calling = { "PACS1", "PACS2" },
+  allow = { "10.1.0.5", "10.1.0.6" },
+  services = { "store", "commit" },
+}
+caller "workstations" {
+  calling = "READING*",
+  allow = { "10.1.2.0/24" },
+  services = { "find", "move", "get" },
+  max_associations = 20,
+}
+caller "modalities" {
+  calling = "*",
+  allow = { "10.20.0.0/16", "10.30.0.0/16", "127.0.0.1", "::1" },
+  services = { "store", "worklist", "mpps", "commit" },
+}
+
 -- The main archives see the modality's own title; each takes four associations at a time. The second has
 -- twice the disks, and so gets twice as many studies. What a workstation retrieves comes to us first, and
 -- from here to the workstation: the archives need to know nobody but Hilum.

@@ -162,10 +162,7 @@ class Certificates(Access):
         if subject:
             own = pki.client(subject)
             context.load_cert_chain(own.certificate, own.key)
-        sender = self.sender(gateway, associate=False, **request)
-        sender.wire.socket = context.wrap_socket(sender.wire.socket, server_hostname="localhost")
-        sender.associate()
-        return sender
+        return self.sender(gateway, tls=context, **request)
 
     def test_a_title_belongs_to_the_certificate_of_its_caller(self):
         gateway = self.secured(caller("ct", "CT*", peer=["CN=ct?,O=Hospital", "CN=spare"]), caller("rest", "*"))
