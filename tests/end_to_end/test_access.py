@@ -102,7 +102,7 @@ class Callers(Access):
     def test_a_request_that_comes_nevertheless_is_refused_by_its_status(self):
         """On the context of another service, or of another class."""
         gateway = self.archive(caller("ct", "CT*", services=["store"], sop_classes="CTImageStorage"),
-                               caller("find", "FIND", services=["find"]))
+                               caller("find", "FIND", services=["find"]), caller("mr", "MR", sop_classes="MRImageStorage"))
         sender = self.sender(gateway, [(CT, [EXPLICIT]), (VERIFICATION, [IMPLICIT])], calling="CT1")
         one = make_instance()
         answer = sender.store(one, f0002=MR)
@@ -115,6 +115,9 @@ class Callers(Access):
         sender.send(3, sender.store_command(one), one.data)  # an image, where only C-ECHO may be
         self.assertEqual(sender.response().status, 0x0122)
         self.assert_stored(sender.store(one))
+        other = self.sender(gateway, [(VERIFICATION, [IMPLICIT])], calling="MR")  # which may query, but not by that class
+        other.send(1, {0x0002: VERIFICATION, 0x0100: dicom.C_FIND_RQ, 0x0110: 7, 0x0700: 0, 0x0800: 1}, one.data)
+        self.assertEqual(other.response().status, 0x0122)
         other = self.sender(gateway, [(VERIFICATION, [IMPLICIT])], calling="FIND")
         other.send(1, other.store_command(one), one.data)
         self.assertEqual(other.response().status, 0x0124)
