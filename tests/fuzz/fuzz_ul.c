@@ -16,6 +16,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+enum { ALL = 0xc0, ROUNDS = 8 };
+
 struct end {
     struct ul ul;
     struct octets sent; /* not yet received by the other end */
@@ -140,10 +142,9 @@ static void receive(struct pair *p, struct end *e, const uint8_t *bytes, size_t 
 }
 
 /* Some of what is on the way arrives; behind all of it, the end. */
-static void carry(struct pair *p, struct end *from, struct end *to)
+static void carry(struct pair *p, struct end *from, struct end *to, size_t len)
 {
-    size_t len = input_u8(&p->in);
-    len = len > from->sent.len || len >= 0xc0 ? from->sent.len : len;
+    len = len > from->sent.len || len >= ALL ? from->sent.len : len;
     if (to->ul.state == UL_STA4 || to->is_over)
         return;
     if (len > 0 && !to->is_closed) {
@@ -182,7 +183,7 @@ static void step(struct pair *p, uint8_t what)
     case 1:
     case 2:
     case 3:
-        carry(p, e, other);
+        carry(p, e, other, input_u8(&p->in));
         break;
     case 4:
         send_data(p, e);
@@ -208,7 +209,7 @@ static void step(struct pair *p, uint8_t what)
         break;
     case 11: /* the connection breaks */
         octets_clear(&other->sent);
-        other->is_closed = true;
+        e->is_closed = other->is_closed = true;
         e->is_over = true;
         local(p, e, UL_EVT17);
         break;
@@ -222,6 +223,24 @@ static void step(struct pair *p, uint8_t what)
             receive(p, e, bytes.at, bytes.len);
         }
     }
+}
+
+/* Where only the two of them spoke, a release that has begun comes to its end, once all has arrived and been answered. */
+static void wind_down(struct pair *p)
+{
+    for (int i = 0; i < ROUNDS; i++) {
+        for (int k = 0; k < 2; k++) {
+            struct end *e = &p->ends[k];
+            carry(p, &p->ends[!k], e, ALL);
+            answer(p, e);
+            e->owes_release = true;
+            local(p, e, UL_EVT14);
+            if (i > ROUNDS / 2 && e->has_artim)
+                local(p, e, UL_EVT18);
+        }
+    }
+    for (int k = 0; k < 2; k++)
+        hilum_assert(p->ends[k].ul.state < UL_STA7);
 }
 
 static void finish(struct pair *p, struct end *e)
@@ -245,6 +264,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     local(&p, &p.ends[1], UL_EVT5);
     while (p.in.left > 0)
         step(&p, input_u8(&p.in));
+    if (!p.has_garbage)
+        wind_down(&p);
     finish(&p, &p.ends[0]);
     finish(&p, &p.ends[1]);
     return 0;
