@@ -1,8 +1,8 @@
 -- Hilum's default configuration: `make run` starts the gateway on it.
 --
 -- It accepts every instance that is sent to port 11112 from this machine or a private network, whatever the
--- sender's title, and writes it as a Part 10 file below ./hilum-archive, one folder a day and sender. The sender hears
--- "success" when its file is safe on disk.
+-- sender's title, and writes it as a Part 10 file below ./hilum-archive, one folder a day and sender. The
+-- sender hears "success" when its file is safe on disk.
 --
 --   storescu localhost 11112 image.dcm      with DCMTK; or point a modality here
 --
@@ -22,7 +22,8 @@ gateway {
 }
 
 -- listen: where we are called. "11112" is every address of this machine, "127.0.0.1:11112" only the machine
--- itself. `allow` says who may come: make it the networks of your modalities. A `caller` says what each may do.
+-- itself. `allow` says who may come: make it the networks of your modalities. A `caller` says what each may
+-- do.
 listen {
   port = 11112,
   allow = {
