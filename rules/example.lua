@@ -26,8 +26,8 @@ listen {
 -- Ultrasound devices stand in a network of their own, with small PDUs.
 listen { name = "ultrasound", port = 11113, allow = { "10.30.0.0/16" }, max_pdu = "64KiB" }
 
--- Who may do what: the first whose titles match, and nothing but that. Archives send what they move through us,
--- and report what they have committed. Everybody may ask by C-ECHO whether we are there.
+-- Who may do what: the first whose titles match, and nothing but that. Archives send what they move through
+-- us, and report what they have committed. Everybody may ask by C-ECHO whether we are there.
 caller "archives" {
   calling = { "PACS1", "PACS2" },
   allow = { "10.1.0.5", "10.1.0.6" },
