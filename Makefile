@@ -4,6 +4,7 @@
 #   make run     installs, builds, starts it        make asan, make tsan   the tests under sanitizers
 #   make crash   crashes it for some minutes, and compares what it acknowledged with what arrived
 #   make faults  makes allocations fail, one after the other, and looks what becomes of it
+#   make soak    an hour of everything at once, and nothing may grow or be lost; make soak-ci, five minutes of it
 #   make check   every check but the tests          make coverage  which lines the unit and wire tests run
 #   make fuzz    every fuzzer, FUZZ_SECONDS each    make fuzz-ci   a minute each; make fuzz-NAME, make afl-NAME: one of them
 #   make bench, bench-full, bench-deps, format, install, deps, fresh-test, clean
@@ -158,6 +159,18 @@ faults:
 	$(MAKE) $(PARALLEL) all $(SHIM)
 	HILUM=$(abspath $(BUILD)/hilum) HILUM_SANITIZE=$(SAN) $(if $(SAN),setarch -R )tests/faults/run $(FAULTS)
 
+# Load, faults and reloads for an hour. SOAK="--minutes 5 --seed 7", for example; SAN=address,undefined builds and takes build/asan.
+SOAK ?=
+SOAK_BUILD = $(if $(and $(SAN),$(filter build,$(BUILD))),build/$(if $(filter thread,$(SAN)),tsan,asan),$(BUILD))
+
+soak:
+	tools/deps build test
+	$(MAKE) $(PARALLEL) all BUILD=$(SOAK_BUILD)
+	HILUM_SANITIZE=$(SAN) $(if $(SAN),setarch -R )tests/soak/run --hilum $(abspath $(SOAK_BUILD)/hilum) $(SOAK)
+
+soak-ci:
+	$(MAKE) soak SOAK="--minutes 5"
+
 # Unit and wire tests alone, without installing anything.
 unit: programs
 	tests/run $(PROGRAMS)
@@ -271,6 +284,6 @@ fresh-test:
 clean:
 	rm -rf build
 
-.PHONY: all bench-programs run test asan tsan crash faults unit programs coverage fuzz fuzz-ci fuzzers afl bench bench-full bench-deps run-tests check tidy format deps install fresh-test clean \
+.PHONY: all bench-programs run test asan tsan crash faults soak soak-ci unit programs coverage fuzz fuzz-ci fuzzers afl bench bench-full bench-deps run-tests check tidy format deps install fresh-test clean \
     $(FUZZERS:%=fuzz-%) $(FUZZERS:%=afl-%) FORCE
 .DELETE_ON_ERROR:
