@@ -55,8 +55,6 @@ static bool take_option(int option, struct client_options *o, const char *help, 
                             "a PDU length is a size from 128 on, as in 16KiB; 0 is no limit");
         o->max_pdu = (uint32_t)size;
         return true;
-    case CLIENT_TLS:
-        return complain(o, exit_out, "--tls", "not available in this version");
     case CLIENT_HELP:
         fputs(help, stdout);
         *exit_out = COMMAND_DONE;
@@ -64,6 +62,18 @@ static bool take_option(int option, struct client_options *o, const char *help, 
     default:
         return complain(o, exit_out, "wrong usage", "unknown option");
     }
+}
+
+static bool take_tls_option(const struct option *table, int option, struct client_options *o, int *exit_out)
+{
+    char name[32];
+    const char *why;
+    while (table->val != option)
+        table++;
+    snprintf(name, sizeof(name), "--%s", table->name);
+    if (client_tls_take((enum client_option)option, table->name, optarg, &o->tls, &why))
+        return true;
+    return complain(o, exit_out, name, why);
 }
 
 /* getopt_long says why only in words of its own; ours name the command as it was called. */
@@ -82,7 +92,9 @@ bool client_parse(int argc, char **argv, const struct option *table, const char 
     while ((option = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
         if (option == ':' || option == '?')
             return complain_of_option(o, argv, option, exit_out);
-        if (!take_option(option == 'h' ? CLIENT_HELP : option, o, help, exit_out))
+        bool is_tls = option >= CLIENT_TLS && option <= CLIENT_INSECURE;
+        if (is_tls ? !take_tls_option(table, option, o, exit_out)
+                   : !take_option(option == 'h' ? CLIENT_HELP : option, o, help, exit_out))
             return false;
     }
     if (optind == argc)
@@ -91,7 +103,12 @@ bool client_parse(int argc, char **argv, const struct option *table, const char 
         return complain(o, exit_out, argv[optind], why);
     o->paths = argv + optind + 1;
     o->path_count = argc - optind - 1;
-    return true;
+    return client_tls_open(o, exit_out);
+}
+
+void client_options_free(struct client_options *o)
+{
+    tls_context_unref(&o->tls.context);
 }
 
 static sigset_t stop_signals(void)
@@ -236,6 +253,7 @@ struct association *client_association(struct client *c, const struct associatio
     it->a.io = c->io;
     it->a.pool = &c->pool;
     it->a.resolver = c->resolver;
+    it->a.tls = c->options->tls.context;
     it->a.limits = (struct association_limits){
         .connect = ms < CONNECT_MS ? ms : CONNECT_MS, .association = ms, .progress = ms, .idle = 0};
     snprintf(it->a.id, sizeof(it->a.id), "%s", c->options->command);

@@ -16,6 +16,15 @@
 #include "io/io.h"
 #include "mem/buf.h"
 
+/* --tls, and what goes with it. */
+struct client_tls {
+    bool is_wanted;
+    const char
+        *needs_it; /* an option, without dashes, that was given and means nothing without --tls; NULL: none */
+    struct tls_options options;
+    struct tls_context *context; /* NULL: plain */
+};
+
 struct client_options {
     const char *command; /* "echo": messages begin with it */
     struct target target;
@@ -23,7 +32,8 @@ struct client_options {
     bool json, quiet;
     uint64_t timeout_ms;
     uint32_t max_pdu; /* 0: unlimited */
-    char **paths;     /* what follows HOST:PORT */
+    struct client_tls tls;
+    char **paths; /* what follows HOST:PORT */
     int path_count;
 };
 
@@ -36,13 +46,44 @@ enum client_option {
     CLIENT_TIMEOUT,
     CLIENT_MAX_PDU,
     CLIENT_TLS,
+    CLIENT_CA,
+    CLIENT_CERTIFICATE,
+    CLIENT_KEY,
+    CLIENT_NAME,
+    CLIENT_PROFILE,
+    CLIENT_INSECURE,
     CLIENT_HELP,
 };
 
+/* Those of TLS (client_tls.c): for the table of options, and for the help, up to the width of the others. */
+#define CLIENT_TLS_OPTIONS                                                                                   \
+    {"tls", no_argument, NULL, CLIENT_TLS}, {"ca", required_argument, NULL, CLIENT_CA},                      \
+        {"certificate", required_argument, NULL, CLIENT_CERTIFICATE},                                        \
+        {"key", required_argument, NULL, CLIENT_KEY}, {"name", required_argument, NULL, CLIENT_NAME},        \
+        {"profile", required_argument, NULL, CLIENT_PROFILE},                                                \
+    {                                                                                                        \
+        "insecure", no_argument, NULL, CLIENT_INSECURE                                                       \
+    }
+#define CLIENT_TLS_HELP                                                                                      \
+    "  --tls           speaks TLS, with these:\n"                                                            \
+    "    --ca PATH           whom to trust, a PEM file or a folder (the system's)\n"                         \
+    "    --certificate FILE  ours, if the node wants one, and its --key FILE;\n"                             \
+    "                        the key's password is HILUM_KEY_PASSWORD in the environment\n"                  \
+    "    --name NAME         whom the node's certificate must name (HOST)\n"                                 \
+    "    --profile NAME      bcp195, or bcp195-modified (bcp195)\n"                                          \
+    "    --insecure          takes any certificate\n"
+
 /* Reads the command line over the defaults in *o; target and paths are set. Returns false when there is nothing more to do:
- * *exit_out then is the exit status, and whatever there was to say has been said. */
+ * *exit_out then is the exit status, and whatever there was to say has been said. After true: client_options_free. */
 bool client_parse(int argc, char **argv, const struct option *table, const char *help,
                   struct client_options *o, int *exit_out);
+void client_options_free(struct client_options *o);
+
+/* An option of TLS, `name` without its dashes, and fixed; false: *why_out says why not. */
+bool client_tls_take(enum client_option option, const char *name, const char *value, struct client_tls *t,
+                     const char **why_out);
+/* Once all are taken: makes the context, if there is to be one. As client_parse. */
+bool client_tls_open(struct client_options *o, int *exit_out);
 
 struct client {
     const struct client_options *options;
@@ -82,6 +123,8 @@ bool client_context(struct pdu_associate *request, uint8_t id, const char *abstr
  * NULL without memory. */
 struct association *client_association(struct client *c, const struct association_user *user, void *owner);
 void client_on_gone(struct association *a);
+/* Why an association ended, from on_end: with what TLS lets suppose where the connection just broke. */
+const char *client_why(const struct association *a, enum association_end how, const char *why);
 /* association_close, from on_end; a peer that was sent an A-ABORT has but a moment to read it. */
 void client_leave(struct association *a);
 

@@ -16,7 +16,7 @@ static const char help[] = "hilum echo HOST:PORT   asks a node whether it answer
                            "  --calling AE    our title (HILUM)\n"
                            "  --timeout TIME  how long all of it may take (5s)\n"
                            "  --json          the result as a JSON object\n"
-                           "  --help          this text\n\n"
+                           "  --help          this text\n" CLIENT_TLS_HELP "\n"
                            "HOST is a name, an IPv4 address, or an IPv6 address in brackets: [::1]:104\n"
                            "Exit status: 0 it answers, 1 it does not, 2 wrong usage\n";
 
@@ -25,7 +25,7 @@ static const struct option option_table[] = {
     {"calling", required_argument, NULL, CLIENT_CALLING},
     {"timeout", required_argument, NULL, CLIENT_TIMEOUT},
     {"json", no_argument, NULL, CLIENT_JSON},
-    {"tls", no_argument, NULL, CLIENT_TLS},
+    CLIENT_TLS_OPTIONS,
     {"help", no_argument, NULL, CLIENT_HELP},
     {0},
 };
@@ -44,7 +44,8 @@ struct echo {
     uint16_t status;
     uint32_t max_length;
     char implementation_uid[65], implementation_version[17];
-    char why[128]; /* empty: it went well */
+    char tls_version[16], tls_suite[64], tls_peer[256]; /* empty: plain, or not that far */
+    char why[128];                                      /* empty: it went well */
 };
 
 static void fail(struct echo *e, const char *why)
@@ -56,6 +57,14 @@ static void fail(struct echo *e, const char *why)
 static void keep_text(char *to, size_t cap, struct view text)
 {
     text_printable(to, cap, (const char *)text.at, text_trim_end((const char *)text.at, text.len));
+}
+
+static void keep_tls(struct echo *e, const struct tls *t)
+{
+    const char *peer = tls_peer(t);
+    snprintf(e->tls_version, sizeof(e->tls_version), "%s", tls_version(t));
+    snprintf(e->tls_suite, sizeof(e->tls_suite), "%s", tls_suite(t));
+    text_printable(e->tls_peer, sizeof(e->tls_peer), peer, strlen(peer));
 }
 
 static void on_established(struct association *a)
@@ -71,6 +80,8 @@ static void on_established(struct association *a)
                                     .data_set_type = DIMSE_NO_DATA_SET};
     e->established_us = clock_us();
     e->max_length = a->ul.accept.max_length;
+    if (a->stream.tls)
+        keep_tls(e, a->stream.tls);
     keep_text(e->implementation_uid, sizeof(e->implementation_uid), a->ul.accept.implementation_uid);
     keep_text(e->implementation_version, sizeof(e->implementation_version),
               a->ul.accept.implementation_version);
@@ -117,6 +128,7 @@ static void on_data_end(struct association *a)
 static void on_end(struct association *a, enum association_end how, const char *why)
 {
     struct echo *e = a->owner;
+    why = client_why(a, how, why);
     if (how == ASSOCIATION_RELEASED && e->phase == ECHOING)
         fail(e, "released without an answer to the C-ECHO");
     else if (how != ASSOCIATION_RELEASED &&
@@ -185,6 +197,9 @@ static json_t *result_json(const struct echo *e)
                                          e->implementation_uid, "implementation_version",
                                          e->implementation_version, "max_pdu", (json_int_t)e->max_length,
                                          "association_ms", (double)(e->established_us - e->start_us) / 1000));
+    if (json && e->tls_version[0])
+        json_object_update_new(json, json_pack("{s:s, s:s, s:o}", "tls_version", e->tls_version, "tls_suite",
+                                               e->tls_suite, "tls_peer", command_json_text(e->tls_peer)));
     if (json && e->answered_us)
         json_object_update_new(json,
                                json_pack("{s:o, s:f}", "status", json_sprintf("%04X", e->status), "echo_ms",
@@ -216,30 +231,40 @@ static int print_result(const struct echo *e)
                o->target.text, (double)(e->answered_us - e->established_us) / 1000,
                (double)(e->established_us - e->start_us) / 1000, e->implementation_version,
                e->implementation_version[0] ? ", " : "", e->implementation_uid);
+    if (!o->json && e->tls_version[0])
+        printf("%s, %s, certificate %s\n", e->tls_version, e->tls_suite, e->tls_peer);
     return COMMAND_DONE;
 }
 
-int command_echo(int argc, char **argv)
+static int echo(const struct client_options *o)
 {
-    struct client_options o = {
-        .command = "echo", .called = "ANY-SCP", .calling = "HILUM", .timeout_ms = 5000, .max_pdu = 16384};
     struct echo e = {.client = {.on_interrupt = on_interrupt, .owner = &e}};
-    int status;
-    if (!client_parse(argc, argv, option_table, help, &o, &status))
-        return status;
-    if (o.path_count > 0) {
-        fprintf(stderr, "hilum echo: %s: one HOST:PORT is enough\n", o.paths[0]);
-        return COMMAND_WRONG_USAGE;
-    }
     client_block_signals();
-    if (client_open(&e.client, &o) != OK)
+    if (client_open(&e.client, o) != OK)
         return COMMAND_FAILED;
     if (start(&e))
         client_run(&e.client, &e.is_done);
     else
         fail(&e, "out of memory");
     io_timer_stop(e.client.io, &e.deadline);
-    status = print_result(&e);
+    int status = print_result(&e);
     client_close(&e.client);
+    return status;
+}
+
+int command_echo(int argc, char **argv)
+{
+    struct client_options o = {
+        .command = "echo", .called = "ANY-SCP", .calling = "HILUM", .timeout_ms = 5000, .max_pdu = 16384};
+    int status;
+    if (!client_parse(argc, argv, option_table, help, &o, &status))
+        return status;
+    if (o.path_count > 0) {
+        fprintf(stderr, "hilum echo: %s: one HOST:PORT is enough\n", o.paths[0]);
+        status = COMMAND_WRONG_USAGE;
+    } else {
+        status = echo(&o);
+    }
+    client_options_free(&o);
     return status;
 }

@@ -18,7 +18,7 @@ static const char help[] =
     "  --timeout TIME  how long to wait for an answer (60s)\n"
     "  --quiet         only what fails: no progress bar, no summary\n"
     "  --json          the result as a JSON object\n"
-    "  --help          this text\n\n"
+    "  --help          this text\n" CLIENT_TLS_HELP "\n"
     "HOST is a name, an IPv4 address, or an IPv6 address in brackets: [::1]:104\n"
     "Files in folders that are not DICOM are passed over; one named here fails.\n"
     "Exit status: 0 all sent, 1 something failed, 2 wrong usage\n";
@@ -30,7 +30,7 @@ static const struct option option_table[] = {
     {"timeout", required_argument, NULL, CLIENT_TIMEOUT},
     {"quiet", no_argument, NULL, CLIENT_QUIET},
     {"json", no_argument, NULL, CLIENT_JSON},
-    {"tls", no_argument, NULL, CLIENT_TLS},
+    CLIENT_TLS_OPTIONS,
     {"help", no_argument, NULL, CLIENT_HELP},
     {0},
 };
@@ -109,6 +109,7 @@ int command_send(int argc, char **argv)
         return status;
     if (o.path_count == 0) {
         fputs("hilum send: no PATH is given\n(hilum send --help lists the options)\n", stderr);
+        client_options_free(&o);
         return COMMAND_WRONG_USAGE;
     }
     progress_init(&progress, o.quiet);
@@ -116,5 +117,6 @@ int command_send(int argc, char **argv)
         .peer = o.target.text, .progress = &progress, .is_quiet = o.quiet, .is_json = o.json};
     status = send_all(&o, &report);
     report_free(&report);
+    client_options_free(&o);
     return status;
 }

@@ -299,7 +299,7 @@ static void on_end(struct association *a, enum association_end how, const char *
     if (s->is_done) {
         /* interrupted, or given up: the report is complete */
     } else if (!was_established) {
-        fail_rest(s, why);
+        fail_rest(s, client_why(a, how, why));
     } else {
         if (s->file)
             lose_file(s, how == ASSOCIATION_RELEASED ? "released by the node before its answer" : why);
