@@ -34,12 +34,32 @@ static void stand(struct lane *l)
     }
 }
 
+/* As sendmsg(2). */
+ssize_t lane_put(struct lane *l, struct iovec *list, size_t count)
+{
+    if (l->tls)
+        return secure_send(l->tls, list, count);
+    struct msghdr message = {.msg_iov = list, .msg_iovlen = count};
+    return sendmsg(l->fd, &message, MSG_NOSIGNAL);
+}
+
+static ssize_t put_out(struct lane *l)
+{
+    return lane_put(l, &(struct iovec){l->out.data, l->out.len}, 1);
+}
+
+const char *lane_why(const struct lane *l)
+{
+    return l->tls ? secure_why(l->tls) : strerror(errno);
+}
+
 /* ---- its end */
 
 static void disconnect(struct lane *l)
 {
     if (l->state == LANE_CONNECTING || l->state == LANE_ASKING)
         l->load->connecting--;
+    secure_free(&l->tls);
     if (l->fd >= 0)
         close(l->fd);
     l->fd = -1;
@@ -83,7 +103,7 @@ void lane_fault(struct lane *l, const char *why)
     complain(l, why);
     ul_fault(&l->ul, (struct pdu_fault){PDU_ABORT_UNSPECIFIED, why}, &l->out);
     if (l->out.len)
-        send(l->fd, l->out.data, l->out.len, MSG_NOSIGNAL);
+        put_out(l);
     l->has_failed = true;
     end(l);
 }
@@ -92,7 +112,7 @@ void lane_cut(struct lane *l)
 {
     if (l->state == LANE_OPEN && !(l->is_sending && l->sent)) {
         ul_abort(&l->ul, &l->out);
-        send(l->fd, l->out.data, l->out.len, MSG_NOSIGNAL);
+        put_out(l);
     }
     end(l);
 }
@@ -167,6 +187,8 @@ static void on_connected(struct lane *l)
     if (!l->load->congestion[0])
         net_congestion_of(l->fd, l->load->congestion);
     l->state = LANE_ASKING;
+    if (l->load->tls)
+        l->tls = secure_new(l->load->tls, l->fd);
     ul_local(&l->ul, UL_EVT2, &l->out);
 }
 
@@ -284,21 +306,24 @@ static void read_all(struct lane *l)
 {
     ssize_t n;
     do {
-        n = recv(l->fd, l->load->buffer, LOAD_BUFFER_BYTES, 0);
+        n = l->tls ? secure_recv(l->tls, l->load->buffer, LOAD_BUFFER_BYTES)
+                   : recv(l->fd, l->load->buffer, LOAD_BUFFER_BYTES, 0);
         if (n == 0) {
             lane_fail(l, "connection closed");
             return;
         }
         if (n < 0 && errno != EAGAIN && errno != EINTR) {
-            lane_fail(l, strerror(errno));
+            lane_fail(l, lane_why(l));
             return;
         }
         if (n > 0 && !take(l, l->load->buffer, (size_t)n))
             return;
-    } while (n == LOAD_BUFFER_BYTES);
+    } while (n == LOAD_BUFFER_BYTES || (l->tls && n > 0));
     const bool is_midway = l->answer.len || l->ul.reader.at != PDU_AT_HEADER || l->ul.reader.head_len;
     if (is_midway && !l->load->options.has_nagle)
         net_quick_ack(l->fd); /* the peer may be waiting for it before it sends the rest */
+    if (l->tls)
+        l->is_writable = secure_flush(l->tls); /* the handshake may be done */
 }
 
 void lane_on_event(struct lane *l, uint32_t events)
@@ -316,15 +341,17 @@ void lane_on_event(struct lane *l, uint32_t events)
     lane_wake(l);
 }
 
-/* False: control PDUs still wait. */
+/* False: control PDUs still wait, or what is sealed. */
 static bool flush(struct lane *l)
 {
-    if (l->out.len == 0)
-        return true;
-    ssize_t n = send(l->fd, l->out.data, l->out.len, MSG_NOSIGNAL);
-    if (n > 0)
-        octets_consume(&l->out, (size_t)n);
-    l->is_writable = l->out.len == 0;
+    if (l->out.len > 0) {
+        ssize_t n = put_out(l);
+        if (n > 0)
+            octets_consume(&l->out, (size_t)n);
+        l->is_writable = l->out.len == 0;
+    }
+    if (l->tls)
+        l->is_writable = secure_flush(l->tls) && l->out.len == 0;
     return l->is_writable;
 }
 

@@ -110,16 +110,17 @@ static void begin(struct lane *l)
 static ssize_t send_slices(struct lane *l, uint64_t *wanted_out)
 {
     struct iovec list[SLICES];
-    struct slices s = {
-        .at = list, .cap = SLICES, .bytes_max = TURN_BYTES, .is_apart = l->load->options.has_nagle};
+    struct slices s = {.at = list,
+                       .cap = SLICES,
+                       .bytes_max = l->tls ? SECURE_PORTION_BYTES : TURN_BYTES,
+                       .is_apart = l->load->options.has_nagle};
     const uint64_t command_bytes = part_wire_bytes(&l->command);
     if (l->sent < command_bytes)
         part_slices(&l->command, l->sent, &s);
     if (!s.is_full)
         part_slices(&l->data, l->sent < command_bytes ? 0 : l->sent - command_bytes, &s);
-    struct msghdr message = {.msg_iov = list, .msg_iovlen = s.count};
-    *wanted_out = s.bytes;
-    return sendmsg(l->fd, &message, MSG_NOSIGNAL);
+    *wanted_out = l->tls && s.bytes > SECURE_PORTION_BYTES ? SECURE_PORTION_BYTES : s.bytes;
+    return lane_put(l, list, s.count);
 }
 
 bool requests_send(struct lane *l)
@@ -132,12 +133,12 @@ bool requests_send(struct lane *l)
     uint64_t wanted;
     ssize_t n = send_slices(l, &wanted);
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
-        lane_fail(l, strerror(errno));
+        lane_fail(l, lane_why(l));
         return false;
     }
     l->sent += n > 0 ? (uint64_t)n : 0;
     if (l->sent == part_wire_bytes(&l->command) + part_wire_bytes(&l->data))
         l->is_sending = false;
-    l->is_writable = n > 0 && (uint64_t)n == wanted;
+    l->is_writable = n > 0 && (uint64_t)n == wanted && !(l->tls && secure_is_waiting(l->tls));
     return l->is_writable && (l->is_sending || may_begin(l));
 }

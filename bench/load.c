@@ -44,6 +44,10 @@ static const char HELP[] =
     "  --nagle                 as DCMTK: Nagle's algorithm on, header and body of each PDU written apart\n"
     "  --congestion NAME       congestion control of its sockets\n"
     "  --seed TEXT             the same text makes the same UIDs; without it they differ in each run\n"
+    "  --tls-ca FILE           speaks TLS, and trusts whom these certificates vouch for\n"
+    "  --tls-name NAME         whom the peer's certificate must name: a host or an address\n"
+    "  --tls-certificate FILE  its own certificate, and --tls-key FILE\n"
+    "  --tls-resume            resumes the newest session; without it every handshake is a full one\n"
     "  --cpu N                 runs on this CPU only\n"
     "  --help                  this text\n";
 
@@ -115,6 +119,26 @@ static void take_number(int option, struct load_options *o)
     }
 }
 
+static void take_tls(int option, struct secure_options *o)
+{
+    switch (option) {
+    case 'A':
+        o->ca = optarg;
+        break;
+    case 'M':
+        o->name = optarg;
+        break;
+    case 'X':
+        o->certificate = optarg;
+        break;
+    case 'K':
+        o->key = optarg;
+        break;
+    default:
+        o->resumes = true;
+    }
+}
+
 static void take_option(int option, struct load_options *o)
 {
     switch (option) {
@@ -142,12 +166,30 @@ static void take_option(int option, struct load_options *o)
     case 'e':
         o->seed = optarg;
         break;
+    case 'A':
+    case 'M':
+    case 'X':
+    case 'K':
+    case 'R':
+        take_tls(option, &o->tls);
+        break;
     case 'h':
         fputs(HELP, stdout);
         exit(EXIT_SUCCESS);
     default:
         take_number(option, o);
     }
+}
+
+static void check_tls(const struct load_options *o)
+{
+    const struct secure_options *t = &o->tls;
+    if (!t->ca && (t->name || t->certificate || t->key || t->resumes))
+        arguments_refuse("load", "--tls-ca", "must be given with the other options of TLS");
+    if (!t->certificate != !t->key)
+        arguments_refuse("load", "--tls-certificate", "and --tls-key belong together");
+    if (t->ca && o->has_nagle)
+        arguments_refuse("load", "--nagle", "headers and bodies are not apart in TLS");
 }
 
 static void check_options(int argc, char **argv, const struct load_options *o)
@@ -162,6 +204,7 @@ static void check_options(int argc, char **argv, const struct load_options *o)
         arguments_refuse("load", "--size", "must be given");
     if (!o->idle && !o->count && !o->seconds_ns)
         arguments_refuse("load", "--count", "it or --seconds must be given");
+    check_tls(o);
 }
 
 static void take_options(int argc, char **argv, struct load_options *o)
@@ -184,6 +227,11 @@ static void take_options(int argc, char **argv, struct load_options *o)
         {"nagle", no_argument, NULL, 'N'},
         {"congestion", required_argument, NULL, 'g'},
         {"seed", required_argument, NULL, 'e'},
+        {"tls-ca", required_argument, NULL, 'A'},
+        {"tls-name", required_argument, NULL, 'M'},
+        {"tls-certificate", required_argument, NULL, 'X'},
+        {"tls-key", required_argument, NULL, 'K'},
+        {"tls-resume", no_argument, NULL, 'R'},
         {"cpu", required_argument, NULL, 'u'},
         {"help", no_argument, NULL, 'h'},
         {0},
@@ -239,6 +287,7 @@ static void prepare(struct load *load)
     TAILQ_INIT(&load->unopened);
     load->seed = seed_of(o);
     load->epoll = epoll_create1(EPOLL_CLOEXEC);
+    load->tls = o->tls.ca ? secure_side_new("load", &o->tls) : NULL;
     load->block = malloc(FRAMING_BLOCK_BYTES);
     load->buffer = malloc(LOAD_BUFFER_BYTES);
     load->statuses = calloc(LOAD_STATUSES, sizeof *load->statuses);
@@ -255,6 +304,7 @@ static void clean_up(struct load *load)
     for (uint32_t i = 0; i < load->lane_count; i++)
         lane_free(&load->lanes[i]);
     free(load->lanes);
+    secure_side_free(&load->tls);
     instance_free(&load->instance);
     samples_free(&load->latency);
     samples_free(&load->associate);

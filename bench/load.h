@@ -15,6 +15,7 @@
 #include "framing.h"
 #include "instance.h"
 #include "net.h"
+#include "secure.h"
 #include "ul/ul.h"
 
 enum {
@@ -43,7 +44,8 @@ struct load_options {
     uint32_t idle; /* 0: it sends */
     uint64_t warmup;
     const char *seed;
-    int cpu; /* -1: not pinned */
+    int cpu;                   /* -1: not pinned */
+    struct secure_options tls; /* plain without `ca` */
 };
 
 enum load_phase {
@@ -65,8 +67,9 @@ struct load {
     struct address to;
     struct instance instance;
     uint64_t seed;
-    uint8_t *block;  /* FRAMING_BLOCK_BYTES: the pixels of all */
-    uint8_t *buffer; /* LOAD_BUFFER_BYTES for reading, shared: nothing of it outlives a read */
+    uint8_t *block;          /* FRAMING_BLOCK_BYTES: the pixels of all */
+    uint8_t *buffer;         /* LOAD_BUFFER_BYTES for reading, shared: nothing of it outlives a read */
+    struct secure_side *tls; /* NULL: plain */
     int epoll;
     enum load_phase phase;
     struct lane *lanes;
@@ -113,6 +116,7 @@ struct lane {
     uint32_t index, title;
     enum lane_state state;
     int fd;
+    struct secure *tls; /* NULL: plain, or not connected */
     struct ul ul;
     struct octets out; /* control PDUs not sent yet */
     bool is_ready, is_thinking, is_writable;
@@ -155,6 +159,9 @@ void lane_cut(struct lane *l);
 void lane_fault(struct lane *l, const char *why);
 /* The connection is lost or refused: told and counted; the lane ends. */
 void lane_fail(struct lane *l, const char *why);
+/* Sends so many pieces, as sendmsg(2), sealed where there is TLS; and what errno means then. */
+ssize_t lane_put(struct lane *l, struct iovec *list, size_t count);
+const char *lane_why(const struct lane *l);
 /* Nothing is to be begun on this association any more. */
 bool lane_is_done_here(const struct lane *l);
 

@@ -61,6 +61,7 @@ int load_report(struct load *load)
     uint64_t refused = write_statuses(load);
     printf(",\"failures\":%llu,\"faults\":%llu,", (unsigned long long)load->failures,
            (unsigned long long)load->faults);
+    secure_write(load->tls, stdout);
     cpu_write(load->cpu, stdout);
     printf(",\"pdu\":%u,\"size\":%llu,\"congestion\":",
            load->fragment_max ? load->fragment_max + PDU_PDV_HEADER_BYTES : 0, (unsigned long long)o->size);

@@ -36,6 +36,7 @@ static const char HELP[] =
     "  --answers N             answers each query by so many pending responses, each sent by itself: 0, "
     "queries are refused\n"
     "  --answer-work US        microseconds of the processor that each of them takes before it is sent: 0\n"
+    "  --tls-certificate FILE  speaks TLS, as whom this says, and --tls-key FILE\n"
     "  --congestion NAME       congestion control of its sockets\n"
     "  --cpu N                 runs on this CPU only\n"
     "  --no-read-check         does not compare data sets with their commands and lengths\n"
@@ -92,12 +93,28 @@ static void take_option(int option, struct sink_options *o)
     case 'W':
         o->work_ns = arguments_number("sink", "--answer-work", optarg, 0, 1000000) * 1000;
         break;
+    case 'X':
+        o->tls.certificate = optarg;
+        break;
+    case 'K':
+        o->tls.key = optarg;
+        break;
     case 'h':
         fputs(HELP, stdout);
         exit(EXIT_SUCCESS);
     default:
         exit(EXIT_USAGE); /* getopt_long has said why */
     }
+}
+
+/* Plain bytes come from records, whose lengths are the sender's. */
+static void check_tls(const struct sink_options *o)
+{
+    if (!o->tls.certificate != !o->tls.key)
+        arguments_refuse("sink", "--tls-certificate", "and --tls-key belong together");
+    if (o->tls.certificate && (o->bytes_per_second || o->has_stall || o->has_nagle))
+        arguments_refuse("sink", "--tls-certificate",
+                         "not with --bytes-per-second, --stall-after or --nagle");
 }
 
 static void take_options(int argc, char **argv, struct sink_options *o)
@@ -117,12 +134,15 @@ static void take_options(int argc, char **argv, struct sink_options *o)
         {"no-read-check", no_argument, NULL, 'k'},
         {"answers", required_argument, NULL, 'A'},
         {"answer-work", required_argument, NULL, 'W'},
+        {"tls-certificate", required_argument, NULL, 'X'},
+        {"tls-key", required_argument, NULL, 'K'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
     int option;
     bool has_port = false;
-    *o = (struct sink_options){.max_pdu = DEFAULT_MAX_PDU, .window = DEFAULT_WINDOW, .cpu = -1};
+    *o = (struct sink_options){
+        .max_pdu = DEFAULT_MAX_PDU, .window = DEFAULT_WINDOW, .cpu = -1, .tls.is_server = true};
     while ((option = getopt_long(argc, argv, "", TABLE, NULL)) != -1) {
         take_option(option, o);
         has_port = has_port || option == 'p';
@@ -131,6 +151,7 @@ static void take_options(int argc, char **argv, struct sink_options *o)
         arguments_refuse("sink", argv[optind], "belongs to no option");
     if (!has_port)
         arguments_refuse("sink", "--port", "must be given");
+    check_tls(o);
 }
 
 static void print_tally(const struct sink *s, const char *event)
@@ -144,6 +165,7 @@ static void print_tally(const struct sink *s, const char *event)
            (unsigned long long)t->associations, (unsigned long long)t->aborts, (unsigned long long)t->faults,
            (unsigned long long)t->queries, (unsigned long long)t->answers, (unsigned long long)t->cancels,
            seconds, figures_ratio((double)t->bytes / 1e9, seconds));
+    secure_write(s->tls, stdout);
     cpu_write(cpu_now(), stdout);
     puts("}");
     fflush(stdout);
@@ -247,6 +269,7 @@ int main(int argc, char **argv)
     TAILQ_INIT(&s.slow);
     TAILQ_INIT(&s.late);
     finding_build(&s.finding);
+    s.tls = s.options.tls.certificate ? secure_side_new("sink", &s.options.tls) : NULL;
     s.buffer = malloc(SINK_BUFFER_BYTES);
     s.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (!s.buffer || s.epoll < 0)
@@ -260,6 +283,7 @@ int main(int argc, char **argv)
     struct connection *c;
     while ((c = TAILQ_FIRST(&s.open)))
         connection_free(c);
+    secure_side_free(&s.tls);
     close(listener);
     close(signals);
     close(s.epoll);

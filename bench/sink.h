@@ -13,6 +13,7 @@
 #include "dimse/command.h"
 #include "figures.h"
 #include "finding.h"
+#include "secure.h"
 #include "ul/ul.h"
 
 enum {
@@ -33,9 +34,10 @@ struct sink_options {
     const char *congestion;
     int cpu; /* -1: not pinned */
     uint16_t window;
-    bool is_unchecked; /* --no-read-check */
-    uint32_t answers;  /* to a query; 0: queries are refused */
-    uint64_t work_ns;  /* of the processor, before each of them */
+    bool is_unchecked;         /* --no-read-check */
+    uint32_t answers;          /* to a query; 0: queries are refused */
+    uint64_t work_ns;          /* of the processor, before each of them */
+    struct secure_options tls; /* plain without a certificate */
 };
 
 struct tally {
@@ -58,6 +60,7 @@ struct sink {
     struct answers late;        /* rising by when they are due */
     struct octets scratch;      /* of answers that go at once */
     struct finding finding;     /* of queries */
+    struct secure_side *tls;    /* NULL: plain */
     uint64_t accepted;          /* connections so far */
     uint64_t slow_due_ns;
 };
@@ -88,7 +91,8 @@ struct connection {
     struct sink *sink;
     uint64_t number; /* for messages to people */
     int fd;
-    uint32_t events; /* what epoll watches for */
+    uint32_t events;    /* what epoll watches for */
+    struct secure *tls; /* NULL: plain */
     struct ul ul;
     struct octets out; /* not sent yet */
     struct incoming in;

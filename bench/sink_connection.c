@@ -52,6 +52,7 @@ void connection_free(struct connection *c)
     TAILQ_REMOVE(&c->sink->open, c, open_next);
     if (c->is_slow)
         TAILQ_REMOVE(&c->sink->slow, c, slow_next);
+    secure_free(&c->tls);
     close(c->fd);
     ul_free(&c->ul);
     octets_free(&c->out);
@@ -60,9 +61,15 @@ void connection_free(struct connection *c)
     free(c);
 }
 
+/* Something still has to go to the socket. */
+static bool is_waiting(const struct connection *c)
+{
+    return c->out.len > 0 || (c->tls && secure_is_waiting(c->tls));
+}
+
 static void watch(struct connection *c)
 {
-    const bool has_more = c->out.len || (c->query.is_active && ul_may_send_data(&c->ul));
+    const bool has_more = is_waiting(c) || (c->query.is_active && ul_may_send_data(&c->ul));
     uint32_t events = (c->is_stalled || c->is_slow ? 0 : EPOLLIN) | (has_more ? EPOLLOUT : 0);
     struct epoll_event e = {.events = events, .data.ptr = c};
     if (events != c->events)
@@ -73,7 +80,8 @@ static void watch(struct connection *c)
 /* Sends what it can of bytes; returns how many went. */
 static size_t send_some(struct connection *c, const uint8_t *bytes, size_t len)
 {
-    ssize_t n = send(c->fd, bytes, len, MSG_NOSIGNAL);
+    struct iovec one = {(void *)(uintptr_t)bytes, len};
+    ssize_t n = c->tls ? secure_send(c->tls, &one, 1) : send(c->fd, bytes, len, MSG_NOSIGNAL);
     return n > 0 ? (size_t)n : 0; /* a connection that is gone shows when it is read */
 }
 
@@ -81,6 +89,8 @@ static void flush(struct connection *c)
 {
     if (c->out.len)
         octets_consume(&c->out, send_some(c, c->out.data, c->out.len));
+    else if (c->tls)
+        secure_flush(c->tls);
     if (c->out.len == 0 && c->out.cap > KEPT_OUT_BYTES)
         octets_free(&c->out);
 }
@@ -294,6 +304,10 @@ static void pause_reading(struct connection *c)
 /* Takes a piece of payload from the socket without copying it, or bytes into the buffer. */
 static ssize_t read_piece(struct connection *c, size_t *wanted_out)
 {
+    if (c->tls) {
+        *wanted_out = 1; /* as long as there is any */
+        return secure_recv(c->tls, c->sink->buffer, SINK_BUFFER_BYTES);
+    }
     const struct pdu_reader *r = &c->ul.reader;
     const bool is_in_pdv = r->at == PDU_AT_PDV;
     const bool is_dropped = is_in_pdv && r->pdv_left >= DROP_MIN_BYTES && message_is_payload(c);
@@ -332,6 +346,8 @@ static void read_all(struct connection *c)
             pause_reading(c);
             return;
         }
+        if (n < 0 && errno == EPROTO)
+            connection_complain(c, secure_why(c->tls));
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
             on_end(c);
             return;
@@ -356,7 +372,7 @@ static void read_all(struct connection *c)
 static void settle(struct connection *c)
 {
     query_go_on(c);
-    if (c->is_closing && c->out.len == 0)
+    if (c->is_closing && !is_waiting(c))
         connection_free(c);
     else
         watch(c);
@@ -396,5 +412,7 @@ void connection_accept(struct sink *s, int fd)
     start_artim(c);
     if (!s->options.has_nagle)
         net_no_delay(fd);
+    if (s->tls)
+        c->tls = secure_new(s->tls, fd);
     hilum_assert(net_watch(s->epoll, fd, EPOLLIN, c));
 }

@@ -13,7 +13,7 @@ enum {
 
 /* Resumption by sessions that are remembered here, not by tickets: whose key would open what was recorded before, in TLS 1.2, and would have to
  * be changed by the day. Sessions die with the context, so with every reload. */
-static void remember_sessions(struct tls_context *c, int (*on_new)(SSL *, SSL_SESSION *))
+static void remember_sessions(struct tls_context *c, bool is_fresh, int (*on_new)(SSL *, SSL_SESSION *))
 {
     static const unsigned char id[] = "hilum";
     SSL_CTX_set_timeout(c->ssl, SESSION_SECONDS);
@@ -22,7 +22,7 @@ static void remember_sessions(struct tls_context *c, int (*on_new)(SSL *, SSL_SE
         SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_SERVER);
         SSL_CTX_sess_set_cache_size(c->ssl, SESSIONS_MAX);
         SSL_CTX_set_num_tickets(c->ssl, 1);
-    } else {
+    } else if (!is_fresh) {
         SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
         SSL_CTX_sess_set_new_cb(c->ssl, on_new);
     }
@@ -70,7 +70,7 @@ enum result tls_context_new(const struct tls_options *o, struct tls_context **ou
         SSL_CTX_set_app_data(c->ssl, c);
         SSL_CTX_set_mode(c->ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                      SSL_MODE_NO_AUTO_CHAIN);
-        remember_sessions(c, on_new_session);
+        remember_sessions(c, o->is_fresh, on_new_session);
         if (!tls_identify(c, o, failure) || !tls_trust(c->ssl, o, failure))
             r = ERR_USAGE;
         else if (!expect_name(c, o))

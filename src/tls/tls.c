@@ -380,6 +380,13 @@ const char *tls_suite(const struct tls *t)
     return t->is_open ? SSL_get_cipher_name(t->ssl) : "";
 }
 
+const char *tls_group(const struct tls *t)
+{
+    int group = t->is_open ? (int)SSL_get_negotiated_group(t->ssl) : NID_undef;
+    const char *name = group == NID_undef ? NULL : OBJ_nid2sn(group);
+    return name ? name : "";
+}
+
 bool tls_is_resumed(const struct tls *t)
 {
     return t->is_open && SSL_session_reused(t->ssl) == 1;

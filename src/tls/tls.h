@@ -35,6 +35,7 @@ struct tls_options {
     const char *
         name; /* of a client: whom we call (SNI), and whom its certificate must name, a host or an address; NULL: anybody we trust */
     bool is_blind; /* of a client: any certificate will do. For people at a terminal alone */
+    bool is_fresh; /* of a client: every handshake is a full one. For measuring */
 };
 
 /* What an option is refused for. */
@@ -94,6 +95,8 @@ bool tls_peer_is_named(const struct tls *t, const char *name);
 /* "TLSv1.3", "TLS_AES_256_GCM_SHA384"; "" before. */
 const char *tls_version(const struct tls *t);
 const char *tls_suite(const struct tls *t);
+/* That the keys were agreed in: "X25519", "prime256v1"; "": in none. */
+const char *tls_group(const struct tls *t);
 bool tls_is_resumed(const struct tls *t);
 
 #endif

@@ -8,6 +8,7 @@ import tempfile
 import unittest
 
 import dicom
+import certificates
 import harness
 import peer_data
 from dicom import C_FIND_RQ, CT, EXPLICIT, IMPLICIT, make_instance
@@ -258,6 +259,67 @@ class Sending(BenchCase):
             for name in f.read().split():
                 sink = self.bench_sink("--congestion", name)
                 self.assertEqual(self.load(sink, "--size", "8KiB", "--count", 1, "--congestion", name)["congestion"], name)
+
+
+class Secured(BenchCase):
+    """TLS, of one certificate or of two."""
+
+    SUITE = {"version": "TLSv1.3", "suite": "TLS_AES_256_GCM_SHA384", "group": "X25519"}
+
+    def secured_sink(self, *options, key="ec"):
+        mine = certificates.shared().server(key=key)
+        return self.bench_sink("--tls-certificate", mine.certificate, "--tls-key", mine.key, *options)
+
+    def secured_load(self, peer, *arguments, **expected):
+        pki = certificates.shared()
+        return self.load(peer, "--tls-ca", pki.ca, "--tls-name", "localhost", *arguments, **expected)
+
+    def test_what_is_sent_is_what_arrives(self):
+        cases = [  # arguments, instances, size, handshakes
+            (("--size", "8KiB", "--count", 50), 50, 8 * KIB, 1),
+            (("--size", "512KiB", "--count", 10, "--associations", 4), 10, 512 * KIB, 4),
+            (("--size", "32MiB", "--count", 2), 2, 32 * MIB, 1),
+            (("--size", "1000002", "--count", 4, "--pdu", 131), 4, 1000002, 1),
+            (("--size", "300KiB", "--count", 9, "--window", 4), 9, 300 * KIB, 1),
+            (("--size", "8KiB", "--count", 20, "--per-association", 1, "--associations", 3), 20, 8 * KIB, 20),
+        ]
+        for key in ("ec", "rsa"):
+            for arguments, instances, size, handshakes in cases:
+                with self.subTest(key=key, arguments=arguments):
+                    sink = self.secured_sink(key=key)
+                    result = self.secured_load(sink, *arguments)
+                    self.assertEqual((result["instances"], result["bytes"]), (instances, instances * size))
+                    seen = {**self.SUITE, "handshakes": handshakes, "resumed": 0}
+                    self.assertEqual(result["tls"], seen)
+                    self.assertEqual(sink.snapshot()["tls"], seen)
+                    self.assert_clean(sink, instances=instances, bytes=instances * size, aborts=0)
+
+    def test_a_session_is_resumed_where_that_was_asked_for(self):
+        sink = self.secured_sink()
+        result = self.secured_load(sink, "--size", "8KiB", "--count", 12, "--per-association", 1, "--tls-resume")
+        self.assertEqual(result["tls"], {**self.SUITE, "handshakes": 12, "resumed": 11})
+        self.assert_clean(sink, instances=12)
+
+    def test_load_speaks_to_hilum_and_hilum_to_the_sink(self):
+        pki, sink = certificates.shared(), self.secured_sink("--max-pdu", "16KiB")
+        mine = pki.server()
+        gateway = self.gateway(node("a", sink, tls={"ca": pki.ca, "name": "localhost"}), route("all", to="a"),
+                               listen=[{"tls": {"certificate": mine.certificate, "key": mine.key}}])
+        self.assertEqual(self.secured_load(gateway, "--size", "8KiB", "--count", 300, "--associations", 8)["statuses"], {"0000": 300})
+        result = self.secured_load(gateway, "--size", "3MiB", "--count", 5, "--associations", 2, "--pdu", "1MiB")
+        self.assertEqual(result["tls"], {**self.SUITE, "handshakes": 2, "resumed": 0})
+        self.assert_clean(sink, instances=305)
+
+    def test_who_is_not_trusted_or_speaks_no_TLS_is_told(self):
+        stranger = certificates.Pki(self.temporary_folder())
+        sink = self.secured_sink()
+        few = ("--size", "8KiB", "--count", 2)
+        self.load(sink, *few, "--tls-ca", stranger.ca, status=1, says="the peer's certificate is refused")
+        self.secured_load(sink, *few, "--tls-name", "elsewhere", status=1, says="hostname mismatch")
+        self.load(sink, *few, status=1, says="load: association 0")
+        self.secured_load(self.bench_sink(), *few, status=1, says="load: association 0")
+        self.assertEqual(sink.end()["instances"], 0)
+        self.assertIn("what came is no TLS", sink.said())
 
 
 class Peers(BenchCase):
@@ -553,6 +615,13 @@ class Usage(BenchCase):
             ("sink", ("--port", 0, "--max-pdu", 5), "--max-pdu"),
             ("sink", ("--port", 0, "--window"), "window"),
             ("sink", ("--port", 0, "again"), "again"),
+            ("load", (*sized, "--count", 1, "--tls-name", "a"), "--tls-ca"),
+            ("load", (*sized, "--count", 1, "--tls-ca", "/nowhere"), "/nowhere"),
+            ("load", (*sized, "--count", 1, "--tls-ca", "/nowhere", "--tls-key", "/nowhere"), "--tls-certificate"),
+            ("load", (*sized, "--count", 1, "--tls-ca", "/nowhere", "--nagle"), "--nagle"),
+            ("sink", ("--port", 0, "--tls-certificate", "/nowhere"), "--tls-key"),
+            ("sink", ("--port", 0, "--tls-certificate", "/nowhere", "--tls-key", "/nowhere"), "/nowhere"),
+            ("sink", ("--port", 0, "--tls-certificate", "/nowhere", "--tls-key", "/nowhere", "--stall-after", 1), "--stall-after"),
             ("writer", ("--bytes", 1, "--groups", 1), "FOLDER"),
             ("writer", ("/nowhere", "--bytes", 5), "--groups"),
             ("writer", ("/nowhere", "--bytes", 5, "--groups", 6), "--groups"),

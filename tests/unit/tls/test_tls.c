@@ -209,6 +209,19 @@ static void the_next_session_is_resumed(void **state)
     assert_false(tls_is_resumed(w->s));
 }
 
+static void a_fresh_client_never_resumes(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    client.is_fresh = true;
+    configure(w, &server, &client);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(shake_hands(w), OK);
+        assert_false(tls_is_resumed(w->s));
+        assert_string_equal(tls_group(w->c), "X25519");
+    }
+}
+
 static void whom_nobody_vouches_for_is_refused(void **state)
 {
     struct world *w = *state;
@@ -567,6 +580,7 @@ int main(void)
         TEST(both_know_each_other),
         TEST(it_comes_byte_by_byte),
         TEST(the_next_session_is_resumed),
+        TEST(a_fresh_client_never_resumes),
         TEST(whom_nobody_vouches_for_is_refused),
         TEST(who_shows_nothing_is_refused_where_it_is_required),
         TEST(the_name_must_be_the_one_that_was_called),
