@@ -221,7 +221,7 @@ $(FUZZERS:%=afl-%): afl-%:
 	$(MAKE) $(PARALLEL) build/afl/fuzz_$* $(AFL_BUILD)
 	tests/fuzz/run --afl --build build/afl --seconds $(FUZZ_SECONDS) $*
 
-# How fast, on this machine, beside other routers: docs/bench.md. `bench` takes five minutes, `bench-full` half an hour; both
+# How fast, on this machine, beside other routers: docs/bench.md. `bench` takes six minutes, `bench-full` half an hour; both
 # write bench/results/. Routers that are not installed are left out: bench-deps brings all of them.
 bench:
 	tools/deps build

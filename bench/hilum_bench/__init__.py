@@ -2,6 +2,7 @@
 
     machine     what we run on, and which programs of which versions
     network     a namespace of our own, with its own congestion control
+    pki         certificates, made for one run
     process     starts programs, pins them, ends them
     tools       the load generator and the sink
     routers     what stands between them: none, HAProxy, nginx, Hilum, Orthanc, DCMTK

@@ -14,7 +14,9 @@ import tempfile
 import time
 
 from . import machine
+from .pki import NAME
 from .process import Failed, Process, accepts, processors, wait_until
+from .workloads import TLS
 
 
 class Router:
@@ -25,8 +27,10 @@ class Router:
     changes_data = False       # so that as many bytes as were sent need not arrive
     is_slower_later = False    # what it has done before weighs on what it does: it is started anew for each sample
     works_on = False           # a little, after the last answer: that belongs to what an instance costs
+    speaks_tls = False
     sockets = 2                # that it holds for an idle association
     program = None             # of machine.versions()
+    pki = None                 # set before it is started
 
     def __init__(self, name, **variant):
         self.name, self.variant = name, variant
@@ -40,7 +44,11 @@ class Router:
 
     def serves(self, destination, sinks):
         """Whether it has a way to this destination."""
-        return len(sinks) == 1
+        return len(sinks) == 1 and self.may_secure(destination)
+
+    def may_secure(self, destination):
+        """TLS is a matter of those that are as they come."""
+        return destination not in TLS or (self.speaks_tls and not self.variant)
 
     def start(self, folder, disk, ports, destinations, connections=4000):
         """`folder` is in memory, `disk` is not. `destinations` is {name: [ports of its sinks]}.
@@ -88,13 +96,19 @@ class HAProxy(Router):
     """TCP mode, one thread. variant: bufsize, pipesize (bytes), splice."""
 
     program = "haproxy"
+    speaks_tls = True
+
+    def section(self, name, sinks):
+        shown, is_out = TLS.get(name, ("", False))
+        secured = f" ssl crt {self.pki.chain[shown]}" if shown else ""
+        trusts = f" ssl verify required ca-file {self.pki.ca} verifyhost {NAME} sni str({NAME})" if is_out else ""
+        return f"listen {name}\n    bind 127.0.0.1:{self.ports[name]}{secured}\n    server sink 127.0.0.1:{sinks[0]}{trusts}\n"
 
     def command(self, destinations):
         tuned = [key for key in ("bufsize", "pipesize") if key in self.variant]
         tune = "".join(f"    tune.{key} {self.variant[key]}\n" for key in tuned)
         splice = "    option splice-request\n    option splice-response\n" if self.variant.get("splice") else ""
-        section = "listen {}\n    bind 127.0.0.1:{}\n    server sink 127.0.0.1:{}\n"
-        sections = "".join(section.format(name, self.ports[name], sinks[0]) for name, sinks in destinations.items())
+        sections = "".join(self.section(name, sinks) for name, sinks in destinations.items())
         config = self.write("haproxy.cfg", f"""global
     nbthread 1
     maxconn {self.connections}
@@ -112,14 +126,26 @@ class Nginx(Router):
     """The stream module, one worker. variant: buffer (a size as nginx writes it)."""
 
     program = "nginx"
+    speaks_tls = True
+
+    def server(self, name, sinks):
+        shown, is_out = TLS.get(name, ("", False))
+        listens = f"listen 127.0.0.1:{self.ports[name]}{' ssl' if shown else ''};"
+        if shown:
+            listens += (f" ssl_protocols TLSv1.3; ssl_certificate {self.pki.certificate[shown]};"
+                        f" ssl_certificate_key {self.pki.key[shown]};")
+        passes = f"proxy_pass 127.0.0.1:{sinks[0]};"
+        if is_out:
+            passes += (f" proxy_ssl on; proxy_ssl_protocols TLSv1.3; proxy_ssl_verify on; proxy_ssl_trusted_certificate {self.pki.ca};"
+                       f" proxy_ssl_name {NAME}; proxy_ssl_server_name on;")
+        return f"    server {{ {listens} {passes} }}\n"
 
     def command(self, destinations):
         module = machine.nginx_stream()
         load = f"load_module {module};\n" if module else ""
         user = "user root;\n" if os.geteuid() == 0 else ""
         buffer = f"    proxy_buffer_size {self.variant['buffer']};\n" if "buffer" in self.variant else ""
-        servers = "".join(f"    server {{ listen 127.0.0.1:{self.ports[name]}; proxy_pass 127.0.0.1:{sinks[0]}; }}\n"
-                          for name, sinks in destinations.items())
+        servers = "".join(self.server(name, sinks) for name, sinks in destinations.items())
         config = self.write("nginx.conf", f"""{load}{user}daemon off;
 worker_processes 1;
 pid {self.folder}/pid;
@@ -144,6 +170,7 @@ class Hilum(Router):
     disk), history, journal."""
 
     program = "hilum"
+    speaks_tls = True
     sockets = 1
 
     @property
@@ -162,7 +189,7 @@ class Hilum(Router):
         return None
 
     def serves(self, destination, sinks):
-        return True
+        return self.may_secure(destination)
 
     def gateway(self):
         """Its settings, in Lua."""
@@ -178,19 +205,24 @@ class Hilum(Router):
         if self.variant.get("queues"):
             os.makedirs(self.disk, exist_ok=True)
         lines = [self.gateway()]
-        nodes = {}
+        nodes, secured = {}, set()
         condition, morph = RULES.get(self.variant.get("rule"), ("", ""))
         if "rule" in self.variant and not os.path.exists(os.path.join(self.folder, "rules")):
             os.symlink(os.path.join(machine.ROOT, "rules"), os.path.join(self.folder, "rules"))
         for name, sinks in destinations.items():
-            lines.append(f'listen {{ address = "127.0.0.1", port = {self.ports[name]}, name = "{name}" }}')
+            shown, is_out = TLS.get(name, ("", False))
+            tls = f', tls = {{ certificate = "{self.pki.certificate[shown]}", key = "{self.pki.key[shown]}" }}' if shown else ""
+            lines.append(f'listen {{ address = "127.0.0.1", port = {self.ports[name]}, name = "{name}"{tls} }}')
             for port in sinks:
                 nodes.setdefault(port, f"sink-{port}")
+            if is_out:
+                secured.update(sinks)
             to = ", ".join(f'"{nodes[port]}"' for port in sinks)
             lines.append(f'route "{name}" {{ when = {{ listener = "{name}", {condition} }}, to = {{ {to} }}, {morph} }}')
             if len(sinks) == 1 and not condition:
                 lines.append(f'route "find-{name}" {{ when = {{ listener = "{name}", service = "find" }}, to = {{ {to} }} }}')
-        lines += [f'node "{node}" {{ host = "127.0.0.1", port = {port}, ae_title = "SINK" }}'
+        tls = f', tls = {{ ca = "{self.pki.ca}", name = "{NAME}" }}'
+        lines += [f'node "{node}" {{ host = "127.0.0.1", port = {port}, ae_title = "SINK"{tls if port in secured else ""} }}'
                   for port, node in nodes.items()]
         return [machine.HILUM, "run", self.write("hilum.lua", "\n".join(lines) + "\n")]
 
@@ -352,7 +384,7 @@ class Orthanc(Called):
     is_slower_later = True
 
     def serves(self, destination, sinks):
-        return True
+        return self.may_secure(destination)
 
     def command(self, destinations):
         modalities = {f"sink{port}": ["SINK", "127.0.0.1", port] for sinks in destinations.values() for port in sinks}

@@ -11,6 +11,7 @@ import resource
 import sys
 
 from . import measure, network, sample
+from .pki import Pki
 from .process import Failed, Ports
 from .routers import all_routers
 from .spread import rotated
@@ -21,15 +22,19 @@ SPARE_DESCRIPTORS = 200
 
 
 class Stage:
-    """What is there for all samples of one namespace: folder, congestion control, sinks, routers."""
+    """What is there for all samples of one namespace: folder, congestion control, certificates, sinks, routers."""
 
     def __init__(self, folder, disk, congestion):
         self.folder, self.disk, self.congestion = folder, disk, congestion
         self.ports = Ports()
+        self.pki = Pki(os.path.join(folder, "pki"))
         self.sinks, self.routers = {}, {}
 
     def start_sinks(self):
         for name, settings in SINKS.items():
+            settings = dict(settings)
+            if settings.pop("secured", False):
+                settings |= {"tls_certificate": self.pki.certificate["ec"], "tls_key": self.pki.key["ec"]}
             self.sinks[name] = Sink(self.folder, name, self.ports.take(), congestion=self.congestion, **settings)
 
     def sinks_of(self, destination):
@@ -41,6 +46,7 @@ class Stage:
         return {name: ports for name, ports in ways.items() if router.serves(name, ports)}
 
     def start_router(self, router):
+        router.pki = self.pki
         router.start(self.folder, self.disk, self.ports, self.ways(router))
         self.routers[router.name] = router
 
@@ -51,6 +57,7 @@ class Stage:
     def fresh(self, router, connections):
         """Another one like this, to `plain` alone, that holds so many connections."""
         other = type(router)(router.name, **router.variant)
+        other.pki = self.pki
         way = {"plain": [self.sinks["plain"].port]}
         other.start(os.path.join(self.folder, "fresh"), self.disk, self.ports, way, connections)
         return other

@@ -9,15 +9,19 @@ import os
 import time
 
 from . import measure, routers
+from .pki import NAME
 from .process import Failed, pin, processors, wait_until
 from .tools import Find, Idle, Load, arrived
-from .workloads import ANSWERS, HEALTHY
+from .workloads import ANSWERS, HEALTHY, TLS
 
 SETTLED_SECONDS = 0.01   # of processor time in SETTLED_PAUSE: less is at rest
 SETTLED_PAUSE = 0.1
 WARM_IDLE = 300
 WARM_INSTANCES = 4
 STUCK_SECONDS = 50       # it is ended before
+
+
+SUITE = {"version": "TLSv1.3", "suite": "TLS_AES_256_GCM_SHA384", "group": "X25519"}  # that all must have agreed on
 
 
 class Meter:
@@ -51,7 +55,8 @@ def transfer(stage, row, router, copies, seed, instances):
     before = [sink.count() for sink in sinks]
     meter = Meter(router)
     load = Load(stage.folder, port, called=title, seed=seed, congestion=stage.congestion, size=row.size, count=instances,
-                pdu=row.pdu, associations=min(row.associations, instances), per_association=row.per_association)
+                pdu=row.pdu, associations=min(row.associations, instances), per_association=row.per_association,
+                **load_security(stage, row, destination))
     report = load.result(instances)
     late = 0.0
     if router.store_and_forward:
@@ -63,6 +68,7 @@ def transfer(stage, row, router, copies, seed, instances):
         check_sink(sink, count, sink.count(), instances, report["bytes"], router)
     if report.get("congestion") != stage.congestion:
         raise Failed(f"load's connection used {report.get('congestion')} and not {stage.congestion}")
+    check_security(row, destination, report, sinks[0].count())
     seconds = report["seconds"] + late
     return figures | {
         "instances": instances, "bytes": report["bytes"], "seconds": seconds, "instances_per_s": instances / seconds,
@@ -81,6 +87,22 @@ def check_sink(sink, before, after, instances, size, router):
     # Who stores may write a data set in another form, of another length; and rules change it.
     if got["bytes"] != size and not router.store_and_forward and not router.changes_data:
         raise Failed(f"{sink.name} got {got['bytes']} bytes of {size}")
+
+
+def load_security(stage, row, destination):
+    shown, _ = TLS.get(destination, ("", False))
+    return {"tls_ca": stage.pki.ca, "tls_name": NAME, "tls_resume": row.resumes} if shown else {}
+
+
+def check_security(row, destination, report, sink):
+    """Who speaks TLS has agreed on what is to be measured, and as many sessions were resumed as should be."""
+    shown, is_out = TLS.get(destination, ("", False))
+    for is_secured, said, who in ((shown, report, "load"), (is_out, sink, "the sink")):
+        got = {key: said.get("tls", {}).get(key) for key in SUITE}
+        if is_secured and got != SUITE:
+            raise Failed(f"{who} has agreed on {got} and not on {SUITE}")
+    if shown and report["tls"]["resumed"] != (report["tls"]["handshakes"] - 1 if row.resumes else 0):
+        raise Failed(f"{report['tls']['resumed']} of {report['tls']['handshakes']} sessions were resumed")
 
 
 def settle(router):

@@ -18,6 +18,17 @@ DESTINATIONS = {
     "second": ("second",),
     "third": ("third",),
     "stalled": ("stalled",),
+    "tls-in": ("plain",),
+    "tls-in-rsa": ("plain",),
+    "tls-out": ("secured",),
+    "tls-both": ("secured",),
+}
+# Of those where somebody speaks TLS: the key of the certificate that the router shows ("": it listens in plain), and whether its sink does.
+TLS = {
+    "tls-in": ("ec", False),
+    "tls-in-rsa": ("rsa", False),
+    "tls-out": ("", True),
+    "tls-both": ("ec", True),
 }
 ANSWERS = 10000  # that a sink has for each query
 ANSWER_US = 20   # that each of them takes it: archives take four to ten times as long
@@ -29,6 +40,7 @@ SINKS = {
     "small-pdu": {"max_pdu": 16 * KIB},
     "nagle": {"nagle": True},
     "stalled": {"stall_after": 4 * MIB},
+    "secured": {"secured": True},
 }
 HEALTHY = ("plain", "second", "third")
 
@@ -39,6 +51,7 @@ SMALL = ("direct", "haproxy", "nginx", "hilum")
 RULES = ("hilum-copy", "hilum-modality", "hilum-tag", "hilum-deidentify")
 OURS = ("hilum", "hilum-copy", "hilum-splice")
 QUEUES = ("hilum-copy", "hilum-queue", "hilum-ledger")
+SECURE = ("haproxy", "nginx", "hilum")
 ENQUEUE = ("hilum-enqueue", "hilum-enqueue-deliver")
 STUDY_FACTOR = 10  # more instances for it: it waits for a second after the last one
 SLOW = ("orthanc", "orthanc-disk", "dcmtk", "dcmtk-study")
@@ -65,6 +78,7 @@ class Row:
     pdu: int = 128 * KIB
     associations: int = 1
     per_association: int = 0     # 0: all on one
+    resumes: bool = False        # load's TLS: each association resumes the session of the one before
     to: str = "plain"
     copies: tuple = (1,)         # fan-out: an entry for each
     kind: str = "rate"           # "rate", "stalled", "idle", "enqueue", "depth", "find"
@@ -109,6 +123,8 @@ class Row:
         text.append("1 association" if self.associations == 1 else f"{self.associations} associations side by side")
         if self.per_association == 1:
             text.append("each for one instance")
+        if self.to in TLS:
+            text.append("TLS 1.3, TLS_AES_256_GCM_SHA384, X25519" + (", resumed" if self.resumes else ""))
         if self.rounds:
             text.append("1 round" if self.rounds == 1 else f"at most {self.rounds} rounds")
         apart = "load and sinks on one processor, the router on another"
@@ -157,6 +173,19 @@ FULL = (
         count=2500, per_association=1, routers=SMALL + ("hilum-info",)),
     Row("each-32", "an association each", "an association for each instance, 32 side by side", size=8 * KIB, count=9600,
         per_association=1, associations=32, routers=SMALL + ("hilum-info",)),
+    # TLS.
+    Row("tls-in", "TLS", "TLS to plain", to="tls-in", routers=SECURE),
+    Row("tls-out", "TLS", "plain to TLS", to="tls-out", routers=SECURE),
+    Row("tls-both", "TLS", "TLS to TLS", to="tls-both", routers=SECURE),
+    Row("tls-in-512k", "TLS", "TLS to plain, instances of 512 KiB", size=512 * KIB, count=1600, to="tls-in", routers=SECURE),
+    Row("tls-out-512k", "TLS", "plain to TLS, instances of 512 KiB", size=512 * KIB, count=1600, to="tls-out", routers=SECURE),
+    Row("tls-both-512k", "TLS", "TLS to TLS, instances of 512 KiB", size=512 * KIB, count=1600, to="tls-both", routers=SECURE),
+    Row("handshakes", "TLS", "a full handshake for each instance of 2 KiB, ECDSA P-256", size=2 * KIB, count=2000, to="tls-in",
+        per_association=1, associations=16, routers=SECURE),
+    Row("handshakes-rsa", "TLS", "a full handshake for each instance of 2 KiB, RSA 2048", size=2 * KIB, count=1000,
+        to="tls-in-rsa", per_association=1, associations=16, routers=SECURE),
+    Row("handshakes-resumed", "TLS", "a resumed session for each instance of 2 KiB, one after the other", size=2 * KIB, count=1500,
+        to="tls-in", per_association=1, resumes=True, routers=SECURE),
     # Framing anew.
     Row("refragmented", "framing anew", "the sink takes PDUs of 16 KiB; HAProxy passes 128 KiB through, to one that can",
         to="refragmented", elsewhere={"haproxy": "plain"}, routers=("haproxy",) + OURS),
@@ -214,6 +243,10 @@ SHORT = {
     "medium-16": {"routers": ("haproxy", "hilum", "orthanc"), "only": ("cubic",), "count": 1200, "slow_count": 96,
                   "slow_cost": 1},
     "each-32": {"routers": ("haproxy", "hilum"), "count": 4800},
+    **{key: {"routers": ("haproxy", "hilum"), "only": ("cubic",), "count": 16, "cost": 0.6}
+       for key in ("tls-in", "tls-out", "tls-both")},
+    **{key: {"routers": ("haproxy", "hilum"), "only": ("cubic",), "count": count, "cost": 0.6}
+       for key, count in (("handshakes", 1000), ("handshakes-rsa", 500), ("handshakes-resumed", 1000))},
     "refragmented": {"routers": ("haproxy", "hilum-copy", "hilum-splice"), "count": 32},
     "copies": {"routers": ("hilum-copy", "hilum-splice"), "copies": (1, 4), "count": 16},
     "rules": {"routers": RULES[:3], "count": 2000},
