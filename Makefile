@@ -151,7 +151,7 @@ crash:
 	$(MAKE) $(PARALLEL) all
 	HILUM=$(abspath $(BUILD)/hilum) HILUM_SANITIZE=$(SAN) $(if $(SAN),setarch -R )tests/crash/run $(CRASH)
 
-# Allocations that fail, longer than in `make test`. FAULTS="memory", for example.
+# Allocations that fail, clocks that jump: longer than in `make test`. FAULTS="memory", for example.
 FAULTS ?=
 
 faults:

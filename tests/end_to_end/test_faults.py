@@ -6,6 +6,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "faults"))
 
+import clocks
 import memory
 from harness import SANITIZED
 
@@ -42,3 +43,19 @@ class Memory(unittest.TestCase):
 
     def test_a_start_without_memory_says_so_or_succeeds(self):
         memory.starts(self.report, [*range(1, 40, 4 if SANITIZED else 1), *range(40, 2500, 173)])
+
+
+@unittest.skipIf(SANITIZED, "clocks are set by a library that stands before the sanitizer's own")
+class Clocks(unittest.TestCase):
+    def test_what_is_queued_survives_a_clock_that_is_set(self):
+        for jump in clocks.JUMPS:
+            with self.subTest(jump=jump):
+                clocks.wall(jump)
+
+    def test_a_machine_that_was_suspended_goes_on(self):
+        for jump in clocks.AHEAD:
+            with self.subTest(jump=jump):
+                clocks.monotonic(jump)
+
+    def test_what_expires_goes_by_the_clock_as_it_stands(self):
+        clocks.expiry()
