@@ -343,7 +343,7 @@ class Sink:
         self.on_release = "answer"  # "abort" | "close" | "collide" | "ignore"
         self.release_after = None  # asks for release itself after so many answers
         self.receive_buffer = None  # bytes of SO_RCVBUF
-        self.port = 0  # a free one
+        self.address, self.port = "127.0.0.1", 0  # a free one
         self.tls = None  # an ssl.SSLContext
         for name, value in script.items():
             assert hasattr(self, name), f"no such setting: {name}"
@@ -357,7 +357,7 @@ class Sink:
         if self.receive_buffer:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(("127.0.0.1", self.port))
+        self.listener.bind((self.address, self.port))
         self.port = self.listener.getsockname()[1]
         self.listener.listen(128)
         self._start(self._accept)
