@@ -580,8 +580,9 @@ void reverse_data_end(struct session *s)
 
 void reverse_sender_lost(struct session *s)
 {
-    struct reverse *r;
-    while ((r = TAILQ_FIRST(&s->reverses))) {
+    struct reverse *r, *next;
+    for (r = TAILQ_FIRST(&s->reverses); r; r = next) {
+        next = TAILQ_NEXT(r, link);
         leave_session(r);
         r->is_speaking = false;
         slices_clear(&r->data);
