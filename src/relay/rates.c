@@ -62,11 +62,10 @@ static struct named *add(struct named_list *list, const char *name)
 
 static struct rates_of *find(struct rates *r, struct named_list *list, const char *name)
 {
-    struct named *n;
     pthread_mutex_lock(&r->lock);
-    SLIST_FOREACH(n, list, link)
-    if (strcmp(n->name, name) == 0)
-        break;
+    struct named *n = SLIST_FIRST(list);
+    while (n && strcmp(n->name, name) != 0)
+        n = SLIST_NEXT(n, link);
     if (!n)
         n = add(list, name);
     pthread_mutex_unlock(&r->lock);
