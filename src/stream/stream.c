@@ -140,6 +140,8 @@ static void on_received(struct io_op *op, enum io_error error, int64_t n)
         if (n < SMALL_RECEIVE && needs_acknowledging(s))
             io_quick_ack(s->fd);
         receive_more(s);
+        if (s->is_mute && !s->receive_op.is_pending)
+            stream_lose(s, IO_RESET);
     }
     buf_unref(&own);
     tell_closed(s);
@@ -180,7 +182,7 @@ static void receive_more(struct stream *s)
 
 static void send_more(struct stream *s)
 {
-    if (s->send_op.is_pending || s->is_lost || s->is_closing)
+    if (s->send_op.is_pending || s->is_lost || s->is_closing || s->is_mute)
         return;
     const struct slices *queue = s->tls_context ? secure_next(s) : &s->sending;
     if (queue && queue->count > 0)
@@ -190,7 +192,10 @@ static void send_more(struct stream *s)
 static void on_send_done(struct io_op *op, enum io_error error, int64_t n)
 {
     struct stream *s = op->owner;
-    if (error != IO_NONE) {
+    if (error != IO_NONE && s->tls_context && s->receive_op.is_pending) {
+        s->is_mute =
+            true; /* the alert that says why may lie in the socket: the receive ends by itself, and tells */
+    } else if (error != IO_NONE) {
         stream_lose(s, error);
     } else {
         size_t left = s->tls_context ? secure_sent(s, (size_t)n) : (size_t)n;

@@ -63,6 +63,7 @@ struct stream {
     size_t sealing;                  /* bytes at the front of `sending` that are sealed, and on their way */
     const char *why;                 /* on_lost: why, if TLS knows more than the socket; NULL: it does not */
     bool is_lost, is_closing, close_told;
+    bool is_mute; /* with TLS: a send has failed, and what had come before is still being read */
     uint64_t received_ms, sent_ms; /* when bytes last moved */
     uint64_t received_bytes, sent_bytes;
 };
