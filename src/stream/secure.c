@@ -3,8 +3,8 @@
  *
  * What comes is opened into receive buffers of the pool, one for each that it came in, which goes back at once. If there is none, what came moves aside
  * and is opened into its own buffer: whoever was given a buffer of a pool that is used up needs no second one. What is
- * queued is sealed from where it lies, a portion at a time, and stays in the queue until its last sealed byte has left: so backlog, stalls and
- * progress mean with TLS what they mean without.
+ * queued is sealed from where it lies, a portion at a time, and leaves the queue as its sealed bytes leave, its last byte with the last of those: so
+ * backlog, stalls and progress mean with TLS what they mean without.
  */
 #include <string.h>
 
@@ -136,12 +136,12 @@ const struct slices *secure_next(struct stream *s)
 
 size_t secure_sent(struct stream *s, size_t n)
 {
+    size_t before = tls_sealed(s->tls)->bytes;
     tls_sent(s->tls, n);
-    if (tls_sealed(s->tls)->count > 0)
-        return 0;
-    size_t sealed = s->sealing;
-    s->sealing = 0;
-    return sealed;
+    size_t left =
+        n < before ? s->sealing * n / before : s->sealing; /* short of all of it before the last byte */
+    s->sealing -= left;
+    return left;
 }
 
 void secure_end(struct stream *s)

@@ -222,6 +222,26 @@ static void receiving_pauses_at_the_limit_and_goes_on(void **state)
     LOOP_UNTIL(&w->loop, w->s.came == LEN);
 }
 
+/* A peer that takes a little now and then makes progress, however much has been sealed for it. */
+static void what_is_taken_of_a_portion_has_left(void **state)
+{
+    struct world *w = *state;
+    enum { LEN = 1 << 20, SMALL = 8 << 10, PORTION = 128 << 10 };
+    const int small = SMALL;
+    assert_int_equal(setsockopt(w->c.stream.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+    assert_int_equal(setsockopt(w->s.stream.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+    queue(w, &w->c, 0, 100);
+    LOOP_UNTIL(&w->loop, w->s.came == 100 && w->c.sent == 100);
+    stream_set_reading(&w->s.stream, false);
+    queue(w, &w->c, 100, LEN);
+    LOOP_UNTIL(&w->loop, w->c.sent > 100);
+    assert_true(w->c.sent < PORTION);
+    assert_int_equal(w->c.stream.sending.bytes, LEN + 100 - w->c.sent);
+    stream_set_reading(&w->s.stream, true);
+    LOOP_UNTIL(&w->loop, w->s.came == LEN + 100 && w->c.sent == LEN + 100);
+    assert_int_equal(w->c.stream.sending.bytes, 0);
+}
+
 /* Everything of the pool is out: what comes is opened where it lies. */
 static void a_pool_that_is_used_up_stops_nobody(void **state)
 {
@@ -375,6 +395,7 @@ int main(void)
         TEST(bytes_go_both_ways),
         TEST(small_pieces_are_joined),
         TEST(receiving_pauses_at_the_limit_and_goes_on),
+        TEST(what_is_taken_of_a_portion_has_left),
         cmocka_unit_test(a_pool_that_is_used_up_stops_nobody),
         TEST(the_end_is_told_as_an_end),
         TEST(who_closes_from_inside_is_left_alone),
