@@ -291,6 +291,7 @@ struct config {
     unsigned workers;                                /* 0: one per available CPU */
     uint32_t max_pdu;                                /* 0 = unlimited */
     uint64_t memory, window, header_max, replay_max; /* bytes */
+    bool is_memory_given;                            /* else it is no more than the system has room for */
     unsigned max_associations;
     uint64_t min_rate; /* bytes a second of who is in the middle of something, over each `progress`; 0: any */
     char *tcp_congestion;            /* NULL: the system's */

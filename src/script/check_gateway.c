@@ -20,6 +20,13 @@ static void take_memory(const struct item *item, void *member)
     field_size(item, 1 << 20, member);
 }
 
+static void take_gateway_memory(const struct item *item, void *config)
+{
+    struct config *c = config;
+    take_memory(item, &c->memory);
+    c->is_memory_given = true;
+}
+
 /* Fewer than what a look at a few attributes takes is a mistake; more than a worker can do in a minute as well. */
 static void take_instructions(const struct item *item, void *member)
 {
@@ -173,7 +180,7 @@ static const struct key gateway_keys[] = {
     KEY("control", take_control, config, control),
     {"admin", take_admin, 0},
     KEY("max_pdu", take_max_pdu, config, max_pdu),
-    KEY("memory", take_memory, config, memory),
+    {"memory", take_gateway_memory, 0},
     KEY("window", take_window, config, window),
     KEY("header_max", take_size, config, header_max),
     KEY("header_spool_max", take_size, config, header_spool_max),

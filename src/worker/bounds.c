@@ -131,15 +131,37 @@ static enum result check_descriptors(const struct bounds_system *s, const struct
     return is_too_few ? ERR_USAGE : OK;
 }
 
-/* Rules, the queue's index and what the kernel holds of our connections want their part as well. */
+static bool is_of_group(const struct bounds_system *s)
+{
+    return s->group > 0 && (s->memory == 0 || s->group < s->memory);
+}
+
+/* Rules, the queue's index and what the kernel holds of our connections want their part as well. 0: not known. */
+static uint64_t most_memory(const struct bounds_system *s)
+{
+    return (is_of_group(s) ? s->group : s->memory) / 4 * 3;
+}
+
+uint64_t bounds_memory(const struct bounds_system *s, const struct config *c)
+{
+    uint64_t most = most_memory(s);
+    return c->is_memory_given || most == 0 || c->memory <= most ? c->memory : most;
+}
+
 static enum result check_memory(const struct bounds_system *s, const struct config *c)
 {
     char change[160];
-    bool is_group = s->group > 0 && (s->memory == 0 || s->group < s->memory);
-    uint64_t there = is_group ? s->group : s->memory, most = there / 4 * 3;
+    bool is_group = is_of_group(s);
+    uint64_t there = is_group ? s->group : s->memory, most = most_memory(s);
     bool is_too_much = c->memory > there;
     if (there == 0 || c->memory <= most)
         return OK;
+    if (!c->is_memory_given) {
+        LOG(LOG_WARN, "memory is less than its default, for there is no more", LOG_INT("memory", most),
+            LOG_INT("default", c->memory), LOG_INT("there_is", there),
+            LOG_STR("of", is_group ? "the control group" : "the machine"));
+        return OK;
+    }
     snprintf(change, sizeof(change), "set memory = \"%" PRIu64 "MiB\" or less%s", most >> 20,
              is_group ? ", or raise the control group's limit (memory.max, MemoryMax)" : "");
     LOG(is_too_much ? LOG_ERROR : LOG_WARN,

@@ -27,6 +27,9 @@ void bounds_read(struct bounds_system *out, const char *root);
 /* Pipes that a worker may have at most; at least 1. */
 unsigned bounds_pipes(const struct bounds_system *s, unsigned workers);
 
+/* What payload may take: as configured; without a word of that, three quarters of what there is at most. */
+uint64_t bounds_memory(const struct bounds_system *s, const struct config *c);
+
 /* Every shortage as a line of the log. ERR_USAGE: so little is there that it would not work; not to be started. */
 MUST_USE enum result bounds_check(const struct bounds_system *s, const struct config *c, unsigned workers);
 

@@ -67,7 +67,8 @@ static enum result open_workers(struct gateway *g)
     bounds_read(&system, "");
     unsigned count = c->workers ? c->workers : available_cpus();
     count = count > WORKERS_MAX ? WORKERS_MAX : count;
-    uint64_t memory = c->memory / count < MEMORY_MIN ? MEMORY_MIN : c->memory / count;
+    uint64_t memory = bounds_memory(&system, c) / count;
+    memory = memory < MEMORY_MIN ? MEMORY_MIN : memory;
     g->workers = calloc(count, sizeof(*g->workers));
     g->desks = commitment_desks_new(count);
     if (!g->workers || !g->desks)

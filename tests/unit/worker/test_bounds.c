@@ -137,9 +137,32 @@ static void what_cannot_work_is_not_started(void **state)
                                   .memory = cases[i].memory * MIB,
                                   .group = cases[i].group * MIB,
                                   .page_bytes = 4096};
-        struct config c = {.max_associations = 4096, .listen_count = 1, .memory = cases[i].asked * MIB};
+        struct config c = {.max_associations = 4096,
+                           .listen_count = 1,
+                           .memory = cases[i].asked * MIB,
+                           .is_memory_given = true};
         if (bounds_check(&s, &c, 2) != cases[i].is)
             fail_msg("%s", cases[i].why);
+    }
+}
+
+/* A machine of 1 GiB has a little less: what nobody asked for is no reason not to start there. */
+static void the_default_of_memory_is_what_there_is(void **state)
+{
+    static const struct {
+        uint64_t memory, group, is;
+    } cases[] = {{0, 0, 1024}, {4096, 0, 1024}, {1000, 0, 750}, {4096, 512, 384}, {1000, 4096, 750}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct bounds_system s = {.descriptors = 10000,
+                                  .memory = cases[i].memory * MIB,
+                                  .group = cases[i].group * MIB,
+                                  .page_bytes = 4096};
+        struct config c = {.max_associations = 4096, .listen_count = 1, .memory = 1024 * MIB};
+        assert_int_equal(bounds_check(&s, &c, 2), OK);
+        assert_int_equal(bounds_memory(&s, &c), cases[i].is * MIB);
+        c.is_memory_given = true;
+        assert_int_equal(bounds_memory(&s, &c), 1024 * MIB);
     }
 }
 
@@ -152,6 +175,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(pages_of_pipes_bind_who_has_no_privilege, make_root, drop_root),
         cmocka_unit_test(pipes_are_shared_and_leave_a_quarter),
         cmocka_unit_test(what_cannot_work_is_not_started),
+        cmocka_unit_test(the_default_of_memory_is_what_there_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
