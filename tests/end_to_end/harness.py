@@ -208,8 +208,8 @@ class Gateway:
             return f.read()
 
     def events(self, name=None):
-        """The log's lines as dictionaries; those of one event."""
-        lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+        """The log's lines as dictionaries; those of one event. A last one that is being written is none yet."""
+        lines = [json.loads(line) for line in self.log().split("\n")[:-1] if line.startswith("{")]
         return [line for line in lines if name is None or line.get("event") == name]
 
     def memory(self, which="VmHWM"):
