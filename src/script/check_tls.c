@@ -197,6 +197,19 @@ static void warn_of_dates(const struct item *tls, const struct tls_options *o, c
     }
 }
 
+static void warn_of_lists(const struct item *tls, const struct tls_options *o, const struct tls_context *c)
+{
+    char issuer[256];
+    if (o->crl != NULL && tls_context_has_old_list(c, issuer, sizeof(issuer))) {
+        struct place at = {tls->at->declaration, tls->at, "crl", 0};
+        check_warning(
+            tls->check, &at,
+            "tls.crl: the list of \"%s\" in %s is too old, and whoever that CA vouches for is refused; "
+            "put a new one there and send SIGHUP",
+            issuer, o->crl);
+    }
+}
+
 static void warn_of_key(const struct item *tls, const struct tls_options *o)
 {
     struct stat st;
@@ -247,6 +260,7 @@ static void read_files(const struct item *tls, const struct tls_options *o, stru
             warn_of_dates(tls, o, context);
             warn_of_key(tls, o);
         }
+        warn_of_lists(tls, o, context);
         *out = keep(tls->check, o, context);
     }
 }

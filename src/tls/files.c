@@ -172,6 +172,41 @@ static bool take_path(struct reading *r, const char *path, take_info take, struc
     return ok;
 }
 
+static bool is_old(const X509_CRL *list)
+{
+    const ASN1_TIME *until = X509_CRL_get0_nextUpdate(list);
+    return until && X509_cmp_current_time(until) < 0;
+}
+
+static bool has_newer(STACK_OF(X509_OBJECT) * all, const X509_CRL *old)
+{
+    for (int i = 0; i < sk_X509_OBJECT_num(all); i++) {
+        const X509_CRL *one = X509_OBJECT_get0_X509_CRL(sk_X509_OBJECT_value(all, i));
+        if (one && !is_old(one) && X509_NAME_cmp(X509_CRL_get_issuer(one), X509_CRL_get_issuer(old)) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool tls_context_has_old_list(const struct tls_context *c, char *issuer, size_t cap)
+{
+    STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(SSL_CTX_get_cert_store(c->ssl));
+    for (int i = 0; i < sk_X509_OBJECT_num(all); i++) {
+        const X509_CRL *one = X509_OBJECT_get0_X509_CRL(sk_X509_OBJECT_value(all, i));
+        if (!one || !is_old(one) || has_newer(all, one))
+            continue;
+        BIO *text = BIO_new(BIO_s_mem());
+        char *at = NULL;
+        long len = text && X509_NAME_print_ex(text, X509_CRL_get_issuer(one), 0, XN_FLAG_RFC2253) >= 0
+                       ? BIO_get_mem_data(text, &at)
+                       : 0;
+        snprintf(issuer, cap, "%.*s", (int)len, at ? at : "");
+        BIO_free(text);
+        return true;
+    }
+    return false;
+}
+
 /* Of the certificate itself a list must say something; of those who signed it, where there is one. */
 static int on_verify(int is_good, X509_STORE_CTX *x)
 {

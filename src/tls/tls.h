@@ -54,6 +54,8 @@ void tls_context_unref(struct tls_context **c);
 /* From when to when our own certificate is valid; both 0: there is none. */
 time_t tls_context_begins(const struct tls_context *c);
 time_t tls_context_ends(const struct tls_context *c);
+/* Whose revocation list is too old, and there is no newer one: whom that CA vouches for is refused. False: nobody's. */
+bool tls_context_has_old_list(const struct tls_context *c, char *issuer, size_t cap);
 
 struct tls;
 /* NULL without memory. The pool's buffers take what is sealed. */

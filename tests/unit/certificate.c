@@ -82,8 +82,14 @@ void certificate_write(const struct certificate *c, const char *folder, const ch
 void certificate_write_crl(const struct certificate *issuer, const struct certificate *revoked,
                            const char *folder, const char *name)
 {
+    certificate_write_crl_until(issuer, revoked, 86400, folder, name);
+}
+
+void certificate_write_crl_until(const struct certificate *issuer, const struct certificate *revoked,
+                                 long until_s, const char *folder, const char *name)
+{
     X509_CRL *list = X509_CRL_new();
-    ASN1_TIME *now = X509_gmtime_adj(NULL, 0), *later = X509_gmtime_adj(NULL, 86400);
+    ASN1_TIME *now = X509_gmtime_adj(NULL, until_s - 86400), *later = X509_gmtime_adj(NULL, until_s);
     must(list && now && later, "list");
     X509_CRL_set_version(list, 1);
     X509_CRL_set_issuer_name(list, X509_get_subject_name(issuer->x509));

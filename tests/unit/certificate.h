@@ -27,5 +27,8 @@ void certificate_write(const struct certificate *c, const char *folder, const ch
 /* A list of the issuer's, good for a day, that revokes one (NULL: none): "NAME.pem". */
 void certificate_write_crl(const struct certificate *issuer, const struct certificate *revoked,
                            const char *folder, const char *name);
+/* One that was made a day before it ends, in so many seconds from now. */
+void certificate_write_crl_until(const struct certificate *issuer, const struct certificate *revoked,
+                                 long until_s, const char *folder, const char *name);
 
 #endif

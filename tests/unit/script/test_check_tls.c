@@ -38,6 +38,21 @@ static void make_one(const char *folder, const char *name, const struct certific
     certificate_free(&c);
 }
 
+static void append(const char *folder, const char *from, const char *to)
+{
+    char path[256], bytes[4096];
+    snprintf(path, sizeof(path), "%s/%s", folder, from);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    size_t len = fread(bytes, 1, sizeof(bytes), f);
+    fclose(f);
+    snprintf(path, sizeof(path), "%s/%s", folder, to);
+    f = fopen(path, "a");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, len, f), len);
+    fclose(f);
+}
+
 static int make_certificates(void **state)
 {
     if (make_folder(state) != 0) {
@@ -49,6 +64,9 @@ static int make_certificates(void **state)
         certificate_make(&(struct certificate_options){.cn = "CA", .is_ca = true, .until_s = 400L * DAY});
     certificate_write(&ca, folder, "ca", NULL);
     certificate_write_crl(&ca, NULL, folder, "crl");
+    certificate_write_crl_until(&ca, NULL, -DAY, folder, "crl-late");
+    append(folder, "crl-late.pem", "crl-both.pem");
+    append(folder, "crl.pem", "crl-both.pem");
     struct certificate_options o = {.cn = "gateway", .issuer = &ca, .until_s = 40L * DAY + DAY / 2};
     make_one(folder, "good", &o, NULL);
     make_one(folder, "other", &o, NULL);
@@ -283,8 +301,20 @@ static void what_will_soon_be_wrong_is_warned_of(void **state)
          3,
          {"tls.ca does nothing", "client = \"require\""}},
         {LISTEN(GOOD ",\n crl = '@/crl.pem'"), 3, {"tls.crl does nothing"}},
+        {LISTEN(GOOD ", ca = '@/ca.pem',\n crl = '@/crl-late.pem'"),
+         3,
+         {"tls.crl: the list of \"CN=CA,O=Hospital\" in @/crl-late.pem is too old", "refused"}},
     };
     assert_each(*state, cases, sizeof(cases) / sizeof(cases[0]), true);
+}
+
+/* Folders of lists keep old ones. */
+static void a_list_that_has_a_newer_one_beside_it_is_not_warned_of(void **state)
+{
+    struct loaded l = load_case(*state, LISTEN(GOOD ", ca = '@/ca.pem', crl = '@/crl-both.pem'"));
+    assert_int_equal(l.result, OK);
+    assert_int_equal(l.problems.count, 0);
+    free_loaded(&l);
 }
 
 /* A reload reads the file again: nothing of the configuration has changed but what its certificate is. */
@@ -315,6 +345,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_is_told_at_its_key_with_what_is_right),
         cmocka_unit_test(a_password_that_is_wrong_is_refused_and_not_told),
         cmocka_unit_test(what_will_soon_be_wrong_is_warned_of),
+        cmocka_unit_test(a_list_that_has_a_newer_one_beside_it_is_not_warned_of),
         cmocka_unit_test(what_is_loaded_again_has_the_certificate_of_now),
     };
     return cmocka_run_group_tests(tests, make_certificates, remove_folder);
