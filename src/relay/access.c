@@ -15,6 +15,13 @@ static void refuse(struct access_refusal *out, uint8_t reason, const char *cause
         .reject = {PDU_REJECT_PERMANENT, PDU_REJECT_USER, reason}, .cause = cause, .title = title};
 }
 
+/* For what it says of its user. (PS3.7 D.3.3.7.3) */
+static void refuse_user(const struct session *s, struct access_refusal *out, const char *cause)
+{
+    refuse(out, PDU_REJECT_NO_REASON, cause, s->calling);
+    out->reject.source = PDU_REJECT_ACSE;
+}
+
 bool access_admit(struct session *s, struct access_refusal *out)
 {
     struct access_approach a = {
@@ -41,7 +48,7 @@ static bool is_let_in(struct session *s, const struct pdu_identity *identity, st
     assoc.remote = view_of(remote);
     if (identity)
         user = (struct rules_user){identity->type, identity->primary, identity->secondary};
-    refuse(out, PDU_REJECT_NO_REASON, "user identity not accepted", s->calling);
+    refuse_user(s, out, "user identity not accepted");
     out->is_ours = true;
     if (!s->rules->rules)
         out->cause = "the rules of this worker could not be opened";
@@ -57,7 +64,7 @@ bool access_identify(struct session *s, struct access_refusal *out)
     struct pdu_associate *request = &s->a.ul.request;
     enum config_identity how = s->caller ? s->caller->identity : CONFIG_IDENTITY_PASS;
     if (how == CONFIG_IDENTITY_REQUIRE && !request->has_identity) {
-        refuse(out, PDU_REJECT_NO_REASON, "no user identity", s->calling);
+        refuse_user(s, out, "no user identity");
         return false;
     }
     if (how == CONFIG_IDENTITY_CHECK && !is_let_in(s, request->has_identity ? &request->identity : NULL, out))

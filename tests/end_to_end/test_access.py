@@ -9,7 +9,7 @@ import dicom
 from dicom import CT, EXPLICIT, IMPLICIT, MR, PATIENT_ROOT_FIND, VERIFICATION, make_instance
 from harness import SLOW, Case, Lua, declare, folder, node, route, services, wait_until
 
-CALLING, CALLED, NO_REASON = (1, 1, 3), (1, 1, 7), (1, 1, 1)  # PS3.8 9.3.4: result, source, reason
+CALLING, CALLED, USER = (1, 1, 3), (1, 1, 7), (1, 2, 1)  # PS3.8 9.3.4: result, source, reason; the user: PS3.7 D.3.3.7.3
 STUDY_GET = "1.2.840.10008.5.1.4.1.2.2.3"
 COMMITMENT = "1.2.840.10008.1.20.1"
 ALL = [(CT, [EXPLICIT])]
@@ -232,7 +232,7 @@ class Identity(Access):
 
     def test_require_wants_one_and_hands_it_on(self):
         gateway, sink = self.served(caller("all", "*", identity="require"))
-        self.assert_rejected(gateway, NO_REASON)
+        self.assert_rejected(gateway, USER)
         for kind, primary, secondary in self.KINDS:
             with self.subTest(kind):
                 sender = self.sender(gateway, identity=(kind, 1, primary, secondary))
@@ -273,10 +273,10 @@ class Identity(Access):
                     sender.release()
         self.assert_let_in(gateway, calling="NOBODY")
         self.assertEqual(set(self.seen(sink)), {None}, "it has been checked here, and goes no further")
-        self.assert_rejected(gateway, NO_REASON, calling="X")
+        self.assert_rejected(gateway, USER, calling="X")
         for wrong in (1, b"eve", b""), (2, b"ada", b"other"), (2, b"eve", b""), (2, b"", b""), (5, b"<saml/>", b""), (9, b"?", b""):
             with self.subTest(wrong):
-                self.assert_rejected(gateway, NO_REASON, identity=(wrong[0], 1, *wrong[1:]), calling=f"W{wrong[0]}")
+                self.assert_rejected(gateway, USER, identity=(wrong[0], 1, *wrong[1:]), calling=f"W{wrong[0]}")
         self.assertEqual({cause for cause, _ in self.causes(gateway)}, {"user identity not accepted"})
 
     def test_a_function_that_fails_lets_nobody_in_and_says_where(self):
@@ -286,7 +286,7 @@ class Identity(Access):
                            ("return assoc.patient", "assoc has no ")):
             with self.subTest(body):
                 gateway, sink = self.served(caller("all", "*", identity=Lua(f"function (user, assoc)\n{body}\nend")))
-                self.assert_rejected(gateway, NO_REASON, identity=(2, 1, b"ada", b"secret-word"))
+                self.assert_rejected(gateway, USER, identity=(2, 1, b"ada", b"secret-word"))
                 (line,) = gateway.events("association rejected")
                 place = gateway.log().index("hilum.lua:")
                 self.assertEqual(line["level"], "error")
@@ -311,7 +311,7 @@ class Identity(Access):
                             self.assert_stored(sender.store(make_instance()))
                             sender.release()
                         except dicom.Rejected as e:
-                            self.assertEqual((e.result, e.source, e.reason), NO_REASON)
+                            self.assertEqual((e.result, e.source, e.reason), USER)
                 gateway.stop()
                 self.assertNotIn("very-secret", gateway.log())
 
