@@ -94,7 +94,8 @@ uint32_t access_services_of(const struct session *s, struct view abstract_syntax
     return access_allows_class(s->caller, abstract_syntax) ? access_services(s->caller, services) : 0;
 }
 
-/* What is stored is of the command's class, whatever context it comes on; all else is of its context's. */
+/* What is stored, and what is asked of an archive, is of the command's class, whatever context it comes on; all else is of its context's, where a
+ * class of print or of work may stand for others. */
 static bool is_class_allowed(const struct session *s, const char *abstract_syntax,
                              const struct dimse_command *c)
 {
@@ -102,8 +103,29 @@ static bool is_class_allowed(const struct session *s, const char *abstract_synta
     /* Verification is there for C-ECHO alone. */
     if (s->caller->sop_class_count > 0 && dicom_uid_is(context, DICOM_VERIFICATION))
         return false;
+    if (c->field >= DIMSE_N_EVENT_REPORT_RQ)
+        return access_allows_class(s->caller, context);
     return access_allows_class(s->caller, context) &&
-           (c->field != DIMSE_C_STORE_RQ || access_allows_class(s->caller, dicom_uid_trim(dimse_class(c))));
+           access_allows_class(s->caller, dicom_uid_trim(c->affected_class)) &&
+           (!(c->has & DIMSE_HAS_REQUESTED_CLASS) ||
+            access_allows_class(s->caller, dicom_uid_trim(c->requested_class)));
+}
+
+/* A node may go by the class of the context, or by any that the command names, affected and requested: each has to be of a service that is allowed. Of
+ * those in the command one that belongs to no service known says nothing. */
+static bool is_service_allowed(const struct session *s, const char *abstract_syntax,
+                               const struct dimse_command *c)
+{
+    const struct view named[] = {c->affected_class, c->requested_class};
+    if (!access_services(s->caller, UINT32_C(1) << route_service(view_of(abstract_syntax), c->field)))
+        return false;
+    for (unsigned i = 0; i < 2; i++) {
+        enum config_service service = route_service(named[i], c->field);
+        if (named[i].len > 0 && service != CONFIG_OTHER &&
+            !access_services(s->caller, UINT32_C(1) << service))
+            return false;
+    }
+    return true;
 }
 
 uint16_t access_status(const struct session *s, const char *abstract_syntax, const struct dimse_command *c,
@@ -111,8 +133,7 @@ uint16_t access_status(const struct session *s, const char *abstract_syntax, con
 {
     if (!s->caller || c->field == DIMSE_C_ECHO_RQ)
         return 0;
-    enum config_service service = route_service(view_of(abstract_syntax), c->field);
-    if (!access_services(s->caller, UINT32_C(1) << service)) {
+    if (!is_service_allowed(s, abstract_syntax, c)) {
         *comment_out = ACCESS_SERVICE_REFUSED;
         return DIMSE_STATUS_NOT_AUTHORISED;
     }

@@ -10,6 +10,7 @@ from dicom import CT, EXPLICIT, IMPLICIT, MR, PATIENT_ROOT_FIND, VERIFICATION, m
 from harness import SLOW, Case, Lua, declare, folder, node, route, services, wait_until
 
 CALLING, CALLED, USER = (1, 1, 3), (1, 1, 7), (1, 2, 1)  # PS3.8 9.3.4: result, source, reason; the user: PS3.7 D.3.3.7.3
+WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
 STUDY_GET = "1.2.840.10008.5.1.4.1.2.2.3"
 COMMITMENT = "1.2.840.10008.1.20.1"
 ALL = [(CT, [EXPLICIT])]
@@ -102,7 +103,8 @@ class Callers(Access):
     def test_a_request_that_comes_nevertheless_is_refused_by_its_status(self):
         """On the context of another service, or of another class."""
         gateway = self.archive(caller("ct", "CT*", services=["store"], sop_classes="CTImageStorage"),
-                               caller("find", "FIND", services=["find"]), caller("mr", "MR", sop_classes="MRImageStorage"))
+                               caller("find", "FIND", services=["find"]),
+                               route("find", to="a", when={"service": "find"}), node("a", self.service()), caller("mr", "MR", sop_classes="MRImageStorage"))
         sender = self.sender(gateway, [(CT, [EXPLICIT]), (VERIFICATION, [IMPLICIT])], calling="CT1")
         one = make_instance()
         answer = sender.store(one, f0002=MR)
@@ -118,6 +120,12 @@ class Callers(Access):
         other = self.sender(gateway, [(VERIFICATION, [IMPLICIT])], calling="MR")  # which may query, but not by that class
         other.send(1, {0x0002: VERIFICATION, 0x0100: dicom.C_FIND_RQ, 0x0110: 7, 0x0700: 0, 0x0800: 1}, one.data)
         self.assertEqual(other.response().status, 0x0122)
+        for fields in {"f0002": MR, "f0003": CT}, {"f0003": MR}:  # a node may go by either
+            self.assertEqual(sender.store(one, **fields).status, 0x0122)
+        asks = self.sender(gateway, [(PATIENT_ROOT_FIND, [EXPLICIT])], calling="FIND")  # which may not query worklists
+        for fields in {0x0002: WORKLIST_FIND}, {0x0002: WORKLIST_FIND, 0x0003: PATIENT_ROOT_FIND}:
+            asks.send(1, {**fields, 0x0100: dicom.C_FIND_RQ, 0x0110: 7, 0x0700: 0, 0x0800: 1}, one.data)
+            self.assertEqual(asks.response().status, 0x0124)
         other = self.sender(gateway, [(VERIFICATION, [IMPLICIT])], calling="FIND")
         other.send(1, other.store_command(one), one.data)
         self.assertEqual(other.response().status, 0x0124)
