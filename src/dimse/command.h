@@ -90,14 +90,26 @@ static inline bool dimse_has_data_set(const struct dimse_command *c)
     return c->data_set_type != DIMSE_NO_DATA_SET;
 }
 
-/* What a request is about: affected class and instance, or requested ones (N-GET, N-SET, N-ACTION, N-DELETE). */
+/* N-GET, N-SET, N-ACTION and N-DELETE name what is requested, all others what is affected (PS3.7 9.3, 10.3). */
+static inline bool dimse_is_of_requested(uint16_t field)
+{
+    uint16_t request = field & 0x7FFF;
+    return request == DIMSE_N_GET_RQ || request == DIMSE_N_SET_RQ || request == DIMSE_N_ACTION_RQ ||
+           request == DIMSE_N_DELETE_RQ;
+}
+
+/* What it is about: class and instance as its kind names them; the other way only where they are not there. */
 static inline struct view dimse_class(const struct dimse_command *c)
 {
-    return c->has & DIMSE_HAS_REQUESTED_CLASS ? c->requested_class : c->affected_class;
+    bool is_requested = dimse_is_of_requested(c->field) ? c->has & DIMSE_HAS_REQUESTED_CLASS
+                                                        : !(c->has & DIMSE_HAS_AFFECTED_CLASS);
+    return is_requested ? c->requested_class : c->affected_class;
 }
 static inline struct view dimse_instance(const struct dimse_command *c)
 {
-    return c->has & DIMSE_HAS_REQUESTED_INSTANCE ? c->requested_instance : c->affected_instance;
+    bool is_requested = dimse_is_of_requested(c->field) ? c->has & DIMSE_HAS_REQUESTED_INSTANCE
+                                                        : !(c->has & DIMSE_HAS_AFFECTED_INSTANCE);
+    return is_requested ? c->requested_instance : c->affected_instance;
 }
 
 static inline bool dimse_is_response(uint16_t field)

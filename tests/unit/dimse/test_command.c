@@ -307,9 +307,39 @@ static void a_copy_outlives_what_it_was_made_from(void **state)
     octets_free(&o);
 }
 
+static void a_request_is_about_what_its_kind_names(void **state)
+{
+    (void)state;
+    static const struct {
+        uint16_t field;
+        const char *both, *one; /* with both there; with the other alone */
+    } cases[] = {
+        {DIMSE_C_STORE_RQ, "1.1", "1.2"},  {DIMSE_C_FIND_RQ, "1.1", "1.2"},
+        {DIMSE_N_CREATE_RQ, "1.1", "1.2"}, {DIMSE_N_EVENT_REPORT_RQ, "1.1", "1.2"},
+        {DIMSE_N_SET_RQ, "1.2", "1.1"},    {DIMSE_N_GET_RQ, "1.2", "1.1"},
+        {DIMSE_N_ACTION_RQ, "1.2", "1.1"}, {DIMSE_N_DELETE_RQ, "1.2", "1.1"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct dimse_command c = {.field = cases[i].field,
+                                  .has = DIMSE_HAS_AFFECTED_CLASS | DIMSE_HAS_REQUESTED_CLASS |
+                                         DIMSE_HAS_AFFECTED_INSTANCE | DIMSE_HAS_REQUESTED_INSTANCE,
+                                  .affected_class = view_of("1.1"),
+                                  .requested_class = view_of("1.2"),
+                                  .affected_instance = view_of("1.1"),
+                                  .requested_instance = view_of("1.2")};
+        assert_memory_equal(dimse_class(&c).at, cases[i].both, 3);
+        assert_memory_equal(dimse_instance(&c).at, cases[i].both, 3);
+        c.has = dimse_is_of_requested(c.field) ? DIMSE_HAS_AFFECTED_CLASS | DIMSE_HAS_AFFECTED_INSTANCE
+                                               : DIMSE_HAS_REQUESTED_CLASS | DIMSE_HAS_REQUESTED_INSTANCE;
+        assert_memory_equal(dimse_class(&c).at, cases[i].one, 3);
+        assert_memory_equal(dimse_instance(&c).at, cases[i].one, 3);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_is_about_what_its_kind_names),
         cmocka_unit_test(only_0101_means_that_no_data_set_follows),
         cmocka_unit_test(uids_are_kept_as_they_were_sent),
         cmocka_unit_test(uids_are_echoed_as_they_were_sent),
