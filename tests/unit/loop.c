@@ -1,8 +1,11 @@
 #include "loop.h"
 
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -38,4 +41,21 @@ void loop_close(struct loop *l)
 void loop_turn(struct loop *l)
 {
     io_run(l->io);
+}
+
+void loop_connect_pair(int *one, int *two)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, len), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &len), 0);
+    *one = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(*one, (struct sockaddr *)&at, len), 0);
+    *two = accept(listener, NULL, NULL);
+    assert_true(*two >= 0);
+    close(listener);
+    io_socket_configure(*one, NULL);
+    io_socket_configure(*two, NULL);
 }

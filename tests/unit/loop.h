@@ -16,6 +16,8 @@ struct loop {
 void loop_open(struct loop *l, uint64_t memory_bytes);
 /* Every buffer must be back but those that are posted. */
 void loop_close(struct loop *l);
+/* Two ends of a TCP connection over loopback, as the gateway sets its own. */
+void loop_connect_pair(int *one, int *two);
 /* One turn, that never waits for long. */
 void loop_turn(struct loop *l);
 

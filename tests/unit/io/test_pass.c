@@ -37,19 +37,7 @@ static uint8_t byte_at(size_t i)
 
 static void connect_pair(int *one, int *two)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(at);
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(listener, (struct sockaddr *)&at, len), 0);
-    assert_int_equal(listen(listener, 1), 0);
-    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &len), 0);
-    *one = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(*one, (struct sockaddr *)&at, len), 0);
-    *two = accept(listener, NULL, NULL);
-    assert_true(*two >= 0);
-    close(listener);
-    io_socket_configure(*one, NULL);
-    io_socket_configure(*two, NULL);
+    loop_connect_pair(one, two);
     io_set_nonblocking(*one, true);
     io_set_nonblocking(*two, true);
 }

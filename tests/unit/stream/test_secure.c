@@ -73,21 +73,6 @@ static void on_closed(struct stream *s)
 static const struct stream_user user = {
     .on_bytes = on_bytes, .on_sent = on_sent, .on_lost = on_lost, .on_closed = on_closed};
 
-static void make_pair(int *one, int *two)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(at);
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(listener, (struct sockaddr *)&at, len), 0);
-    assert_int_equal(listen(listener, 1), 0);
-    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &len), 0);
-    *one = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(*one, (struct sockaddr *)&at, len), 0);
-    *two = accept(listener, NULL, NULL);
-    assert_true(*two >= 0);
-    close(listener);
-}
-
 static struct tls_context *context(const struct tls_options *o)
 {
     struct tls_context *c = NULL;
@@ -129,7 +114,7 @@ static struct world *open_world(uint64_t memory)
     assert_non_null(w);
     loop_open(&w->loop, memory);
     make_contexts(w);
-    make_pair(&one, &two);
+    loop_connect_pair(&one, &two);
     open_end(w, &w->s, one, w->server);
     open_end(w, &w->c, two, w->client);
     return w;
@@ -306,7 +291,7 @@ static void a_peer_without_tls_is_named(void **state)
     int one, two;
     w->s.closed = 0;
     w->s.lost = 0;
-    make_pair(&one, &two);
+    loop_connect_pair(&one, &two);
     open_end(w, &w->s, one, w->server);
     assert_int_equal(send(two, "GET / HTTP/1.1\r\n\r\n", 18, 0), 18);
     LOOP_UNTIL(&w->loop, w->s.lost);
@@ -323,7 +308,7 @@ static void who_says_nothing_costs_nothing(void **state)
     LOOP_UNTIL(&w->loop, w->c.closed);
     int one, two;
     struct end quiet = {0};
-    make_pair(&one, &two);
+    loop_connect_pair(&one, &two);
     assert_true(stream_open(&quiet.stream, w->loop.io, &w->loop.pool, one, &user, &quiet));
     assert_true(stream_secure(&quiet.stream, w->server, false));
     loop_turn(&w->loop);
@@ -356,7 +341,7 @@ static void who_asks_for_keys_and_does_not_read_is_left(void **state)
     w->s.closed = w->s.lost = 0;
     int one, two, small = 4096;
     char bytes[16384];
-    make_pair(&one, &two);
+    loop_connect_pair(&one, &two);
     setsockopt(one, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
     open_end(w, &w->s, one, w->server);
     SSL_CTX *c = SSL_CTX_new(TLS_client_method());
