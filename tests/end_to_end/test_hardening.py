@@ -209,11 +209,11 @@ class ReadOnly(Case):
     SCRIPT = """set -e
 mount --make-rprivate /
 mount -t tmpfs none "$AT"
-mkdir "$AT/work"
-printf '%s' "$CONFIG" > "$AT/work/a.lua"
+mkdir "$AT/site"
+printf '%s' "$CONFIG" > "$AT/site/a.lua"
 chmod -R a+rwX "$AT"
 mount -o remount,bind,ro / 2>/dev/null || mount -o remount,ro,bind /
-cd "$AT/work"
+cd "$AT/site"
 ! touch /hilum-was-here 2>/dev/null
 exec $AS "$HILUM" run a.lua
 """
@@ -224,7 +224,7 @@ exec $AS "$HILUM" run a.lua
             self.skipTest("no mount namespace can be made")
         at, port, sink = self.temporary_folder(), free_port(), self.sink()
         config = "\n".join([f'gateway {lua({"log": {"format": "json", "level": "info"}})}', f'listen "127.0.0.1:{port}"',
-                            node("a", sink), folder("disk", at + "/work/out/{SOPInstanceUID}.dcm"),
+                            node("a", sink), folder("disk", at + "/site/out/{SOPInstanceUID}.dcm"),
                             route("all", to=["a", "disk"], copy="a")])
         setpriv = f"setpriv --reuid {NOBODY} --regid nogroup --clear-groups" if ROOT else ""
         process = subprocess.Popen([*unshare, "sh", "-c", self.SCRIPT], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
