@@ -20,7 +20,7 @@ enum result io_buffers_open(struct io *io)
     io_uring_buf_ring_init(io->posted_ring);
     struct io_uring_buf_reg reg = {
         .ring_addr = (uint64_t)(uintptr_t)memory, .ring_entries = IO_POSTED_MAX, .bgid = 0};
-    if (io_uring_register_buf_ring(&io->ring, &reg, 0) < 0)
+    if (IO_CALL(IO_CALL_REGISTER, io_uring_register_buf_ring(&io->ring, &reg, 0)) < 0)
         return ERR_IO;
     for (unsigned i = 0; i < IO_POSTED_MAX; i++)
         io->free_ids[i] = (uint16_t)i;
@@ -166,10 +166,10 @@ void io_receive(struct io *io, struct io_op *op, int fd, size_t max_bytes)
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = 0;
     if (is_bundle)
-        sqe->ioprio |= 1U << 4; /* IORING_RECVSEND_BUNDLE */
-    if (op->is_drained)         /* an attempt that finds nothing costs as much as one that does */
+        sqe->ioprio |= IO_RECEIVE_BUNDLE;
+    if (op->is_drained) /* an attempt that finds nothing costs as much as one that does */
         sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
-    io_uring_sqe_set_data(sqe, op);
+    io_entry_end(sqe, op, IO_CALL_RECEIVE);
 }
 
 void io_wait_buffers(struct io *io, struct io_waiter *w)

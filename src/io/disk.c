@@ -10,8 +10,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "io/disk_faults.h"
 #include "io/engine.h"
+#include "io/faults.h"
 
 /* errno itself is the thread's own last failure. */
 const char *disk_error_text(void)
@@ -30,8 +30,8 @@ static enum io_error failed(void)
     __extension__({                                                                                          \
         int done_;                                                                                           \
         do {                                                                                                 \
-            enum disk_fault fault_ = disk_fault(kind);                                                       \
-            done_ = fault_ == DISK_FAILS ? -1 : fault_ == DISK_SKIPPED ? 0 : (call);                         \
+            enum io_fault fault_ = io_fault(kind, NULL);                                                     \
+            done_ = fault_ == IO_FAILS ? -1 : fault_ == IO_SKIPPED ? 0 : (call);                             \
         } while (done_ < 0 && errno == EINTR);                                                               \
         done_ < 0 ? failed() : IO_NONE;                                                                      \
     })
@@ -45,7 +45,7 @@ enum io_error disk_open(const char *path, enum disk_how how, int *fd_out)
         [DISK_CREATE_NEW] = O_RDWR | O_CREAT | O_EXCL,
     };
     do {
-        *fd_out = disk_fault(DISK_CALL_OPEN) == DISK_FAILS ? -1 : open(path, flags[how] | O_CLOEXEC, 0640);
+        *fd_out = IO_CALL(IO_CALL_OPEN, open(path, flags[how] | O_CLOEXEC, 0640));
     } while (*fd_out < 0 && errno == EINTR);
     return *fd_out < 0 ? failed() : IO_NONE;
 }
@@ -66,10 +66,9 @@ static size_t vector_bytes(const struct iovec *parts, int count)
     return bytes;
 }
 
-/* The first half of what a vector names, by a vector of its own. */
-static ssize_t write_half(int fd, const struct iovec *parts, int count, uint64_t offset)
+/* The first bytes of what a vector names. */
+static ssize_t write_front(int fd, const struct iovec *parts, int count, uint64_t offset, size_t left)
 {
-    size_t left = vector_bytes(parts, count) / 2;
     ssize_t done = 0;
     for (int i = 0; i < count && left > 0; i++) {
         size_t len = parts[i].iov_len < left ? parts[i].iov_len : left;
@@ -84,20 +83,22 @@ static ssize_t write_half(int fd, const struct iovec *parts, int count, uint64_t
 
 static ssize_t write_some(int fd, const struct iovec *parts, int count, uint64_t offset, int *fails_out)
 {
-    switch (disk_fault(DISK_CALL_WRITE)) {
-    case DISK_FAILS:
+    size_t len = vector_bytes(parts, count);
+    switch (io_fault(IO_CALL_WRITE, &len)) {
+    case IO_FAILS:
         return -1;
-    case DISK_SKIPPED:
-        return (ssize_t)vector_bytes(parts, count);
-    case DISK_TORN:
+    case IO_SKIPPED:
+        return (ssize_t)len;
+    case IO_TORN:
         *fails_out = EIO;
-        return write_half(fd, parts, count, offset);
-    case DISK_SHORT:
-        return write_half(fd, parts, count, offset);
-    case DISK_LATE:
+        return write_front(fd, parts, count, offset, len / 2);
+    case IO_SHORT:
+        return write_front(fd, parts, count, offset, len);
+    case IO_LATE:
         *fails_out = ENOSPC;
         break;
-    case DISK_GOES_ON:
+    case IO_GOES_ON:
+    case IO_ENDS:
         break;
     }
     return pwritev(fd, parts, count, (off_t)offset);
@@ -143,9 +144,9 @@ enum io_error disk_read(int fd, void *to, size_t len, uint64_t offset, size_t *n
 {
     *n_out = 0;
     while (*n_out < len) {
-        ssize_t n = disk_fault(DISK_CALL_READ) == DISK_FAILS
-                        ? -1
-                        : pread(fd, (uint8_t *)to + *n_out, len - *n_out, (off_t)(offset + *n_out));
+        size_t left = len - *n_out;
+        ssize_t n =
+            IO_MOVE(IO_CALL_READ, left, pread(fd, (uint8_t *)to + *n_out, left, (off_t)(offset + *n_out)));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -161,7 +162,7 @@ enum io_error disk_size(int fd, uint64_t *bytes_out)
 {
     struct stat s;
     *bytes_out = 0;
-    if (fstat(fd, &s) < 0)
+    if (IO_CALL(IO_CALL_STAT, fstat(fd, &s)) < 0)
         return failed();
     *bytes_out = (uint64_t)s.st_size;
     return IO_NONE;
@@ -174,7 +175,7 @@ enum io_error disk_space(int fd, struct disk_space *out)
 {
     struct stat s;
     *out = (struct disk_space){.block = BLOCK_LEAST};
-    if (fstat(fd, &s) < 0)
+    if (IO_CALL(IO_CALL_STAT, fstat(fd, &s)) < 0)
         return failed();
     out->size = (uint64_t)s.st_size;
     out->allocated = (uint64_t)s.st_blocks * 512;
@@ -187,7 +188,7 @@ enum io_error disk_has_name(int fd, bool *has_name_out)
 {
     struct stat s;
     *has_name_out = false;
-    if (fstat(fd, &s) < 0)
+    if (IO_CALL(IO_CALL_STAT, fstat(fd, &s)) < 0)
         return failed();
     *has_name_out = s.st_nlink > 0;
     return IO_NONE;
@@ -197,15 +198,15 @@ enum io_error disk_has_name(int fd, bool *has_name_out)
 
 enum io_error disk_datasync(int fd)
 {
-    return CALL(DISK_CALL_FDATASYNC, fdatasync(fd));
+    return CALL(IO_CALL_FDATASYNC, fdatasync(fd));
 }
 
 enum io_error disk_sync_folder(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* not counted: fsync is */
     if (fd < 0)
         return failed();
-    enum io_error error = CALL(DISK_CALL_FSYNC, fsync(fd));
+    enum io_error error = CALL(IO_CALL_FSYNC, fsync(fd));
     int why = errno;
     (void)close(fd);
     errno = why;
@@ -216,17 +217,17 @@ enum io_error disk_sync_folder(const char *path)
 
 enum io_error disk_truncate(int fd, uint64_t bytes)
 {
-    return CALL(DISK_CALL_TRUNCATE, ftruncate(fd, (off_t)bytes));
+    return CALL(IO_CALL_TRUNCATE, ftruncate(fd, (off_t)bytes));
 }
 
 enum io_error disk_allocate(int fd, uint64_t offset, uint64_t bytes)
 {
-    return CALL(DISK_CALL_ALLOCATE, fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes));
+    return CALL(IO_CALL_ALLOCATE, fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes));
 }
 
 enum io_error disk_punch(int fd, uint64_t offset, uint64_t bytes)
 {
-    return CALL(DISK_CALL_PUNCH,
+    return CALL(IO_CALL_PUNCH,
                 fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes));
 }
 
@@ -239,7 +240,7 @@ bool disk_is_hole(int fd, uint64_t offset, uint64_t bytes)
 enum io_error disk_free_bytes(const char *path, uint64_t *bytes_out)
 {
     struct statvfs s = {.f_bavail = 0};
-    enum io_error error = CALL(DISK_CALL_FREE, statvfs(path, &s));
+    enum io_error error = CALL(IO_CALL_FREE, statvfs(path, &s));
     *bytes_out = (uint64_t)s.f_bavail * s.f_frsize;
     return error;
 }
@@ -248,29 +249,29 @@ enum io_error disk_free_bytes(const char *path, uint64_t *bytes_out)
 
 enum io_error disk_lock(int fd, bool *is_ours_out)
 {
-    enum io_error error = CALL(DISK_CALL_LOCK, flock(fd, LOCK_EX | LOCK_NB));
+    enum io_error error = CALL(IO_CALL_LOCK, flock(fd, LOCK_EX | LOCK_NB));
     *is_ours_out = error == IO_NONE;
     return error != IO_NONE && errno == EWOULDBLOCK ? IO_NONE : error;
 }
 
 enum io_error disk_unlink(const char *path)
 {
-    return CALL(DISK_CALL_UNLINK, unlink(path));
+    return CALL(IO_CALL_UNLINK, unlink(path));
 }
 
 enum io_error disk_mkdir(const char *path)
 {
-    return CALL(DISK_CALL_MKDIR, mkdir(path, 0750));
+    return CALL(IO_CALL_MKDIR, mkdir(path, 0750));
 }
 
 enum io_error disk_rmdir(const char *path)
 {
-    return CALL(DISK_CALL_UNLINK, rmdir(path));
+    return CALL(IO_CALL_UNLINK, rmdir(path));
 }
 
 enum io_error disk_list(const char *path, bool (*on_name)(void *owner, const char *name), void *owner)
 {
-    DIR *folder = disk_fault(DISK_CALL_LIST) == DISK_FAILS ? NULL : opendir(path);
+    DIR *folder = io_fault(IO_CALL_LIST, NULL) == IO_FAILS ? NULL : opendir(path);
     if (!folder)
         return failed();
     const struct dirent *e;

@@ -2,17 +2,7 @@
  * Files by calls that block: for threads of their own, never for a worker's. errno ends here as in the rest of io/.
  *
  * Every function may be called from any thread. What fails says why by disk_error_text, until the same thread's next call.
- *
- * HILUM_IO_FAULTS makes calls of this file fail, for tests: a list of CALL:NUMBER:WHAT, comma between.
- *
- *   CALL    open write read fdatasync fsync truncate allocate punch lock unlink mkdir list free
- *   NUMBER  which of them, counted over the process from 1: "3"; "3+" that and all later ones
- *   WHAT    EIO ENOSPC EROFS EINTR ENOENT EACCES EEXIST ENOTSUP ENOMEM: it fails so, and does nothing;
- *           short (write): half of its bytes are written; torn (write): half of them, then EIO;
- *           late (write): all of them, then ENOSPC;
- *           skip: it does nothing and says it did; kill: the process dies there, as by kill -9
- *
- * "fdatasync:3:EIO,write:5+:ENOSPC". Unset it costs a load and a branch a call.
+ * Tests make them fail: faults.h.
  */
 #ifndef HILUM_IO_DISK_H
 #define HILUM_IO_DISK_H
@@ -78,8 +68,5 @@ MUST_USE enum io_error disk_rmdir(const char *path);
 /* Every name in a folder but "." and "..", in no order, until on_name returns false. */
 MUST_USE enum io_error disk_list(const char *path, bool (*on_name)(void *owner, const char *name),
                                  void *owner);
-
-/* Tests: what HILUM_IO_FAULTS says from now on, counted anew; NULL: nothing fails. No call may be under way. False: it cannot be read. */
-bool disk_set_faults(const char *text);
 
 #endif

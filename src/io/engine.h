@@ -5,6 +5,7 @@
 #include <liburing.h>
 #include <pthread.h>
 
+#include "io/faults.h"
 #include "io/io.h"
 
 enum {
@@ -15,7 +16,16 @@ enum {
     IO_BUNDLE_MAX = IO_POSTED_MAX, /* buffers that one receive may fill, at worst all */
 };
 
-enum io_kind { IO_KIND_PLAIN, IO_KIND_RECEIVE, IO_KIND_SEND, IO_KIND_ACCEPT };
+/* Newer than liburing 2.3 knows: IORING_RECVSEND_BUNDLE. */
+#define IO_RECEIVE_BUNDLE (1U << 4)
+
+enum io_kind {
+    IO_KIND_PLAIN,
+    IO_KIND_RECEIVE,
+    IO_KIND_SEND,
+    IO_KIND_ACCEPT,
+    IO_KIND_FAULTY = 0x80, /* and one of those: faults.h has replaced what it will be told, by system_error */
+};
 
 /* What a vectored send or write names; lives until its completion. */
 struct io_frame {
@@ -66,6 +76,15 @@ struct io {
 /* A submission entry for op; the queue is flushed to make room. Marks the op pending. */
 struct io_uring_sqe *io_entry(struct io *io, struct io_op *op, enum io_kind kind);
 enum io_error io_error_from(int system_error);
+
+void io_entry_fault(struct io_uring_sqe *sqe, struct io_op *op, enum io_call call);
+/* The last of an entry: its completion goes to op. */
+static inline void io_entry_end(struct io_uring_sqe *sqe, struct io_op *op, enum io_call call)
+{
+    if (__builtin_expect(atomic_load_explicit(&io_has_faults, memory_order_acquire), 0))
+        io_entry_fault(sqe, op, call);
+    io_uring_sqe_set_data(sqe, op);
+}
 
 MUST_USE enum result io_buffers_open(struct io *io);
 void io_buffers_close(struct io *io);

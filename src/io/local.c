@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "io/faults.h"
 
 enum { BACKLOG = 128, MODE = 0600 };
 
@@ -47,13 +48,14 @@ enum result local_listen(const char *path, int *fd_out, char *why, size_t why_ca
     struct sockaddr_un at;
     if (!address_of(path, &at))
         return too_long(why, why_cap);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = IO_CALL(IO_CALL_SOCKET, socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (fd < 0)
         return refused(why, why_cap);
     local_unlink(path);
     /* The name gets the socket's mode (unix(7)): there is no moment in which others could connect. */
-    if (fchmod(fd, MODE) == 0 && bind(fd, (const struct sockaddr *)&at, sizeof(at)) == 0 &&
-        listen(fd, BACKLOG) == 0) {
+    if (fchmod(fd, MODE) == 0 &&
+        IO_CALL(IO_CALL_BIND, bind(fd, (const struct sockaddr *)&at, sizeof(at))) == 0 &&
+        IO_CALL(IO_CALL_LISTEN, listen(fd, BACKLOG)) == 0) {
         *fd_out = fd;
         return OK;
     }
@@ -74,8 +76,8 @@ static bool set_bound(int fd, uint64_t until_ms)
     }
     struct timeval left = {.tv_sec = (time_t)((until_ms - now) / 1000),
                            .tv_usec = (suseconds_t)((until_ms - now) % 1000 * 1000)};
-    return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &left, sizeof(left)) == 0 &&
-           setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof(left)) == 0;
+    return IO_CALL(IO_CALL_OPTION, setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &left, sizeof(left))) == 0 &&
+           IO_CALL(IO_CALL_OPTION, setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof(left))) == 0;
 }
 
 /* A call that its bound ended says EAGAIN. */
@@ -89,7 +91,8 @@ static bool send_all(int fd, const char *request, uint64_t until_ms)
 {
     size_t len = strlen(request), sent = 0;
     while (sent < len && set_bound(fd, until_ms)) {
-        ssize_t n = send(fd, request + sent, len - sent, MSG_NOSIGNAL);
+        size_t left = len - sent;
+        ssize_t n = IO_MOVE(IO_CALL_SEND_NOW, left, send(fd, request + sent, left, MSG_NOSIGNAL));
         if (n < 0 && errno != EINTR)
             break;
         sent += n > 0 ? (size_t)n : 0;
@@ -101,7 +104,8 @@ static enum result receive_all(int fd, uint64_t until_ms, size_t max_bytes, stru
 {
     char bytes[4096];
     while (set_bound(fd, until_ms)) {
-        ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
+        size_t len = sizeof(bytes);
+        ssize_t n = IO_MOVE(IO_CALL_RECEIVE_NOW, len, recv(fd, bytes, len, 0));
         if (n == 0)
             return answer->failed ? ERR_MEMORY : OK;
         if (n < 0 && errno != EINTR)
@@ -131,10 +135,11 @@ enum result local_ask(const char *path, const char *request, uint64_t timeout_ms
     enum result r;
     if (!address_of(path, &at))
         return too_long(why, why_cap);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = IO_CALL(IO_CALL_SOCKET, socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (fd < 0)
         return refused(why, why_cap);
-    if (!set_bound(fd, until_ms) || connect(fd, (const struct sockaddr *)&at, sizeof(at)) != 0)
+    if (!set_bound(fd, until_ms) ||
+        IO_CALL(IO_CALL_CONNECT_NOW, connect(fd, (const struct sockaddr *)&at, sizeof(at))) != 0)
         r = errno == ENOENT || errno == ECONNREFUSED ? ERR_CLOSED : ERR_IO;
     else
         r = exchange(fd, request, until_ms, max_bytes, answer);

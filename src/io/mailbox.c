@@ -34,7 +34,7 @@ enum result io_mailbox_open(struct io *io)
     pthread_mutex_init(&io->mailbox_lock, NULL);
     io->mailbox_end = &io->mailbox;
     io->mailbox_op = (struct io_op){.on_done = on_mail, .owner = io};
-    io->mailbox_event = eventfd(0, EFD_CLOEXEC);
+    io->mailbox_event = IO_CALL(IO_CALL_EVENTFD, eventfd(0, EFD_CLOEXEC));
     return io->mailbox_event < 0 ? ERR_IO : OK;
 }
 

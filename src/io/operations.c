@@ -57,25 +57,69 @@ const char *io_op_error_text(const struct io_op *op)
     return text ? text : "unknown error";
 }
 
+/* --- the seam for tests ------------------------------------------------------------------------------------------- */
+
+static void frame_cut(struct io_frame *f, size_t len)
+{
+    size_t n = 0;
+    for (; len > 0; n++) {
+        if (f->vector[n].iov_len > len)
+            f->vector[n].iov_len = len;
+        len -= f->vector[n].iov_len;
+    }
+    f->message.msg_iovlen = n;
+}
+
+static void entry_cut(struct io_uring_sqe *sqe, struct io_op *op, size_t len)
+{
+    struct io_frame *f = op->frame;
+    if (f)
+        frame_cut(f, len);
+    if (!f || sqe->opcode == IORING_OP_WRITEV)
+        sqe->len = (uint32_t)(f ? f->message.msg_iovlen : len);
+    if (sqe->opcode == IORING_OP_RECV)
+        sqe->ioprio &= (uint16_t)~IO_RECEIVE_BUNDLE;
+}
+
+/* What fails is replaced by the closing of no descriptor, which every ring may submit: it completes at once, and complete() tells what we say. */
+void io_entry_fault(struct io_uring_sqe *sqe, struct io_op *op, enum io_call call)
+{
+    const struct io_frame *f = op->frame;
+    size_t len = f ? 0 : sqe->len;
+    for (size_t i = 0; f && i < f->message.msg_iovlen; i++)
+        len += f->vector[i].iov_len;
+    enum io_fault fault = io_fault(call, &len);
+    if (fault == IO_SHORT)
+        entry_cut(sqe, op, len);
+    if (fault != IO_FAILS && fault != IO_ENDS)
+        return;
+    op->kind |= IO_KIND_FAULTY;
+    op->system_error = fault == IO_FAILS ? errno : 0;
+    if (call != IO_CALL_RING_CLOSE)
+        io_uring_prep_close(sqe, -1);
+}
+
+/* --- sockets and files -------------------------------------------------------------------------------------------- */
+
 void io_accept(struct io *io, struct io_op *op, int listen_fd)
 {
     struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_ACCEPT);
     io_uring_prep_accept(sqe, listen_fd, NULL, NULL, SOCK_CLOEXEC);
-    io_uring_sqe_set_data(sqe, op);
+    io_entry_end(sqe, op, IO_CALL_ACCEPT);
 }
 
 void io_connect(struct io *io, struct io_op *op, int fd, const struct io_address *to)
 {
     struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
     io_uring_prep_connect(sqe, fd, (const struct sockaddr *)&to->at, to->len);
-    io_uring_sqe_set_data(sqe, op);
+    io_entry_end(sqe, op, IO_CALL_CONNECT);
 }
 
 void io_poll(struct io *io, struct io_op *op, int fd, enum io_readiness readiness)
 {
     struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
     io_uring_prep_poll_add(sqe, fd, readiness == IO_READABLE ? POLLIN : POLLOUT);
-    io_uring_sqe_set_data(sqe, op);
+    io_entry_end(sqe, op, IO_CALL_POLL);
 }
 
 static struct io_frame *frame_for(struct io *io, const struct slices *queue)
@@ -117,7 +161,7 @@ void io_send(struct io *io, struct io_op *op, int fd, const struct slices *queue
         const struct slice *s = slices_at(queue, 0);
         struct io_uring_sqe *plain = io_entry(io, op, IO_KIND_SEND);
         io_uring_prep_send(plain, fd, s->at, s->len, MSG_NOSIGNAL);
-        io_uring_sqe_set_data(plain, op);
+        io_entry_end(plain, op, IO_CALL_SEND);
         return;
     }
     struct io_uring_sqe *sqe = vectored_entry(io, op, queue);
@@ -125,7 +169,7 @@ void io_send(struct io *io, struct io_op *op, int fd, const struct slices *queue
     if (!sqe)
         return;
     io_uring_prep_sendmsg(sqe, fd, &f->message, MSG_NOSIGNAL);
-    io_uring_sqe_set_data(sqe, op);
+    io_entry_end(sqe, op, IO_CALL_SEND);
 }
 
 void io_open(struct io *io, struct io_op *op, const char *path, unsigned how)
@@ -141,7 +185,7 @@ void io_open(struct io *io, struct io_op *op, const char *path, unsigned how)
         flags |= O_DIRECTORY;
     struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
     io_uring_prep_openat(sqe, AT_FDCWD, path, flags, 0640);
-    io_uring_sqe_set_data(sqe, op);
+    io_entry_end(sqe, op, IO_CALL_RING_OPEN);
 }
 
 void io_write(struct io *io, struct io_op *op, int fd, const struct slices *queue, uint64_t offset)
@@ -151,21 +195,21 @@ void io_write(struct io *io, struct io_op *op, int fd, const struct slices *queu
     if (!sqe)
         return;
     io_uring_prep_writev(sqe, fd, f->vector, (unsigned)f->message.msg_iovlen, offset);
-    io_uring_sqe_set_data(sqe, op);
+    io_entry_end(sqe, op, IO_CALL_RING_WRITE);
 }
 
 void io_read(struct io *io, struct io_op *op, int fd, void *to, size_t len, uint64_t offset)
 {
     struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
     io_uring_prep_read(sqe, fd, to, (unsigned)len, offset);
-    io_uring_sqe_set_data(sqe, op);
+    io_entry_end(sqe, op, op == &io->mailbox_op ? IO_CALL_MAILBOX : IO_CALL_RING_READ);
 }
 
 static void sync_file(struct io *io, struct io_op *op, int fd, unsigned flags)
 {
     struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
     io_uring_prep_fsync(sqe, fd, flags);
-    io_uring_sqe_set_data(sqe, op);
+    io_entry_end(sqe, op, flags & IORING_FSYNC_DATASYNC ? IO_CALL_RING_FDATASYNC : IO_CALL_RING_FSYNC);
 }
 
 void io_fdatasync(struct io *io, struct io_op *op, int fd)
@@ -184,33 +228,33 @@ void io_rename_new(struct io *io, struct io_op *op, const char *from, const char
     /* Masked: a flag that no file system knows, so that the kernel itself refuses. */
     unsigned flags = io->has_rename_new ? RENAME_NOREPLACE : 1U << 31;
     io_uring_prep_renameat(sqe, AT_FDCWD, from, AT_FDCWD, to, flags);
-    io_uring_sqe_set_data(sqe, op);
+    io_entry_end(sqe, op, IO_CALL_RING_RENAME);
 }
 
 void io_link(struct io *io, struct io_op *op, const char *from, const char *to)
 {
     struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
     io_uring_prep_linkat(sqe, AT_FDCWD, from, AT_FDCWD, to, 0);
-    io_uring_sqe_set_data(sqe, op);
+    io_entry_end(sqe, op, IO_CALL_RING_LINK);
 }
 
 void io_unlink(struct io *io, struct io_op *op, const char *path)
 {
     struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
     io_uring_prep_unlinkat(sqe, AT_FDCWD, path, 0);
-    io_uring_sqe_set_data(sqe, op);
+    io_entry_end(sqe, op, IO_CALL_RING_UNLINK);
 }
 
 void io_mkdir(struct io *io, struct io_op *op, const char *path)
 {
     struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
     io_uring_prep_mkdirat(sqe, AT_FDCWD, path, 0750);
-    io_uring_sqe_set_data(sqe, op);
+    io_entry_end(sqe, op, IO_CALL_RING_MKDIR);
 }
 
 void io_close_file(struct io *io, struct io_op *op, int fd)
 {
     struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
     io_uring_prep_close(sqe, fd);
-    io_uring_sqe_set_data(sqe, op);
+    io_entry_end(sqe, op, IO_CALL_RING_CLOSE);
 }

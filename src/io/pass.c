@@ -33,7 +33,7 @@ static struct io_pipe *pipe_new(void)
 {
     int ends[2];
     struct io_pipe *p = malloc(sizeof(*p));
-    if (!p || pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
+    if (!p || IO_CALL(IO_CALL_PIPE, pipe2(ends, O_CLOEXEC | O_NONBLOCK)) < 0) {
         free(p);
         return NULL;
     }
@@ -110,7 +110,8 @@ static enum io_passing passing(ssize_t n, size_t *n_out)
 
 enum io_passing io_pass_in(struct io_pipe *p, int fd, size_t max, size_t *n_out)
 {
-    ssize_t n = splice(fd, NULL, p->write_end, NULL, max, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    ssize_t n = IO_MOVE(IO_CALL_SPLICE_IN, max,
+                        splice(fd, NULL, p->write_end, NULL, max, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
     enum io_passing how = passing(n, n_out);
     p->bytes += *n_out;
     return how;
@@ -120,12 +121,13 @@ enum io_passing io_copy_in(struct io_pipe *p, int fd, size_t max, size_t *n_out)
 {
     uint8_t bytes[4096];
     hilum_assert(p->bytes == 0);
+    size_t len = max < sizeof(bytes) ? max : sizeof(bytes);
     enum io_passing how =
-        passing(recv(fd, bytes, max < sizeof(bytes) ? max : sizeof(bytes), MSG_DONTWAIT), n_out);
+        passing(IO_MOVE(IO_CALL_RECEIVE_NOW, len, recv(fd, bytes, len, MSG_DONTWAIT)), n_out);
     if (*n_out == 0)
         return how;
-    ssize_t written =
-        write(p->write_end, bytes, *n_out); /* a page, into an empty pipe: all of it or an error */
+    len = *n_out; /* a page, into an empty pipe: all of it or an error */
+    ssize_t written = IO_MOVE(IO_CALL_PIPE_WRITE, len, write(p->write_end, bytes, len));
     p->bytes = written > 0 ? (size_t)written : 0;
     return p->bytes == *n_out ? IO_PASSED : IO_PASS_ERROR;
 }
@@ -133,7 +135,7 @@ enum io_passing io_copy_in(struct io_pipe *p, int fd, size_t max, size_t *n_out)
 enum io_passing io_pass_out(struct io_pipe *p, int fd, size_t max, bool more, size_t *n_out)
 {
     unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK | (more ? SPLICE_F_MORE : 0);
-    ssize_t n = splice(p->read_end, NULL, fd, NULL, max, flags);
+    ssize_t n = IO_MOVE(IO_CALL_SPLICE_OUT, max, splice(p->read_end, NULL, fd, NULL, max, flags));
     enum io_passing how = passing(n, n_out);
     p->bytes -= *n_out;
     return how;
@@ -142,17 +144,19 @@ enum io_passing io_pass_out(struct io_pipe *p, int fd, size_t max, bool more, si
 bool io_pass_copy(struct io_pipe *from, struct io_pipe *to)
 {
     hilum_assert(to->bytes == 0);
-    ssize_t n = tee(from->read_end, to->write_end, from->bytes, SPLICE_F_NONBLOCK);
+    size_t len = from->bytes;
+    ssize_t n = IO_MOVE(IO_CALL_TEE, len, tee(from->read_end, to->write_end, len, SPLICE_F_NONBLOCK));
     to->bytes = n > 0 ? (size_t)n : 0;
     return to->bytes == from->bytes;
 }
 
 enum io_passing io_send_now(int fd, const void *bytes, size_t len, bool more, size_t *n_out)
 {
-    return passing(send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0)), n_out);
+    int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0);
+    return passing(IO_MOVE(IO_CALL_SEND_NOW, len, send(fd, bytes, len, flags)), n_out);
 }
 
 enum io_passing io_receive_now(int fd, void *to, size_t len, size_t *n_out)
 {
-    return passing(recv(fd, to, len, MSG_DONTWAIT), n_out);
+    return passing(IO_MOVE(IO_CALL_RECEIVE_NOW, len, recv(fd, to, len, MSG_DONTWAIT)), n_out);
 }

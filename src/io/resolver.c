@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "io/faults.h"
 #include "io/io.h"
 
 enum { KEEP_MS = 30000, CACHE_ENTRIES = 64 };
@@ -40,7 +41,8 @@ static unsigned look_up(const char *host, int flags, struct io_address *out, con
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags};
     struct addrinfo *list = NULL;
-    int error = getaddrinfo(host, NULL, &hints, &list);
+    int error =
+        io_fault(IO_CALL_RESOLVE, NULL) == IO_FAILS ? EAI_SYSTEM : getaddrinfo(host, NULL, &hints, &list);
     unsigned n = 0;
     if (error) {
         *why = gai_strerror(error);

@@ -57,7 +57,9 @@ enum result io_new(const struct io_options *options, struct io **io_out, char *w
                  IORING_SETUP_CQSIZE,
         .cq_entries = COMPLETIONS,
     };
-    int error = io_uring_queue_init_params(SUBMISSIONS, &io->ring, &params);
+    int error = io_fault(IO_CALL_SETUP, NULL) == IO_FAILS
+                    ? -errno
+                    : io_uring_queue_init_params(SUBMISSIONS, &io->ring, &params);
     if (error < 0) {
         snprintf(why, why_cap, "io_uring: %s%s", strerror(-error),
                  error == -EPERM || error == -ENOSYS
@@ -110,24 +112,30 @@ const char *io_describe(const struct io *io)
 enum result io_adopt(struct io *io)
 {
     /* What io_uring_enable_rings does, which the shared library of liburing 2.3 declares but does not export. */
-    if (io_uring_register((unsigned)io->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0)
+    if (IO_CALL(IO_CALL_REGISTER,
+                io_uring_register((unsigned)io->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0)) < 0)
         return ERR_IO;
     io_uring_register_ring_fd(&io->ring); /* saves a look-up a call; without it all works the same */
     io_mailbox_arm(io);
     return OK;
 }
 
+static int submit(struct io *io)
+{
+    return io_fault(IO_CALL_ENTER, NULL) == IO_FAILS ? -errno : io_uring_submit(&io->ring);
+}
+
 void io_make_room(struct io *io)
 {
     if (io_uring_sq_space_left(&io->ring) < ROOM)
-        io_uring_submit(&io->ring);
+        (void)submit(io);
 }
 
 struct io_uring_sqe *io_entry(struct io *io, struct io_op *op, enum io_kind kind)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&io->ring);
     while (!sqe) {
-        int n = io_uring_submit(&io->ring);
+        int n = submit(io);
         hilum_assert(n >= 0 || n == -EINTR || n == -EAGAIN || n == -EBUSY);
         sqe = io_uring_get_sqe(&io->ring);
     }
@@ -160,6 +168,10 @@ static void complete(struct io *io, struct io_op *op, int32_t res, uint32_t flag
     enum io_error error = IO_NONE;
     op->is_pending = false;
     frame_return(io, op);
+    if (__builtin_expect(op->kind & IO_KIND_FAULTY, 0)) {
+        op->kind &= (uint8_t)~IO_KIND_FAULTY;
+        res = -op->system_error;
+    }
     if (res < 0) {
         op->system_error = -res;
         error = io_error_from(-res);
@@ -198,6 +210,8 @@ static void wait_for_work(struct io *io)
 {
     uint64_t ms = !TAILQ_EMPTY(&io->tasks) ? 0 : io_timers_next(io);
     struct io_uring_cqe *cqe;
+    if (io_fault(IO_CALL_ENTER, NULL) == IO_FAILS)
+        return;
     if (ms == 0) {
         io_uring_submit_and_get_events(&io->ring);
     } else if (ms == UINT64_MAX) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "io/faults.h"
 #include "io/io.h"
 
 enum { BACKLOG = 4096, LISTEN_PAUSE_NS = 20000000 };
@@ -66,17 +67,24 @@ static bool address_from_text(const char *address, uint16_t port, struct io_addr
     return false;
 }
 
+/* None of them is needed: without it things are slower, or a peer that is gone is noticed later. */
+static void option(int fd, int level, int name, const void *value, socklen_t len)
+{
+    (void)IO_CALL(IO_CALL_OPTION, setsockopt(fd, level, name, value, len));
+}
+
 static int bind_to(const struct io_address *a, bool both_families, bool listens)
 {
     int one = 1, zero = 0;
-    int fd = socket(a->at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = IO_CALL(IO_CALL_SOCKET, socket(a->at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (fd < 0)
         return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    option(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (a->at.ss_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, both_families ? &zero : &one, sizeof(int));
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* accepted sockets inherit it */
-    if (bind(fd, (const struct sockaddr *)&a->at, a->len) < 0 || (listens && listen(fd, BACKLOG) < 0)) {
+        option(fd, IPPROTO_IPV6, IPV6_V6ONLY, both_families ? &zero : &one, sizeof(int));
+    option(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* accepted sockets inherit it */
+    if (IO_CALL(IO_CALL_BIND, bind(fd, (const struct sockaddr *)&a->at, a->len)) < 0 ||
+        (listens && IO_CALL(IO_CALL_LISTEN, listen(fd, BACKLOG)) < 0)) {
         int saved = errno;
         close(fd);
         errno = saved;
@@ -143,34 +151,34 @@ void io_listen_pause(int fd)
 
 bool io_listen_resume(int fd)
 {
-    return listen(fd, BACKLOG) == 0;
+    return IO_CALL(IO_CALL_LISTEN, listen(fd, BACKLOG)) == 0;
 }
 
 bool io_peer_address(int fd, struct io_address *out)
 {
     *out = (struct io_address){.len = sizeof(out->at)};
-    return getpeername(fd, (struct sockaddr *)&out->at, &out->len) == 0;
+    return IO_CALL(IO_CALL_NAME, getpeername(fd, (struct sockaddr *)&out->at, &out->len)) == 0;
 }
 
 bool io_local_address(int fd, struct io_address *out)
 {
     *out = (struct io_address){.len = sizeof(out->at)};
-    return getsockname(fd, (struct sockaddr *)&out->at, &out->len) == 0;
+    return IO_CALL(IO_CALL_NAME, getsockname(fd, (struct sockaddr *)&out->at, &out->len)) == 0;
 }
 
 void io_socket_configure(int fd, const struct io_socket_options *options)
 {
     int one = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+    option(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    option(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
     if (options && options->tcp_congestion)
-        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, options->tcp_congestion,
-                   (socklen_t)strlen(options->tcp_congestion));
+        option(fd, IPPROTO_TCP, TCP_CONGESTION, options->tcp_congestion,
+               (socklen_t)strlen(options->tcp_congestion));
 }
 
 int io_socket(const struct io_address *to, const struct io_socket_options *options)
 {
-    int fd = socket(to->at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = IO_CALL(IO_CALL_SOCKET, socket(to->at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (fd >= 0)
         io_socket_configure(fd, options);
     return fd;
@@ -180,13 +188,14 @@ bool io_is_paced(int fd)
 {
     char name[16] = "";
     socklen_t len = sizeof(name) - 1;
-    return getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len) == 0 && strncmp(name, "bbr", 3) == 0;
+    return IO_CALL(IO_CALL_ASKED_OPTION, getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len)) == 0 &&
+           strncmp(name, "bbr", 3) == 0;
 }
 
 void io_quick_ack(int fd)
 {
     int one = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
+    option(fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
 }
 
 void io_close(int fd)

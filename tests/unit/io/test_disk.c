@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "io/disk.h"
+#include "io/faults.h"
 
 struct place {
     char folder[256], file[300];
@@ -32,7 +33,7 @@ static int open_place(void **state)
 static int close_place(void **state)
 {
     struct place *p = *state;
-    disk_set_faults(NULL);
+    io_set_faults(NULL);
     unlink(p->file);
     assert_int_equal(rmdir(p->folder), 0);
     free(p);
@@ -83,7 +84,7 @@ static void a_short_write_or_a_signal_is_no_failure(void **state)
     char back[16] = "";
     uint64_t done;
     size_t n;
-    assert_true(disk_set_faults("write:1:short,write:2:EINTR,write:3:short,read:1:EINTR,fdatasync:1:EINTR"));
+    assert_true(io_set_faults("write:1:short,write:2:EINTR,write:3:short,read:1:EINTR,fdatasync:1:EINTR"));
     assert_int_equal(write_text(fd, "0123456789", 0, &done), IO_NONE);
     assert_int_equal(done, 10);
     assert_int_equal(disk_read(fd, back, 10, 0, &n), IO_NONE);
@@ -96,7 +97,7 @@ static void a_failure_says_how_far_it_came_and_why(void **state)
 {
     int fd = make_file(*state);
     uint64_t done, size;
-    assert_true(disk_set_faults("write:1:torn,write:2:short,write:3+:ENOSPC,fdatasync:2:EIO"));
+    assert_true(io_set_faults("write:1:torn,write:2:short,write:3+:ENOSPC,fdatasync:2:EIO"));
     assert_int_equal(write_text(fd, "0123456789", 0, &done), IO_OTHER);
     assert_int_equal(done, 5);
     assert_int_equal(write_text(fd, "0123456789", 5, &done), IO_NO_SPACE);
@@ -116,7 +117,7 @@ static void a_skipped_call_does_nothing_and_says_it_did(void **state)
 {
     int fd = make_file(*state);
     uint64_t done, size;
-    assert_true(disk_set_faults("write:1:skip,truncate:1:skip"));
+    assert_true(io_set_faults("write:1:skip,truncate:1:skip"));
     assert_int_equal(write_text(fd, "0123456789", 0, &done), IO_NONE);
     assert_int_equal(done, 10);
     assert_int_equal(disk_truncate(fd, 100), IO_NONE);
@@ -131,7 +132,7 @@ static void a_process_dies_where_it_shall(void **state)
     pid_t child = fork();
     if (child == 0) {
         int fd;
-        (void)disk_set_faults("open:2:kill");
+        (void)io_set_faults("open:2:kill");
         bool were_opened = disk_open("/dev/null", DISK_READ, &fd) == IO_NONE &&
                            disk_open("/dev/null", DISK_READ, &fd) == IO_NONE;
         _exit(were_opened ? 0 : 1);
@@ -148,9 +149,9 @@ static void faults_that_cannot_be_read_are_refused(void **state)
                                         "write:x:EIO",  "wrote:1:EIO",   "write:1:EWHAT",
                                         "write:1:EIO2", "write:1++:EIO", "write:1:EIO,,"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-        if (disk_set_faults(wrong[i]))
+        if (io_set_faults(wrong[i]))
             fail_msg("\"%s\" was read", wrong[i]);
-    assert_true(disk_set_faults(""));
+    assert_true(io_set_faults(""));
 }
 
 static void a_lock_is_one_opener_s_until_it_closes(void **state)
@@ -219,7 +220,7 @@ static void space_is_taken_ahead_and_given_back(void **state)
     assert_int_equal(disk_truncate(fd, 10), IO_NONE);
     assert_int_equal(fstat(fd, &s), 0);
     assert_true(s.st_blocks * 512 < 1 << 20);
-    assert_true(disk_set_faults("allocate:1:ENOSPC"));
+    assert_true(io_set_faults("allocate:1:ENOSPC"));
     assert_int_equal(disk_allocate(fd, 10, 1 << 20), IO_NO_SPACE);
     disk_close(fd);
 }

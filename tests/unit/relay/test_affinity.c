@@ -150,14 +150,14 @@ static void what_cannot_be_written_is_told_and_new_to_the_next_claim(void **stat
     static struct asking first, second;
     fixture_open(f);
     struct affinity *a = affinity_new(f->spool);
-    assert_true(disk_set_faults(NEXT_SYNCS));
+    assert_true(io_set_faults(NEXT_SYNCS));
     ask(a, &first, f->loop.io, 1, "a", NULL, true);
     ask(a, &second, f->loop.io, 1, "b", NULL, true);
     LOOP_UNTIL(&f->loop, first.is_done && second.is_done);
     assert_false(first.is_safe || second.is_safe);
     assert_string_equal(second.member, "a");
     assert_string_equal(find(a, "archive", 1), "");
-    assert_true(disk_set_faults(NEXT_SYNCS));
+    assert_true(io_set_faults(NEXT_SYNCS));
     assert_string_equal(claim(f, a, 1, "b", NULL, true, false), "b");
     assert_string_equal(claim(f, a, 1, "c", NULL, false, true),
                         "c"); /* which the hash finds: it need not be written */
@@ -172,7 +172,7 @@ static void what_cannot_be_moved_stays_where_it_was(void **state)
     fixture_open(f);
     struct affinity *a = affinity_new(f->spool);
     assert_string_equal(claim(f, a, 1, "a", NULL, true, true), "a");
-    assert_true(disk_set_faults(NEXT_SYNCS));
+    assert_true(io_set_faults(NEXT_SYNCS));
     claim(f, a, 1, "b", "a", true, false);
     assert_string_equal(find(a, "archive", 1), "a");
     assert_string_equal(claim(f, a, 1, "c", "a", true, true), "c");
@@ -382,7 +382,7 @@ static void a_hundred_thousand_studies_are_noted_without_a_sync(void **state)
     struct fixture *f = *state;
     fixture_open(f);
     struct affinity *a = affinity_new(f->spool);
-    assert_true(disk_set_faults(NEXT_SYNCS));
+    assert_true(io_set_faults(NEXT_SYNCS));
     uint64_t since = clock_ms();
     claim_many(f, a, 0, 100000);
     print_message("100,000 claims took %llu ms\n", (unsigned long long)(clock_ms() - since));

@@ -265,13 +265,13 @@ static void what_the_log_refuses_is_said_at_once_and_nothing_is_queued(void **st
             fixture_open(f);
         begin(f, &g, true);
         feed(f, &g, 100000);
-        assert_true(disk_set_faults(cases[n].faults));
+        assert_true(io_set_faults(cases[n].faults));
         commit(f, &g, false);
         assert_int_equal(g.error, cases[n].error);
         assert_false(keep_is_whole(g.keep));
         keep_free(&g.keep);
         spool_close(&f->spool);
-        (void)disk_set_faults(NULL);
+        (void)io_set_faults(NULL);
     }
 }
 

@@ -301,7 +301,7 @@ static void what_does_not_last_is_not_safe(void **state)
     struct place p;
     open_spool(f);
     assert_int_equal(goes_to(f, "1.2"), hashed(f, "1.2", 0)); /* by its hash alone: it need not last */
-    assert_true(disk_set_faults("fdatasync:1:EIO,fdatasync:2:EIO,fdatasync:3:EIO"));
+    assert_true(io_set_faults("fdatasync:1:EIO,fdatasync:2:EIO,fdatasync:3:EIO"));
     open_circuit(f, hashed(f, "1.3", 0));
     begin(f, &p, "1.3");
     assert_false(p.is_safe);

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "io/disk.h"
+#include "io/faults.h"
 
 int kit_setup(void **state)
 {
@@ -36,7 +37,7 @@ static bool delete_name(void *owner, const char *name)
 int kit_teardown(void **state)
 {
     struct kit *k = *state;
-    assert_true(disk_set_faults(NULL));
+    assert_true(io_set_faults(NULL));
     assert_null(k->log);
     assert_int_equal(disk_list(k->folder, delete_name, k->folder), IO_NONE);
     assert_int_equal(disk_rmdir(k->folder), IO_NONE);

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "io/disk.h"
+#include "io/faults.h"
 #include "log_kit.h"
 
 static const struct log_position start = {.generation = 1};
@@ -209,7 +210,7 @@ static void a_file_system_that_gives_no_space_ahead_is_as_good(void **state)
     uint64_t size;
     kit_open(k, 0, 0);
     sender_open(&s, k);
-    assert_true(disk_set_faults("allocate:1:ENOTSUP")); /* and is asked once */
+    assert_true(io_set_faults("allocate:1:ENOTSUP")); /* and is asked once */
     for (unsigned n = 0; n < 3; n++)
         assert_int_equal(sender_store(&s, n, 300000, 300000), SPOOL_DONE);
     assert_true(blocks_of(k, 1, &size) < 1200000);
@@ -267,7 +268,7 @@ static void an_idle_segment_ends_when_room_is_short(void **state)
     assert_int_equal(log_end(k->log).segment, 1);
     assert_true(log_take_room(k->log, (1 << 20) - 60000));
     assert_int_equal(sender_store(&s, 3, 30000, 30000), SPOOL_FULL);
-    assert_true(disk_set_faults("write:1:ENOSPC"));
+    assert_true(io_set_faults("write:1:ENOSPC"));
     log_end_idle(k->log, 7); /* of another it was said too late */
     LOOP_UNTIL(&s.loop, (log_end_idle(k->log, 1), log_end(k->log).segment > 1)); /* at the second time */
     assert_int_equal(log_end(k->log).segment, 3);
@@ -334,11 +335,11 @@ static void a_fault_loses_nothing_and_invents_nothing(void **state)
         k = *state;
         kit_open(k, 0, 0);
         sender_open(&s, k);
-        assert_true(disk_set_faults(faults[f].text));
+        assert_true(io_set_faults(faults[f].text));
         for (unsigned i = 0; i < MESSAGES; i++)
             told[i] =
                 sender_store(&s, i, i == 4 ? 5000 : 50, 5000); /* the fifth sticks out behind what follows */
-        assert_true(disk_set_faults(NULL));
+        assert_true(io_set_faults(NULL));
         kit_walk(k, start, log_end(k->log), &live);
         sender_close(&s);
         kit_close(k);
@@ -381,16 +382,16 @@ static void many_senders_know_what_became_of_their_messages(void **state)
     unsigned failed = 0;
     kit_open(k, 0, 0);
     assert_true(
-        disk_set_faults("fdatasync:9:EIO,fdatasync:17:EIO,fdatasync:18:EIO,fdatasync:19:EIO,fdatasync:40:EIO,"
-                        "write:60:ENOSPC,write:70:torn,write:90:short,write:91:ENOSPC,write:110:EIO,"
-                        "write:111:EIO,truncate:3:EIO,punch:1:EIO,fdatasync:60:ENOSPC,open:4:EIO"));
+        io_set_faults("fdatasync:9:EIO,fdatasync:17:EIO,fdatasync:18:EIO,fdatasync:19:EIO,fdatasync:40:EIO,"
+                      "write:60:ENOSPC,write:70:torn,write:90:short,write:91:ENOSPC,write:110:EIO,"
+                      "write:111:EIO,truncate:3:EIO,punch:1:EIO,fdatasync:60:ENOSPC,open:4:EIO"));
     for (unsigned i = 0; i < THREADS; i++) {
         told[i] = (struct told){.kit = k, .number = i};
         assert_int_equal(pthread_create(&told[i].thread, NULL, store_and_note, &told[i]), 0);
     }
     for (unsigned i = 0; i < THREADS; i++)
         pthread_join(told[i].thread, NULL);
-    assert_true(disk_set_faults(NULL));
+    assert_true(io_set_faults(NULL));
     kit_close(k);
     (void)kit_recover(k, &found);
     for (unsigned i = 0; i < THREADS * EACH; i++) {
@@ -416,7 +417,7 @@ static void a_failed_sync_is_made_good_in_a_new_segment(void **state)
     sender_open(&other, k);
     assert_int_equal(sender_store(&s, 1, 500, 500), SPOOL_DONE);
     assert_int_equal(sender_piece(&other, 0, bytes, 50, 1), SPOOL_DONE); /* written, not synced */
-    assert_true(disk_set_faults("fdatasync:1:EIO"));
+    assert_true(io_set_faults("fdatasync:1:EIO"));
     assert_int_equal(sender_store(&s, 2, 500, 500), SPOOL_DONE);
     assert_int_equal(log_end(k->log).segment, 2);
     assert_int_equal(sender_commit(&other, 9, bytes + 50, 50), SPOOL_FAILED); /* its first piece is gone */
@@ -436,10 +437,10 @@ static void nothing_is_acknowledged_from_a_file_that_is_in_no_folder(void **stat
     struct sender s;
     kit_open(k, 0, 0);
     sender_open(&s, k);
-    assert_true(disk_set_faults("fdatasync:1:EIO,fsync:1+:EIO"));
+    assert_true(io_set_faults("fdatasync:1:EIO,fsync:1+:EIO"));
     assert_int_equal(sender_store(&s, 1, 50, 50), SPOOL_FAILED);
     assert_int_equal(sender_store(&s, 2, 50, 50), SPOOL_FAILED);
-    assert_true(disk_set_faults(NULL));
+    assert_true(io_set_faults(NULL));
     assert_int_equal(sender_store(&s, 3, 50, 50), SPOOL_DONE);
     sender_close(&s);
     kit_close(k);
@@ -453,7 +454,7 @@ static void a_draft_that_lost_a_piece_never_commits(void **state)
     uint8_t bytes[100] = {0};
     kit_open(k, 0, 0);
     sender_open(&s, k);
-    assert_true(disk_set_faults("write:2:ENOSPC"));
+    assert_true(io_set_faults("write:2:ENOSPC"));
     assert_int_equal(sender_piece(&s, 0, bytes, 50, 1), SPOOL_DONE);
     assert_int_equal(sender_piece(&s, 0, bytes, 50, 1), SPOOL_FULL);
     s.error = SPOOL_DONE;
@@ -471,12 +472,12 @@ static void a_disk_that_stays_broken_fails_everything(void **state)
     struct sender s;
     kit_open(k, 0, 0);
     sender_open(&s, k);
-    assert_true(disk_set_faults("write:1+:EIO"));
+    assert_true(io_set_faults("write:1+:EIO"));
     assert_int_equal(sender_store(&s, 1, 50, 50), SPOOL_FAILED);
     assert_false(log_is_well(k->log));
     assert_false(log_append(k->log, RECORD_OUTCOME, "", 0, true));
     kit_close(k);
-    assert_true(disk_set_faults(NULL));
+    assert_true(io_set_faults(NULL));
     sender_close(&s);
 }
 
@@ -487,7 +488,7 @@ static void a_disk_that_heals_is_noticed(void **state)
     kit_open(k, 0, 0);
     sender_open(&s, k);
     /* The message twice, then the probe twice, in segments of their own; then it heals. */
-    assert_true(disk_set_faults("write:1:EIO,write:2:EIO,write:3:EIO,write:4:EIO"));
+    assert_true(io_set_faults("write:1:EIO,write:2:EIO,write:3:EIO,write:4:EIO"));
     assert_int_equal(sender_store(&s, 1, 50, 50), SPOOL_FAILED);
     assert_false(log_is_well(k->log));
     LOOP_UNTIL(&s.loop, log_is_well(k->log));

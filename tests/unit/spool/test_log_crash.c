@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "io/disk.h"
+#include "io/faults.h"
 #include "log_kit.h"
 
 enum { THREADS = 4, EACH = 12, MESSAGES = THREADS * EACH, PIECES_MAX = 8 };
@@ -297,7 +298,7 @@ static unsigned run_child(struct kit *k, const char *faults, unsigned kill_after
     if (child == 0) {
         (void)close(ends[0]);
         kit_open(k, 0, 0);
-        (void)disk_set_faults(faults);
+        (void)io_set_faults(faults);
         run_workers(k, KIT_MESSAGES / THREADS, ends[1]);
         _exit(0);
     }

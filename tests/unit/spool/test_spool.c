@@ -82,13 +82,13 @@ static void a_start_without_room_takes_what_is_spare(void **state)
     fixture_open(f);
     spool_close(&f->spool);
     assert_true(exists(f, "spare"));
-    assert_true(disk_set_faults("write:1:ENOSPC,allocate:1+:ENOSPC"));
+    assert_true(io_set_faults("write:1:ENOSPC,allocate:1+:ENOSPC"));
     fixture_open(f);
     spool_close(&f->spool);
     snprintf(path, sizeof(path), "%s/spare", f->folder);
     struct stat is;
     assert_true(stat(path, &is) == 0 && is.st_size == 0);
-    assert_true(disk_set_faults("write:1:ENOSPC"));
+    assert_true(io_set_faults("write:1:ENOSPC"));
     assert_int_equal(spool_open(&f->options, &f->spool, why, sizeof(why)), ERR_IO);
     assert_non_null(strstr(why, io_error_name(IO_NO_SPACE)));
 }
@@ -568,7 +568,7 @@ static void what_is_not_synced_is_not_stored_and_it_gets_well_again(void **state
     static struct feed pacs;
     enum spool_error error;
     assert_true(
-        disk_set_faults("fdatasync:6:EIO,fdatasync:7:EIO,fdatasync:8:EIO,fdatasync:9:EIO,fdatasync:10:EIO"));
+        io_set_faults("fdatasync:6:EIO,fdatasync:7:EIO,fdatasync:8:EIO,fdatasync:9:EIO,fdatasync:10:EIO"));
     fixture_open(f);
     unsigned stored = store_until_it_fails(f, &error);
     assert_true(stored > 0);
@@ -592,7 +592,7 @@ static void an_outcome_that_the_log_has_lost_still_counts(void **state)
     struct fixture *f = *state;
     static struct feed pacs;
     enum spool_error error;
-    assert_true(disk_set_faults("write:8+:ENOSPC"));
+    assert_true(io_set_faults("write:8+:ENOSPC"));
     fixture_open(f);
     unsigned stored = store_until_it_fails(f, &error);
     assert_true(stored >= 2);

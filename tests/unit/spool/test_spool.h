@@ -16,6 +16,7 @@
 #include "../loop.h"
 #include "base/clock.h"
 #include "io/disk.h"
+#include "io/faults.h"
 #include "spool/index.h"
 #include "spool/log.h"
 
@@ -58,7 +59,7 @@ static inline int fixture_tear_down(void **state)
 {
     struct fixture *f = *state;
     spool_close(&f->spool);
-    (void)disk_set_faults(NULL);
+    (void)io_set_faults(NULL);
     loop_close(&f->loop);
     assert_int_equal(nftw(f->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
     free(f);

@@ -353,7 +353,7 @@ static void pieces_without_a_commit_go_when_their_draft_does(void **state)
 static void what_cannot_be_given_back_is_tried_again(void **state)
 {
     struct fixture *f = *state;
-    assert_true(disk_set_faults("punch:3:EIO"));
+    assert_true(io_set_faults("punch:3:EIO"));
     fill_and_punch(f); /* some seconds later */
     assert_int_equal(check_away(f, false), COUNT / 5);
 }
@@ -361,7 +361,7 @@ static void what_cannot_be_given_back_is_tried_again(void **state)
 static void without_holes_segments_go_as_a_whole(void **state)
 {
     struct fixture *f = *state;
-    assert_true(disk_set_faults("punch:1+:ENOTSUP"));
+    assert_true(io_set_faults("punch:1+:ENOTSUP"));
     f->options.max_bytes = 32 << 20; /* short of room at once */
     fixture_open(f);
     store_all(f, 0, COUNT, SIZE);
@@ -381,7 +381,7 @@ static void run_until_killed(const struct spool_options *o, unsigned punch)
     char faults[64];
     snprintf(f.folder, sizeof(f.folder), "%s", o->path);
     snprintf(faults, sizeof(faults), "punch:%u:kill", punch);
-    (void)disk_set_faults(faults);
+    (void)io_set_faults(faults);
     loop_open(&f.loop, 1 << 20);
     fixture_open(&f);
     store_all(&f, 0, COUNT, SIZE);

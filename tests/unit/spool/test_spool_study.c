@@ -213,7 +213,7 @@ static void an_answer_that_cannot_be_written_is_kept_until_it_can(void **state)
     static struct asker a;
     /* syncs: 1 and 2 of the first segment, 3 of the commit; then the release, and what follows a segment that was given up */
     assert_true(
-        disk_set_faults("fdatasync:4:EIO,fdatasync:5:EIO,fdatasync:6:EIO,fdatasync:7:EIO,fdatasync:8:EIO"));
+        io_set_faults("fdatasync:4:EIO,fdatasync:5:EIO,fdatasync:6:EIO,fdatasync:7:EIO,fdatasync:8:EIO"));
     fixture_open(f);
     asker_open(f, &a, 0, 1, "ai");
     store_held(f, 1, "CT", 200);
