@@ -192,9 +192,10 @@ static void send_more(struct stream *s)
 static void on_send_done(struct io_op *op, enum io_error error, int64_t n)
 {
     struct stream *s = op->owner;
-    if (error != IO_NONE && s->tls_context && s->receive_op.is_pending) {
+    if (error == IO_RESET && s->tls_context && s->receive_op.is_pending) {
         s->is_mute =
             true; /* the alert that says why may lie in the socket: the receive ends by itself, and tells */
+        io_shutdown_send(s->fd); /* of whoever has not gone yet it is asked */
     } else if (error != IO_NONE) {
         stream_lose(s, error);
     } else {

@@ -14,6 +14,7 @@
 #include "../certificate.h"
 #include "../loop.h"
 #include "base/clock.h"
+#include "io/faults.h"
 #include "stream/stream.h"
 
 struct end {
@@ -373,6 +374,23 @@ static void who_asks_for_keys_and_does_not_read_is_left(void **state)
     close(two);
 }
 
+/* A send that fails for want of memory ends no receive: to wait for that would be to wait for a peer that waits for us. */
+static void a_send_that_fails_is_a_loss(void **state)
+{
+    static const char *const faults[] = {"send:2:ENOMEM", "send:2:ENOBUFS", "send:2:EPIPE"};
+    struct world *w = *state;
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+        if (i > 0)
+            *state = w = open_world(64 << 20);
+        queue(w, &w->c, 0, 100);
+        assert_true(io_set_faults(faults[i]));
+        LOOP_UNTIL(&w->loop, w->c.lost || w->s.lost);
+        assert_true(io_set_faults(NULL));
+        if (i + 1 < sizeof(faults) / sizeof(faults[0]))
+            tear_down(state);
+    }
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -381,6 +399,7 @@ int main(void)
         TEST(small_pieces_are_joined),
         TEST(receiving_pauses_at_the_limit_and_goes_on),
         TEST(what_is_taken_of_a_portion_has_left),
+        TEST(a_send_that_fails_is_a_loss),
         cmocka_unit_test(a_pool_that_is_used_up_stops_nobody),
         TEST(the_end_is_told_as_an_end),
         TEST(who_closes_from_inside_is_left_alone),
