@@ -69,6 +69,7 @@ enum result io_new(const struct io_options *options, struct io **io_out, char *w
         return ERR_IO;
     }
     restrict_ring(&io->ring);
+    io->mailbox_event = -1;
     io->pool = options->pool;
     io->pipes_max = options->pipes_max ? options->pipes_max : IO_PIPES_MAX;
     io->has_bundles = (params.features & FEAT_RECVSEND_BUNDLE) && !is_masked("6.1");

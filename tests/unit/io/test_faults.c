@@ -274,6 +274,8 @@ static void a_ring_that_cannot_be_made_says_why(void **state)
 {
     static const char *const faults[] = {"setup:1:EMFILE", "register:1:ENOMEM", "eventfd:1:EMFILE"};
     struct loop *l = *state;
+    if (fcntl(0, F_GETFD) < 0)
+        assert_int_equal(open("/dev/null", O_RDONLY | O_CLOEXEC), 0);
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
         struct io *io = NULL;
         char why[128] = "";
@@ -281,6 +283,7 @@ static void a_ring_that_cannot_be_made_says_why(void **state)
         assert_int_equal(io_new(&(struct io_options){.pool = &l->pool}, &io, why, sizeof(why)), ERR_IO);
         assert_null(io);
         assert_true(why[0] != '\0');
+        assert_true(fcntl(0, F_GETFD) >= 0); /* a descriptor that was never made is not closed */
     }
 }
 
