@@ -235,10 +235,12 @@ static void look_at_page(void)
 {
     char list[sizeof(page->list)];
     unsigned now = atomic_load(&page->edition);
-    if (now == edition)
+    if (now == edition || now % 2 == 1)
         return;
-    edition = now;
     memcpy(list, page->list, sizeof(list));
+    if (atomic_load(&page->edition) != now)
+        return; /* it changed meanwhile: the next call sees it */
+    edition = now;
     list[sizeof(list) - 1] = '\0';
     atomic_store(&page->count, 0);
     if (!read_list(list))

@@ -20,7 +20,7 @@
  * "fdatasync:3:EIO,send:5+:short=1". "@FILE" instead is read from a file of one page at least, which may change while the process runs: all
  * counts begin anew when its first number does.
  *
- *   0  u32  the edition: to be changed after the list
+ *   0  u32  the edition: odd while the list changes, then two more than before
  *   4  u32  how many faults there were since then, written here
  *   8  ...  the list, and a NUL
  */

@@ -18,6 +18,7 @@ enum io_error io_error_from(int system_error)
     case ECANCELED:
         return IO_CANCELLED;
     case ECONNRESET:
+    case ECONNABORTED:
     case EPIPE:
     case ENOTCONN:
     case ESHUTDOWN:
