@@ -30,9 +30,9 @@ class Report:
 class Sweep:
     """One gateway over all of it: it has to go on, whatever fails. A new one only if it did not."""
 
-    def __init__(self, report, **settings):
+    def __init__(self, report, shim=None, **settings):
         self.report, self.settings = report, settings
-        self.shim = shims.Shim()
+        self.shim = shim or shims.Shim()
         self.world = None
 
     def __enter__(self):
@@ -107,9 +107,8 @@ class Sweep:
 # ---- whole runs
 
 
-def start(shim, config, number):
-    """A gateway whose Nth allocation from its start on fails: (whether one failed, complaint or None)."""
-    shim.fail(number)
+def start(shim, config):
+    """A gateway, from its start on under what the shim is armed with: (whether something failed, complaint or None)."""
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen([HILUM, "run", config], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                    env={**os.environ, **shim.environment})
@@ -139,21 +138,28 @@ def start(shim, config, number):
     return failed, None if words.strip() else "it ended without a word"
 
 
+def write_config(folder):
+    """The path of a small configuration that has a queue and a rule."""
+    path = os.path.join(folder, "hilum.lua")
+    with open(path, "w") as f:
+        f.write(f'''gateway {{ ae_title = "X", workers = 1, spool = {{ path = "{folder}/spool", max_bytes = "64MiB", reserve = 0 }} }}
+listen "127.0.0.1:{free_port()}"
+node "a" {{ host = "127.0.0.1", ae_title = "A" }}
+route "all" {{ to = "a", morph = function(ds) ds.PatientID = "X" end }}
+''')
+    return path
+
+
 def starts(report, numbers=None, seconds=None):
     """Every allocation from the first of the process until it listens; `numbers`: these."""
     end = time.monotonic() + seconds * SLOW if seconds else None
     shim = shims.Shim()
     with tempfile.TemporaryDirectory(prefix="hilum-starts-") as folder:
-        config = os.path.join(folder, "hilum.lua")
-        with open(config, "w") as f:
-            f.write(f'''gateway {{ ae_title = "X", workers = 1, spool = {{ path = "{folder}/spool", max_bytes = "64MiB", reserve = 0 }} }}
-listen "127.0.0.1:{free_port()}"
-node "a" {{ host = "127.0.0.1", ae_title = "A" }}
-route "all" {{ to = "a", morph = function(ds) ds.PatientID = "X" end }}
-''')
+        config = write_config(folder)
         number, quiet = 0, 0
         for number in numbers or itertools.count(1):
-            failed, complaint = start(shim, config, number)
+            shim.fail(number)
+            failed, complaint = start(shim, config)
             report.runs += 1
             report.failed += failed
             if complaint:

@@ -8,21 +8,23 @@ answer at all.
 import os
 import signal
 import socket
+import ssl
 import time
 
+import certificates
 import dicom
 import harness
 from commitment_peers import Archive, Requester, commit
 from dicom import C_FIND_RQ, C_GET_RQ, C_MOVE_RQ, CT, EXPLICIT, IMPLICIT, N_CREATE_RQ, N_SET_RQ, VERIFICATION, make_instance, new_uid
-from harness import SLOW, Case, Gateway, declare, folder, node, route, same_data, wait_until
+from harness import SLOW, Case, Gateway, declare, folder, free_port, node, route, same_data, wait_until
 from peer_client import Client, getting
 from peer_data import COMMITMENT, GET_OF, MPPS, STUDY_ROOT_FIND, STUDY_ROOT_MOVE, data_of
 from peer_service import Answer, Service, found
-from sender import Sender
+from sender import Framing, Sender
 from sink import Sink
 
 LIMIT = 8  # seconds until the gateway has to have answered or ended an association: its longest time-out, and some
-ENDED = (dicom.Ended, dicom.Closed, ConnectionError)
+ENDED = (dicom.Ended, dicom.Closed, ConnectionError, ssl.SSLError)
 FAILED = "failed"  # an outcome: the gateway said so, or ended the association
 
 MORPH = 'function(ds) ds.PatientID = "CHANGED" end'
@@ -47,16 +49,26 @@ class World:
     def __init__(self, shim, **settings):
         self.shim = shim
         self.a, self.b, self.slow = Sink(), Sink(), Sink()
+        self.wide = [Sink(max_length=0) for _ in range(2)]  # what comes in large PDVs may go on as it is
+        pki = certificates.shared()
+        self.identity = pki.server("localhost", "127.0.0.1")
+        self.trust = ssl.create_default_context(cafile=pki.ca)
+        self.secret = Sink()
+        self.secret.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.secret.tls.load_cert_chain(self.identity.certificate, self.identity.key)
+        self.port, self.tls_port = free_port(), free_port()
         self.archives = [Service({C_FIND_RQ: found(*(self.answer(i, n) for n in range(5))),
                                   C_GET_RQ: self.give}) for i in range(2)]
         self.pacs = Service({C_MOVE_RQ: self.move_back}, ae_title="PACS")
         self.steps = Service({N_CREATE_RQ: self.take_step, N_SET_RQ: self.take_step})
         self.keeper, self.asker = Archive(), Requester()
-        self.peers = [self.a, self.b, self.slow, *self.archives, self.pacs, self.steps, self.keeper, self.asker]
+        self.peers = [self.a, self.b, self.slow, *self.wide, self.secret, *self.archives, self.pacs, self.steps, self.keeper, self.asker]
         self.settings = {"workers": 1, "timeouts": TIMEOUTS, "retry": QUICK, "memory": "32MiB", "uid_key": "secret",
-                         "log": {"level": "warn", "format": "json"}, **settings}
+                         "log": {"level": "warn", "format": "json"}, "port": self.port, **settings}
+        self.listen = [{"address": "127.0.0.1"}, {"address": "127.0.0.1", "port": self.tls_port, "tls": {
+            "certificate": self.identity.certificate, "key": self.identity.key}}]
         self.declarations = self.declare()
-        self.gateway = Gateway(*self.declarations, environment=shim.environment, **self.settings)
+        self.gateway = Gateway(*self.declarations, environment=shim.environment, listen=self.listen, **self.settings)
         self.keeper.gateway = self.gateway
         self.owed = []  # what has been acknowledged and is still to arrive: (sink, instance)
         self.reloads = 0
@@ -67,7 +79,12 @@ class World:
             node("a", self.a), node("b", self.b), node("one", one), node("two", two), node("steps", self.steps),
             node("pacs", self.pacs, **{"as": {"move": "through us"}}), node("keeper", self.keeper, ae_title="ARCHIVE"),
             node("asker", self.asker, ae_title="ASKER"), folder("files", "$FOLDER/files/{SOPInstanceUID}.dcm"),
+            node("secret", self.secret, tls={"ca": certificates.shared().ca}),
+            *(node(f"wide{i}", one) for i, one in enumerate(self.wide)),
             route("relay", "a", when=when("RELAY")),
+            route("secure", "secret", when=when("SECURE")),
+            route("pass", "wide0", when=when("PASS"), zero_copy=True),
+            route("pass to two", ["wide0", "wide1"], when=when("PASS_TWO"), zero_copy=True),
             route("fan", ["a", "b"], when=when("FAN")),
             declare("route", "morph", {"to": ["a"], "on_failure": "fail", "when": when("MORPH"), "morph": harness.Lua(MORPH)}),
             declare("route", "map", {"to": ["a"], "on_failure": "fail", "when": when("MAP"), "morph": harness.Lua(
@@ -125,11 +142,13 @@ class World:
 
     # ---- scripts
 
-    def store(self, title, sinks, size=3000, count=1):
+    def store(self, title, sinks, size=3000, count=1, tls=False, pdu=None):
         instances = [make_instance(size) for _ in range(count)]
-        with Sender(self.gateway.port, [(CT, [EXPLICIT])], calling=title, seconds=LIMIT * SLOW) as sender:
+        port, trust = (self.tls_port, self.trust) if tls else (self.port, None)
+        with Sender(port, [(CT, [EXPLICIT])], calling=title, seconds=LIMIT * SLOW, tls=trust) as sender:
             if not sender.accepted:
                 return FAILED
+            sender.framing = Framing(pdu=pdu)
             for one in instances:
                 answer = sender.store(one)
                 assert answer.status >> 12 != 0xC, f"a lack of memory is told as a fault of the instance: {answer}"
@@ -143,6 +162,20 @@ class World:
 
     def relay_large(self):
         return self.store("RELAY", [self.a], 400000)
+
+    def secure(self):
+        """TLS on both sides."""
+        return self.store("SECURE", [self.secret], tls=True)
+
+    def secure_large(self):
+        return self.store("SECURE", [self.secret], 400000, tls=True)
+
+    def pass_by(self):
+        """From socket to socket."""
+        return self.store("PASS", self.wide[:1], 2 << 20, pdu=128 << 10)
+
+    def pass_to_two(self):
+        return self.store("PASS_TWO", self.wide, 2 << 20, pdu=128 << 10)
 
     def fan(self):
         return self.store("FAN", [self.a, self.b], 90000)
@@ -254,7 +287,7 @@ class World:
         time.sleep(0.1 * SLOW)
         return outcome
 
-    NAMES = ["relay", "relay_large", "fan", "morph", "map", "copy", "copy_large", "both", "queue", "folder", "gather", "find", "get",
+    NAMES = ["relay", "relay_large", "secure", "secure_large", "pass_by", "pass_to_two", "fan", "morph", "map", "copy", "copy_large", "both", "queue", "folder", "gather", "find", "get",
              "move", "mpps", "commitment", "reload"]
 
     # ---- one run, and what is looked at after it
@@ -305,6 +338,11 @@ class World:
             peer.associations[:] = [a for a in peer.associations if a.ended is None]
             for one in peer.associations:
                 del one.messages[:-1]
+
+    def rest(self, seconds=5):
+        """No association to a node is left: where they do not linger, the next script opens its own."""
+        sinks = (self.a, self.b, self.secret, *self.wide)
+        wait_until(lambda: not any(sink.open() for sink in sinks), "associations to nodes are closed", seconds)
 
     def clean(self, name, seconds=5):
         """Nothing fails any more: the same script is served again, after the time that a node is let be at most."""
