@@ -77,6 +77,15 @@ class Wire:
         with self.inside(1):
             self.run("addr add 10.77.0.2/24 dev far")
 
+    def degrade(self, how):
+        """Both directions, by netem: "delay 20ms 10ms loss 5%"."""
+        tc = need("tc")
+        for end, device in enumerate(("near", "far")):
+            with self.inside(end):
+                done = subprocess.run([tc, *f"qdisc add dev {device} root netem {how}".split()], capture_output=True, text=True, check=False)
+                if done.returncode != 0:
+                    raise unittest.SkipTest(f"this kernel has no netem: {done.stderr.strip()}")
+
     def close(self):
         enter(self.home)
         os.close(self.home)
@@ -119,6 +128,27 @@ class Network(Case):
         one = make_instance(5000)
         with Sender(gateway.port, [(CT, [EXPLICIT])], calling="TO_NEAR", seconds=20 * SLOW) as sender:
             self.assert_stored(sender.store(one))
+
+    def check_degraded(self, how):
+        """What is slow, lost, doubled or out of order is TCP's to mend: all arrives whole, and others do not wait for it."""
+        self.wire.degrade(how)
+        gateway = self.gateway(node("far", self.far, host=NODE), node("near", self.near), route("far", "far", when={"calling": "TO_FAR"}),
+                               route("near", "near", when={"calling": "TO_NEAR"}))
+        sent = [make_instance(200_000) for _ in range(4)]
+        sender = self.sender(gateway, ((CT, [EXPLICIT]),), calling="TO_FAR", seconds=60)
+        for one in sent:
+            context = sender.begin(one)
+            sender.data(context, one.data[:100_000])
+            self.assert_others_go_on(gateway)
+            sender.data(context, one.data[100_000:], last=True)
+            self.assert_stored(sender.response())
+        self.assertEqual([m.data for m in self.far.messages], [one.data for one in sent])
+
+    def test_a_slow_wire(self):
+        self.check_degraded("delay 100ms 30ms")
+
+    def test_a_lossy_wire(self):
+        self.check_degraded("delay 10ms 5ms loss 5% duplicate 2% reorder 10%")
 
     def test_a_node_that_disappears_in_the_middle_fails_in_time_and_nobody_else(self):
         gateway = self.start("fail")
