@@ -69,6 +69,11 @@ const char *association_peer_subject(const struct association *a)
     return a->stream.tls ? tls_peer(a->stream.tls) : "";
 }
 
+static void on_stream_hung_up(struct stream *s)
+{
+    association_hung_up(s->owner);
+}
+
 static void on_stream_closed(struct stream *s)
 {
     struct association *a = s->owner;
@@ -103,6 +108,7 @@ static const struct stream_user stream_user = {
     .may_receive = on_stream_may_receive,
     .is_amid = on_stream_is_amid,
     .on_lost = on_stream_lost,
+    .on_hung_up = on_stream_hung_up,
     .on_closed = on_stream_closed,
 };
 

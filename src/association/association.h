@@ -105,6 +105,7 @@ struct association {
     struct ul ul;
     bool is_inbound, is_established, has_ended, is_closing, is_held, is_slowed, stream_open, stream_closed;
     bool wants_close;     /* when the last bytes are out */
+    bool has_hung_up;     /* while it was slowed, and its last word was looked for */
     bool release_pending; /* the peer's request waits for association_release_answer */
     struct io_address peer;
 
@@ -188,7 +189,8 @@ void association_introduce(struct pdu_associate *ours, uint32_t max_length);
 void association_hold(struct association *a);
 void association_resume(struct association *a);
 
-/* Nothing more is taken from the peer until association_hurry, in the middle of a message too: TCP slows it. Callable from callbacks. */
+/* Nothing more is taken from the peer until association_hurry, in the middle of a message too: TCP slows it. A peer that hangs up meanwhile is lost at once,
+ * with what it left unread; between messages one look is taken first, for its last word may be a release. Callable from callbacks. */
 void association_slow(struct association *a);
 void association_hurry(struct association *a);
 

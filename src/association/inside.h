@@ -18,6 +18,8 @@ void association_connect_cancel(struct association *a);
 /* receive.c */
 void association_take_piece(struct association *a, const struct pdu_event *piece, struct buf *b);
 void association_process(struct association *a);
+/* The peer has hung up, and may have been slowed. */
+void association_hung_up(struct association *a);
 /* Nothing that is gathered counts any more. */
 void association_let_go_gathered(struct association *a);
 bool association_is_amid(const struct association *a);

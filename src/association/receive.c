@@ -146,6 +146,21 @@ void association_resume(struct association *a)
 void association_slow(struct association *a)
 {
     a->is_slowed = !a->has_ended;
+    if (a->is_slowed)
+        stream_watch(&a->stream);
+}
+
+/* It keeps no place, and nothing of the pool, until its bytes are paid for: nobody waits for what becomes of them. */
+void association_hung_up(struct association *a)
+{
+    if (!a->is_slowed)
+        return;
+    if (a->has_hung_up || association_is_amid(a)) {
+        stream_break(&a->stream, IO_NONE);
+    } else {
+        a->has_hung_up = true;
+        association_hurry(a);
+    }
 }
 
 void association_hurry(struct association *a)

@@ -190,8 +190,9 @@ void io_send(struct io *io, struct io_op *op, int fd, const struct slices *queue
 /* Asks a pending operation to end; its callback still comes, with IO_CANCELLED or its real result. */
 void io_cancel(struct io *io, struct io_op *op);
 
-/* Completes when the descriptor can be read from, or written to; n is 0. Also at the end of a stream and when it is broken. */
-enum io_readiness { IO_READABLE, IO_WRITABLE };
+/* Completes when the descriptor can be read from, or written to; n is 0. Also at the end of a stream and when it is broken. IO_HUNG_UP: only then, however
+ * much of what came before is unread. */
+enum io_readiness { IO_READABLE, IO_WRITABLE, IO_HUNG_UP };
 void io_poll(struct io *io, struct io_op *op, int fd, enum io_readiness readiness);
 
 /* Closes a descriptor that no operation uses. -1 is let be. */

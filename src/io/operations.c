@@ -118,8 +118,9 @@ void io_connect(struct io *io, struct io_op *op, int fd, const struct io_address
 
 void io_poll(struct io *io, struct io_op *op, int fd, enum io_readiness readiness)
 {
+    static const short events[] = {[IO_READABLE] = POLLIN, [IO_WRITABLE] = POLLOUT, [IO_HUNG_UP] = POLLRDHUP};
     struct io_uring_sqe *sqe = io_entry(io, op, IO_KIND_PLAIN);
-    io_uring_prep_poll_add(sqe, fd, readiness == IO_READABLE ? POLLIN : POLLOUT);
+    io_uring_prep_poll_add(sqe, fd, (unsigned)events[readiness]);
     io_entry_end(sqe, op, IO_CALL_POLL);
 }
 

@@ -33,7 +33,8 @@ static void on_buffers(struct io_waiter *w)
 
 static void tell_closed(struct stream *s)
 {
-    if (!s->is_closing || s->close_told || s->receive_op.is_pending || s->send_op.is_pending)
+    if (!s->is_closing || s->close_told || s->receive_op.is_pending || s->send_op.is_pending ||
+        s->watch_op.is_pending)
         return;
     s->close_told = true;
     io_defer_cancel(s->io, &s->work);
@@ -210,6 +211,15 @@ static void on_send_done(struct io_op *op, enum io_error error, int64_t n)
     tell_closed(s);
 }
 
+static void on_watched(struct io_op *op, enum io_error error, int64_t n)
+{
+    struct stream *s = op->owner;
+    (void)n;
+    if (error == IO_NONE && !s->is_closing && !s->is_lost)
+        s->user->on_hung_up(s);
+    tell_closed(s);
+}
+
 static void on_work(struct io_task *task)
 {
     struct stream *s = task->owner;
@@ -227,6 +237,7 @@ bool stream_open(struct stream *s, struct io *io, struct pool *pool, int fd, con
                          .pool = pool,
                          .receive_op = {.on_done = on_received, .owner = s},
                          .send_op = {.on_done = on_send_done, .owner = s},
+                         .watch_op = {.on_done = on_watched, .owner = s},
                          .waiter = {.on_buffers = on_buffers, .owner = s},
                          .work = {.run = on_work, .owner = s},
                          .limit = STREAM_LIMIT_MIN,
@@ -259,6 +270,12 @@ void stream_set_reading(struct stream *s, bool is_reading)
 void stream_look_again(struct stream *s)
 {
     stream_schedule(s);
+}
+
+void stream_watch(struct stream *s)
+{
+    if (!s->is_closing && !s->is_lost && !s->watch_op.is_pending)
+        io_poll(s->io, &s->watch_op, s->fd, IO_HUNG_UP);
 }
 
 void stream_count_received(struct stream *s, size_t n)
@@ -322,5 +339,6 @@ void stream_close(struct stream *s)
     io_defer_cancel(s->io, &s->work);
     io_cancel(s->io, &s->receive_op);
     io_cancel(s->io, &s->send_op);
+    io_cancel(s->io, &s->watch_op);
     tell_closed(s);
 }

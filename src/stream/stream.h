@@ -34,6 +34,8 @@ struct stream_user {
     size_t (*may_receive)(struct stream *s);
     /* The peer closed (error IO_NONE), or the connection broke: once, unless we closed. Sending is over too. */
     void (*on_lost)(struct stream *s, enum io_error error);
+    /* After stream_watch: the peer has closed, or the connection broke, and what it had sent before may not be read yet. May be NULL if that is not used. */
+    void (*on_hung_up)(struct stream *s);
     /* After stream_close: no operation is pending; the stream's memory may go. May be called from inside stream_close,
      * and from inside callbacks: free it later, from the loop. */
     void (*on_closed)(struct stream *s);
@@ -45,7 +47,7 @@ struct stream {
     void *owner;
     int fd;
     struct pool *pool;
-    struct io_op receive_op, send_op;
+    struct io_op receive_op, send_op, watch_op;
     struct io_waiter waiter;
     struct io_task work;
     struct slices sending;
@@ -87,6 +89,9 @@ void stream_set_reading(struct stream *s, bool is_reading);
 
 /* may_receive is asked again, soon. */
 void stream_look_again(struct stream *s);
+
+/* on_hung_up tells, once: for a user that does not read for long, and would not hear of the end. Where that has come already, it is told soon. */
+void stream_watch(struct stream *s);
 
 /* Bytes that the user moved itself, past the stream, while no receive and no send was under way; it has found the
  * connection broken (or, with IO_NONE, closed). */

@@ -112,13 +112,42 @@ class Callers(Case):
             sender.begin(make_instance())
             getattr(sender, end if end != "release" else "abort")()
 
-    def admitted(self, gateway):
+    def test_who_hangs_up_while_it_is_slowed_keeps_no_place(self):
+        gateway, _ = self.limited({"bytes": "2KiB"}, max_associations=1)
+        for end in ("close", "reset"):  # half a minute before it would be paid for
+            sender = self.admitted(gateway)
+            sender.data(sender.begin(make_instance()), bytes(60_000))
+            getattr(sender, end)()
+        self.admitted(gateway)
+
+    def test_nor_does_who_hangs_up_while_its_payload_passes_by(self):
+        sink = self.sink(max_length=1 << 20)
+        gateway = self.gateway(caller("ct", rate={"bytes": "20KiB"}), node("a", sink), route("all", to="a", zero_copy=True))
+        sender = self.sender(gateway, calling="CT", max_length=1 << 20)
+        context = sender.begin(make_instance())
+        stream = dicom.p_data(dicom.pdv(context, 0, bytes(600_000)))
+        sender.wire.send(stream[:70_000])  # by memory
+        wait_until(lambda: gateway.events("payload passes by"), "it passes by", 20)
+        sender.wire.send(stream[70_000:180_000])
+        sender.close()
+        wait_until(lambda: gateway.events("association ended"), "its end", 2)
+
+    def test_the_last_word_of_who_hangs_up_between_messages_is_heard(self):
+        gateway, _ = self.limited({"bytes": "1KiB"}, max_associations=1)
+        sender = self.sender(gateway, calling="CT")
+        self.assert_stored(sender.store(make_instance(30_000)))
+        sender.wire.send(dicom.pdu(dicom.RELEASE_RQ, bytes(4)))
+        sender.close()
+        ended = wait_until(lambda: gateway.events("association ended"), "it ends", 5)
+        self.assertEqual(ended[0]["how"], "released")
+
+    def admitted(self, gateway, **request):
         """An association, as soon as there is a place."""
         found = []
 
         def is_in():
             try:
-                found.append(self.sender(gateway, calling="CT"))
+                found.append(self.sender(gateway, calling="CT", **request))
             except dicom.Rejected:
                 return False
             return True

@@ -17,7 +17,7 @@ import time
 import certificates
 import dicom
 from dicom import CT, EXPLICIT, make_instance
-from harness import (QUICK, SAMPLES, SLOW, Case, Orthanc, free_port, need, node, pairs_of, route, same_data, samples, storescp, tool,
+from harness import (QUICK, SAMPLES, SLOW, Case, Orthanc, declare, free_port, need, node, pairs_of, route, same_data, samples, storescp, tool,
                      wait_until)
 from sender import Framing, Sender
 
@@ -570,6 +570,14 @@ class Operation(TlsCase):
             s.close()
         with Sender(gateway.port, [(CT, [EXPLICIT])], seconds=20 * SLOW, tls=client_context()) as sender:
             self.assert_stored(sender.store(make_instance()))
+
+    def test_who_hangs_up_while_it_is_slowed_keeps_no_place(self):
+        gateway = self.secured(declare("caller", "ct", {"calling": "CT", "rate": {"bytes": "2KiB"}}), node("a", self.sink()),
+                               route("all", to="a"))
+        sender = self.sender(gateway, calling="CT", tls=client_context())
+        sender.data(sender.begin(make_instance()), bytes(60_000))
+        sender.close()
+        wait_until(lambda: gateway.events("association ended"), "it ends", 5)
 
     def test_a_node_that_stalls_its_handshake_is_given_up(self):
         listener = socket.create_server(("127.0.0.1", 0))

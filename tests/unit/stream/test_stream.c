@@ -21,7 +21,7 @@ struct side {
     struct buf *last;
     uint64_t came, sent;
     unsigned buffers; /* how often another buffer than before was handed on */
-    unsigned lost, closed;
+    unsigned lost, closed, hung_up;
     enum io_error lost_error;
     bool drops, closes_at_once;
     size_t most; /* that a receive may take; 0: none */
@@ -67,6 +67,11 @@ static void on_closed(struct stream *s)
     ((struct side *)s->owner)->closed++;
 }
 
+static void on_hung_up(struct stream *s)
+{
+    ((struct side *)s->owner)->hung_up++;
+}
+
 static size_t may_receive(struct stream *s)
 {
     struct side *side = s->owner;
@@ -80,6 +85,7 @@ static const struct stream_user portioning_user = {.on_bytes = on_bytes,
                                                    .on_sent = on_sent,
                                                    .may_receive = may_receive,
                                                    .on_lost = on_lost,
+                                                   .on_hung_up = on_hung_up,
                                                    .on_closed = on_closed};
 
 static void make_pair(int *one, int *two)
@@ -458,6 +464,25 @@ static void a_receive_takes_no_more_than_the_user_allows(void **state)
     }
 }
 
+static void a_user_who_watches_hears_of_the_end_before_what_is_unread(void **state)
+{
+    struct side *side = *state;
+    stream_watch(&side->stream);
+    assert_int_equal(peer_send(side, 0, 100), 100);
+    turn_twice(side);
+    assert_int_equal(side->hung_up, 0);
+    close(side->peer);
+    side->peer = -1;
+    LOOP_UNTIL(&side->loop, side->hung_up == 1);
+    assert_int_equal(side->came + side->lost, 0);
+    stream_watch(&side->stream); /* it has come already */
+    LOOP_UNTIL(&side->loop, side->hung_up == 2);
+    stream_watch(&side->stream);
+    stream_close(&side->stream);
+    LOOP_UNTIL(&side->loop, side->closed == 1);
+    assert_int_equal(side->hung_up, 2);
+}
+
 /* Bytes that the user moves itself count like others: for time-outs, and in the log. */
 static void what_the_user_moves_itself_is_counted(void **state)
 {
@@ -610,6 +635,7 @@ int main(void)
         STREAM_TEST(bytes_are_sent_in_order_whoever_holds_them),
         PORTIONS_TEST(nothing_is_received_before_the_user_is_ready),
         PORTIONS_TEST(a_receive_takes_no_more_than_the_user_allows),
+        PORTIONS_TEST(a_user_who_watches_hears_of_the_end_before_what_is_unread),
         PORTIONS_TEST(what_the_user_moves_itself_is_counted),
         cmocka_unit_test(a_break_that_the_user_finds_is_a_loss_like_any_other),
         PORTIONS_TEST(after_a_close_of_ours_a_break_is_no_news),
