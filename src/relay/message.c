@@ -155,6 +155,9 @@ static void sink_ready(struct sink *s)
     struct message *m = s->owner;
     s->is_ready = true;
     set_limit(m); /* it may keep what it sends */
+    if (!m->session->is_over)
+        stream_look_again(
+            &m->session->a.stream); /* full of what waited for it: kept now, it would free nothing */
     message_start_next_limited(m);
 }
 

@@ -1,12 +1,14 @@
 """Rates of callers and nodes: who is over is slowed, not refused; how many associations a caller has; what a reload keeps."""
 
 import signal
+import ssl
 import threading
 import time
 
+import certificates
 import dicom
 from dicom import CT, EXPLICIT, make_instance
-from harness import SLOW, Case, declare, node, route, wait_until
+from harness import SLOW, Case, declare, free_port, node, route, wait_until
 from peer_data import STUDY_ROOT_FIND
 from sender import Sender
 
@@ -198,6 +200,16 @@ class Nodes(Case):
         self.assert_stored(sender.store(one))
         self.assertEqual(slow.messages[-1].data, one.data)
         self.assertEqual(quick.messages[-1].data, one.data)
+
+    def test_a_window_full_of_what_waits_for_its_turn_goes_on_then(self):
+        """By TLS: its buffers are not full, so all that may be held is less than what may be kept for a second try."""
+        pki, sink, other = certificates.shared(), self.sink(), self.sink()
+        own, port = pki.server(), free_port()
+        listen = [{"port": port, "address": "127.0.0.1", "tls": {"certificate": own.certificate, "key": own.key}}]
+        self.gateway(node("a", sink, rate={"instances": 1}), node("b", other), route("all", to="a", copy="b"), listen=listen, port=port, window="64KiB")
+        with Sender(port, [(CT, [EXPLICIT])], seconds=10 * SLOW, tls=ssl.create_default_context(cafile=pki.ca)) as sender:
+            for size in (500, 3 << 20, 3 << 20):  # the first opens an association to the node, which the others find
+                self.assert_stored(sender.store(make_instance(size)))
 
     def test_what_has_no_turn_within_response_is_queued_and_comes_later(self):
         sink = self.sink()
