@@ -21,11 +21,18 @@ def flow(seed, seconds, kill_every=2.0):
         world.start_destinations()
         world.open_gateway()
         world.start_sources()
+        await_taken(world)
         world.rage(seconds, kill_every)
         return end(world, "kill -9")
 
 
+def await_taken(world):
+    """However slow the machine is, there is something to lose."""
+    wait_until(lambda: world.answers_of(is_taken), "an instance is acknowledged", 60)
+
+
 def end(world, title):
+    await_taken(world)
     world.stop_sources()
     ledger = world.settle()
     ledger.judge(world.gateway)
@@ -197,7 +204,7 @@ def power_round(seed, title, is_flowing, environment=None, patience=30):
             time.sleep(world.random.random())
             world.kill_gateway()
             world.restart_gateway((environment or {}).get("HILUM_IO_FAULTS"))
-        wait_until(lambda: world.answers_of(lambda status: True) > 30, "the flow", 30)
+        wait_until(lambda: world.answers_of(lambda status: True) > 30 and world.answers_of(is_taken), "the flow", 60)
         time.sleep(world.random.random() * 2)
         world.gateway.stop_all_threads()
         wait_until(lambda: is_still(world), "the senders wait")
