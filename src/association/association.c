@@ -177,7 +177,8 @@ void association_init(struct association *a)
                                 .limits = a->limits,
                                 .tcp_congestion = a->tcp_congestion,
                                 .tls = a->tls,
-                                .window = 1};
+                                .window = 1,
+                                .control = {.is_secret = true}};
     memcpy(clean.id, a->id, sizeof(clean.id));
     *a = clean;
     a->artim = (struct io_timer){.on_fire = on_artim, .owner = a};

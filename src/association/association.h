@@ -129,7 +129,7 @@ struct association {
     uint8_t send_context;
     bool is_sending_data;
     struct buf *scratch;
-    struct octets control;
+    struct octets control; /* secret: a request may hold a passcode */
 
     /* payload past our memory: bypass.c */
     struct bypass *bypass;  /* from here; NULL: never yet */

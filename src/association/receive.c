@@ -1,4 +1,6 @@
 /* Messages in: PDV fragments become command sets and data set slices. */
+#include <string.h>
+
 #include "association/inside.h"
 
 enum { GATHERED_FREE_BYTES = 16 << 10 }; /* longer than requests and command sets mostly are */
@@ -118,7 +120,10 @@ void association_process(struct association *a)
         struct slice first = *slices_at(&a->unread, 0);
         struct buf *b = buf_ref(first.buf);
         size_t consumed = 0;
+        bool is_request = a->ul.state == UL_STA2;
         struct ul_outcome o = ul_receive(&a->ul, first.at, first.len, &consumed, &a->control);
+        if (is_request)
+            explicit_bzero(first.at, consumed); /* of a request: it may hold a passcode */
         slices_consume(&a->unread, consumed);
         association_apply(a, &o, b);
         buf_unref(&b);

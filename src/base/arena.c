@@ -79,3 +79,12 @@ void arena_free(struct arena *a)
     a->taken = 0;
     a->is_refused = false;
 }
+
+void arena_wipe(struct arena *a)
+{
+    for (struct arena_block *block = a->blocks; block; block = block->next) {
+        ASAN_UNPOISON_MEMORY_REGION(block->bytes, block->used);
+        explicit_bzero(block->bytes, block->used);
+    }
+    arena_free(a);
+}

@@ -23,5 +23,7 @@ void *arena_alloc(struct arena *a, size_t bytes);
 char *arena_copy(struct arena *a, const void *bytes, size_t len);
 /* Frees all of it; the bound stays, for another use. */
 void arena_free(struct arena *a);
+/* The same, with nothing of it left behind in freed memory. */
+void arena_wipe(struct arena *a);
 
 #endif

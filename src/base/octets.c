@@ -8,6 +8,20 @@
 
 enum { FIRST_CAP = 256 /* a command set, mostly */ };
 
+/* As realloc, which leaves behind what it moves. */
+static uint8_t *move(struct octets *o, size_t cap)
+{
+    if (!o->is_secret)
+        return realloc(o->data, cap);
+    uint8_t *data = malloc(cap);
+    if (data && o->cap > 0) {
+        memcpy(data, o->data, o->cap < cap ? o->cap : cap);
+        explicit_bzero(o->data, o->cap);
+        free(o->data);
+    }
+    return data;
+}
+
 /* Room for len more bytes, or NULL (and `failed`). The caller fills all of it. */
 static uint8_t *extend(struct octets *o, size_t len)
 {
@@ -23,7 +37,7 @@ static uint8_t *extend(struct octets *o, size_t len)
                 cap = need;
             }
         }
-        uint8_t *data = realloc(o->data, cap);
+        uint8_t *data = move(o, cap);
         if (!data) {
             o->failed = true;
             return NULL;
@@ -116,6 +130,8 @@ void octets_clear(struct octets *o)
 
 void octets_free(struct octets *o)
 {
+    if (o->is_secret && o->cap > 0)
+        explicit_bzero(o->data, o->cap);
     free(o->data);
-    *o = (struct octets){0};
+    *o = (struct octets){.is_secret = o->is_secret};
 }

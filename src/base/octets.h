@@ -17,6 +17,7 @@ struct octets {
     size_t len;
     size_t cap;
     bool failed;
+    bool is_secret; /* set by its owner: what it held is not left behind in freed memory */
 };
 
 void octets_append(struct octets *o, const void *bytes, size_t len);
@@ -32,6 +33,7 @@ void octets_fill(struct octets *o, uint8_t value, size_t len);
 void octets_consume(struct octets *o, size_t len);
 /* Empties it and forgets a failure; the memory stays for the next use. */
 void octets_clear(struct octets *o);
+/* It stays secret, if it was. */
 void octets_free(struct octets *o);
 
 #endif

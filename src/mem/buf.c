@@ -143,6 +143,8 @@ static void scratch_return(struct pool *p, struct buf *b)
 {
     uint32_t taken = b->taken;
     struct buf *kept = b->kept;
+    if (b->is_secret)
+        explicit_bzero(b->data, b->used);
     if (b->is_mapped)
         buf_unmap(b);
     if (b->size == BUF_SCRATCH_BYTES && p->free_scratch_count < HOT_SCRATCH) {

@@ -49,6 +49,7 @@ struct buf {
     uint32_t used;
     uint32_t taken;  /* of a scratch buffer: bytes of it that count against the cap, by buf_take */
     bool is_receive; /* counted against the cap; else scratch */
+    bool is_secret;  /* of a scratch buffer: what is in it is wiped when it goes. Set by whoever fills it */
     bool is_mapped;  /* has no data of its own: slices of it are of a mapped file (buf_map) */
     uint8_t data[];
 };

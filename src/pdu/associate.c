@@ -12,8 +12,22 @@ void pdu_associate_init(struct pdu_associate *a, bool is_ac)
 
 void pdu_associate_free(struct pdu_associate *a)
 {
-    arena_free(&a->store);
+    arena_wipe(&a->store); /* an identity is of it, mostly a passcode */
     memset(a, 0, sizeof *a);
+}
+
+static void wipe(struct view secret)
+{
+    if (secret.len > 0)
+        explicit_bzero((void *)(uintptr_t)secret.at, secret.len); /* it stands in our own store */
+}
+
+void pdu_associate_forget_identity(struct pdu_associate *a)
+{
+    wipe(a->identity.primary);
+    wipe(a->identity.secondary);
+    a->has_identity = false;
+    a->identity = (struct pdu_identity){0};
 }
 
 void *pdu_associate_alloc(struct pdu_associate *a, size_t bytes)

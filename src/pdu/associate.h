@@ -102,7 +102,10 @@ struct pdu_associate {
 /* Zero state, version 1; every array NULL. */
 void pdu_associate_init(struct pdu_associate *a, bool is_ac);
 /* Frees `store` and zeroes the struct. */
+/* Nothing of it is left behind in freed memory. */
 void pdu_associate_free(struct pdu_associate *a);
+/* Of one that was parsed: its user identity is gone, from memory too. */
+void pdu_associate_forget_identity(struct pdu_associate *a);
 
 /* Memory that lives as long as `a`. NULL without memory. Zeroed. */
 void *pdu_associate_alloc(struct pdu_associate *a, size_t bytes);

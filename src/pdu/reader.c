@@ -28,6 +28,7 @@ static size_t advance(struct input *in, size_t most)
 void pdu_reader_init(struct pdu_reader *r)
 {
     memset(r, 0, sizeof *r);
+    r->body.is_secret = true;
 }
 
 void pdu_reader_free(struct pdu_reader *r)

@@ -55,10 +55,10 @@ struct pdu_reader {
     uint8_t head_len;
     uint8_t type;
     uint8_t context_id, control;
-    uint32_t pdu_left; /* of the PDU's length, not yet consumed */
-    uint32_t pdv_size; /* payload of the PDV whose header came last */
-    uint32_t pdv_left; /* of it, not yet consumed */
-    struct octets body;
+    uint32_t pdu_left;  /* of the PDU's length, not yet consumed */
+    uint32_t pdv_size;  /* payload of the PDV whose header came last */
+    uint32_t pdv_left;  /* of it, not yet consumed */
+    struct octets body; /* secret: a request may hold a passcode */
     struct pdu_fault fault;
 };
 

@@ -72,10 +72,8 @@ bool access_identify(struct session *s, struct access_refusal *out)
     /* For a name the answer is empty; what a ticket or token is answered with we cannot make. (PS3.7 D.3.3.7.2) */
     s->has_checked_identity = how == CONFIG_IDENTITY_CHECK && request->has_identity &&
                               request->identity.wants_response && request->identity.type <= 2;
-    if (how == CONFIG_IDENTITY_CHECK || how == CONFIG_IDENTITY_DROP) {
-        request->has_identity = false;
-        request->identity = (struct pdu_identity){0};
-    }
+    if (how == CONFIG_IDENTITY_CHECK || how == CONFIG_IDENTITY_DROP)
+        pdu_associate_forget_identity(request);
     return true;
 }
 

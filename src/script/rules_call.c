@@ -305,6 +305,7 @@ enum result rules_identity(struct rules *r, const struct config_caller *caller,
     struct rules_call call = {.caller = caller, .assoc = assoc};
     struct running now = {.is_identity = true, .user = user};
     hilum_assert(caller->index < r->config->caller_count);
+    r->script.is_secret = true;
     enum result result = call_rule(r, &call, &r->identity_of[caller->index], rule_identity, &now);
     *admits_out = result == OK && now.holds;
     return result;

@@ -33,6 +33,25 @@ static void charge_bytes(struct script *s, size_t bytes)
     s->instructions_left -= instructions;
 }
 
+/* As realloc; size > 0. */
+static void *move(const struct script *s, void *old, size_t old_size, size_t size)
+{
+    if (!s->is_secret || old == NULL) {
+        return realloc(old, size);
+    }
+    if (size <= old_size) { /* which Lua takes for sure to go well */
+        explicit_bzero((char *)old + size, old_size - size);
+        return realloc(old, size);
+    }
+    void *moved = malloc(size);
+    if (moved != NULL) {
+        memcpy(moved, old, old_size);
+        explicit_bzero(old, old_size);
+        free(old);
+    }
+    return moved;
+}
+
 static void *allocate(void *user, void *old, size_t old_size, size_t size)
 {
     struct script *s = user;
@@ -40,6 +59,9 @@ static void *allocate(void *user, void *old, size_t old_size, size_t size)
         old_size = 0; /* Lua passes the kind of object instead */
     }
     if (size == 0) {
+        if (s->is_secret && old_size > 0) {
+            explicit_bzero(old, old_size);
+        }
         free(old);
         s->memory_used -= old_size;
         return NULL;
@@ -52,7 +74,7 @@ static void *allocate(void *user, void *old, size_t old_size, size_t size)
     if (!fits || (s->spent != SPENT_NOTHING && size > old_size)) {
         return NULL;
     }
-    void *moved = realloc(old, size);
+    void *moved = move(s, old, old_size, size);
     if (moved == NULL) {
         s->system_has_none = true;
         return NULL;

@@ -49,6 +49,7 @@ struct script {
 
     /* the sandbox */
     size_t memory_used, memory_max; /* bytes of Lua's own */
+    bool is_secret; /* what Lua gives back is wiped: it may be a passcode. From the first identity on */
     uint64_t instructions_left;
     enum script_spent spent;
     bool system_has_none;             /* memory was refused by the system, not by the budget */

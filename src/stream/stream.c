@@ -63,6 +63,8 @@ static struct buf *join_tail(struct stream *s, struct buf *b, uint8_t **at_out, 
     if (tail && (len < SMALL_RECEIVE || s->budget->held >= COMPACT_FROM) && tail->size - tail->used >= len) {
         *at_out = tail->data + tail->used;
         memcpy(*at_out, b->data, len);
+        if (s->is_new)
+            explicit_bzero(b->data, len); /* the user wipes what it was given */
         tail->used += len;
         buf_unref(&b);
         return buf_ref(tail);
@@ -324,6 +326,7 @@ bool stream_send_bytes(struct stream *s, const void *bytes, size_t len)
         return false;
     memcpy(b->data, bytes, len);
     b->used = (uint32_t)len;
+    b->is_secret = true;
     bool ok = stream_send(s, b, b->data, (uint32_t)len);
     buf_unref(&b);
     return ok;

@@ -106,7 +106,7 @@ bool stream_is_starved(const struct stream *s);
 
 /* Queues bytes to send; sent at the end of the turn, all that is queued in one call. False without memory. */
 bool stream_send(struct stream *s, struct buf *b, uint8_t *at, uint32_t len);
-/* The same with the content of a byte string, copied. */
+/* The same with the content of a byte string, copied; nothing of it is left behind once it is sent. */
 bool stream_send_bytes(struct stream *s, const void *bytes, size_t len);
 
 /* Closes: what is queued is dropped. on_closed follows, once nothing is pending. */

@@ -1,5 +1,6 @@
 """Who may do what: who is let in, with which reason others are not, and what each caller may ask for."""
 
+import os
 import signal
 import socket
 import ssl
@@ -19,6 +20,23 @@ MPPS = "1.2.840.10008.3.1.2.3.3"
 
 def caller(name, calling, **keys):
     return declare("caller", name, {"calling": calling, **keys})
+
+
+def holds(gateway, word):
+    """Whether the gateway's memory has these bytes anywhere."""
+    with open(f"/proc/{gateway.process.pid}/maps") as maps, open(f"/proc/{gateway.process.pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            span, access = line.split()[:2]
+            if not access.startswith("rw"):
+                continue
+            at, end = (int(x, 16) for x in span.split("-"))
+            try:
+                memory.seek(at)
+                if word in memory.read(end - at):
+                    return True
+            except (OSError, OverflowError):
+                continue  # it has gone meanwhile, or is the kernel's
+    return False
 
 
 class Access(Case):
@@ -161,14 +179,14 @@ class Callers(Access):
 
 class Certificates(Access):
     def secured(self, *declarations):
-        pki = certificates.shared()
+        pki, server = certificates.shared(), certificates.shared().server()
         server = pki.server()
         tls = {"certificate": server.certificate, "key": server.key, "ca": pki.ca, "client": "request"}
         return self.archive(*declarations, listen=[{"address": "127.0.0.1", "tls": tls}])
 
     def associated(self, gateway, subject=None, **request):
         """A sender with a certificate of that subject, or without one."""
-        pki = certificates.shared()
+        pki, server = certificates.shared(), certificates.shared().server()
         context = ssl.create_default_context(cafile=pki.ca)
         if subject:
             own = pki.client(subject)
@@ -219,9 +237,9 @@ class Identity(Access):
 
     KINDS = [(1, b"ada", b""), (2, b"ada", b"secret-word"), (3, b"\x60\x82ticket", b""), (4, b"<saml/>", b""), (5, b"ey.J.wt", b"")]
 
-    def served(self, *declarations, answer=b"of the node"):
+    def served(self, *declarations, answer=b"of the node", **settings):
         sink = self.sink(identity_answer=answer)
-        return self.gateway(node("a", sink), route("all", to="a"), *declarations), sink
+        return self.gateway(node("a", sink), route("all", to="a"), *declarations, **settings), sink
 
     def seen(self, sink):
         return [a.request.identity for a in sink.used()]
@@ -286,6 +304,32 @@ class Identity(Access):
             with self.subTest(wrong):
                 self.assert_rejected(gateway, USER, identity=(wrong[0], 1, *wrong[1:]), calling=f"W{wrong[0]}")
         self.assertEqual({cause for cause, _ in self.causes(gateway)}, {"user identity not accepted"})
+
+    def left_behind(self, gateway, sink, context=None, is_kept=False):
+        """A short passcode, and one that comes in more than one piece."""
+        for length in 24, 20_000:
+            word = os.urandom(12).hex().encode()
+            secret = word * (length // 24)
+            sender = self.sender(gateway, identity=(2, 1, b"ada", secret), tls=context)
+            self.assert_stored(sender.store(make_instance()))
+            if is_kept:
+                self.assertEqual(self.seen(sink)[-1][3], secret)
+                self.assertTrue(holds(gateway, word), "what is kept, for further associations to nodes, is not found")
+            sender.release()
+            wait_until(lambda w=word: not holds(gateway, w), "it is gone from memory", 5)
+            self.assertNotIn(word.decode(), gateway.log())
+
+    def test_a_passcode_is_not_left_behind_in_memory(self):
+        for identity in "pass", "require", "drop":
+            with self.subTest(identity):
+                gateway, sink = self.served(caller("all", "*", identity=identity))
+                self.left_behind(gateway, sink, is_kept=identity != "drop")
+
+    def test_nor_behind_tls(self):
+        pki, server = certificates.shared(), certificates.shared().server()
+        gateway, sink = self.served(caller("all", "*", identity="pass"), listen=[{"tls": {"certificate": server.certificate, "key": server.key}}])
+        context = ssl.create_default_context(cafile=pki.ca)
+        self.left_behind(gateway, sink, context, is_kept=True)
 
     def test_a_function_that_fails_lets_nobody_in_and_says_where(self):
         for body, said in (("return user.passcod == nil", "user has no "),
