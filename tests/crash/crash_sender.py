@@ -6,6 +6,7 @@ Sends instances of these sizes, one after the other on each of LANES association
     ? UID SHA SHA   this is sent now; of the data set, and of what the morph (world.py) must make of it
     = UID STATUS    the answer
     x UID           given up by us in mid-instance, by a reset
+    ! WORDS         an answer that is none, or not ours
 
 SIGTERM: what is being sent is finished, then it ends.
 """
@@ -13,23 +14,20 @@ SIGTERM: what is being sent is finished, then it ends.
 import hashlib
 import os
 import random
-import signal
 import sys
 import threading
-import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "end_to_end"))
 
 import dicom  # noqa: E402
 from dicom import CT, EXPLICIT  # noqa: E402
+from lanes import open_record, run_lanes, stopping  # noqa: E402
 from sender import Sender  # noqa: E402
 
 PATIENT = b"CRASH-1 "
 MORPHED = b"SITE7-CRASH-1 "  # world.py's morph
 GIVEN_UP = 0.02  # of the instances
-
-stopping = threading.Event()
 
 
 class Lane(threading.Thread):
@@ -83,26 +81,24 @@ class Lane(threading.Thread):
         while not stopping.is_set():
             try:
                 self.once()
-            except (dicom.Ended, OSError, TimeoutError):
-                if self.sender:
-                    self.sender.close()
-                self.sender = None
-                stopping.wait(0.02)
-        if self.sender:
-            self.sender.close()
+            except (dicom.Ended, OSError):
+                self.drop()
+            except AssertionError as wrong:
+                self.write("!", str(wrong).replace("\n", " "))
+                self.drop()
+        self.drop()
+
+    def drop(self):
+        sender, self.sender = self.sender, None
+        if sender:
+            sender.close()
+        stopping.wait(0.02)
 
 
 def main():
     arguments = sys.argv[1:]
-    record = os.open(arguments[2], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    lanes = [Lane(arguments, number, record) for number in range(int(arguments[4]))]
-    for lane in lanes:
-        lane.daemon = True
-        lane.start()
-    while any(lane.is_alive() for lane in lanes):
-        time.sleep(0.02)
-    os._exit(0)
+    record = open_record(arguments[2])
+    run_lanes([Lane(arguments, number, record) for number in range(int(arguments[4]))])
 
 
 if __name__ == "__main__":

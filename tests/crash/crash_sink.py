@@ -15,12 +15,13 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "end_to_end"))
 
+from lanes import open_record  # noqa: E402
 from sink import Sink  # noqa: E402
 
 
 class Destination:
     def __init__(self, port, record):
-        self.record = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self.record = open_record(record)
         self.status, self.faults = 0, 0
         self.sink = self.listening(port)
 

@@ -196,10 +196,10 @@ class Ledger:
     def __init__(self, sources, records):
         """records: {node: [paths]}"""
         self.sent, self.answers, self.given_up = {}, {}, set()  # uid -> (route, hash), uid -> status
+        self.refused, self.faults = 0, []
         for source in sources:
             self._read_sender(source)
         self.arrived = {name: {} for name in records}  # node -> uid -> {hash: times}
-        self.refused, self.faults = 0, []
         for name, paths in records.items():
             for path in paths:
                 self._read_sink(name, path)
@@ -213,8 +213,10 @@ class Ledger:
                     self.sent[uid] = (source.route, more[1] if source.route.is_morphed else more[0])
                 elif kind == "=":
                     self.answers[uid] = int(more[0], 16)
-                else:
+                elif kind == "x":
                     self.given_up.add(uid)
+                else:
+                    self.faults.append(f"sender {source.route.name}: {line[2:].rstrip()}")
 
     def _read_sink(self, name, path):
         with open(path) as f:
@@ -222,11 +224,13 @@ class Ledger:
                 if line.startswith("!"):
                     self.faults.append(f"destination {name}: {line[2:].rstrip()}")
                     continue
-                uid, digest, what = line.split()
-                self.refused += what != "taken"
-                if what == "taken":
-                    times = self.arrived[name].setdefault(uid, {})
-                    times[digest] = times.get(digest, 0) + 1
+                self._take(name, *line.split())
+
+    def _take(self, name, uid, digest, what):
+        self.refused += what != "taken"
+        if what == "taken":
+            times = self.arrived[name].setdefault(uid, {})
+            times[digest] = times.get(digest, 0) + 1
 
     def lost(self):
         """[(uid, node)] of what was acknowledged and is not where it belongs."""
@@ -346,6 +350,8 @@ class World:
 
     def stop_sources(self, seconds=30):
         """They have their last answers soon, or the gateway has forgotten them."""
+        dead = [source.route.name for source in self.sources if source.process.poll() is not None]
+        assert not dead, f"senders ended by themselves: {', '.join(dead)}"
         for source in self.sources:
             source.process.send_signal(signal.SIGTERM)
         limit, waiting = time.monotonic() + seconds * SLOW, self.sources

@@ -15,12 +15,13 @@ import threading
 import dicom
 import harness
 import world
-from certificates import Pki
+from guard import PASSCODE, USER, Guard, callers
 from harness import Lua, declare, free_port, lua, node, wait_until
 from world import Crashing, Destination, Ledger, Process, Route, World, whole_lines
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PAUSE = 0.2  # seconds between two instances of a lane, and two requests of a client
+PAUSE = 0.2  # seconds between two requests of a client
+SENDER_PAUSE = 0.25  # and between two instances of a lane
 LANES = 2
 RELOAD_EVERY = 10
 
@@ -60,6 +61,9 @@ ROUTES = (
     Choice("FILED", to=("f",), copy=("d",)),
     Choice("SECURE", to=("t",), copy=("a",)),
     Choice("CHANGING", copy=("b",), one_of=("b", "d")),
+    Choice("CERTIFIED", to=("b",), copy=("c",)),
+    Choice("IDENTIFIED", to=("d",), keys=QUEUES),
+    Choice("RATED", copy=("a",)),
     Choice("COMMITTED", to=("a",), keys={"when": {"calling": "MODALITY"}, **QUEUES}),
     Choice("STRANGER", to=("c",), keys={"on_failure": "fail"}),
 )
@@ -68,6 +72,7 @@ STORES = "abcdts"
 ARCHIVES = ("x1", "x2")
 MODALITY = "m"
 
+PROBLEM, REFUSED = "configuration problem", "reload refused, the old configuration stays"
 INVALID = (
     'route "a" {{',
     'gateway {{ no_such_key = 1 }}',
@@ -84,6 +89,10 @@ class Program(Process):
     def __init__(self, program, *arguments):
         super().__init__(program, *arguments)
         self.command[1] = os.path.join(HERE, program)
+        self.name = program
+
+    def __str__(self):
+        return self.name
 
 
 class Peer(Destination):
@@ -95,11 +104,11 @@ class Peer(Destination):
 class Source(Program):
     """A sender that may be killed: each life of it sends other instances."""
 
-    def __init__(self, route, folder, port, seed, *more):
+    def __init__(self, route, folder, port, seed, **who):
         self.route, self.lives = route, 0
         self.record = os.path.join(folder, f"sender-{route.name}")
         self.seed = seed
-        super().__init__("soak_sender.py", port, route.name, self.record, seed, LANES, PAUSE, *more)
+        super().__init__("soak_sender.py", port, route.name, self.record, seed, LANES, SENDER_PAUSE, *(f"{key}={value}" for key, value in who.items()))
 
     def start(self):
         self.lives += 1
@@ -161,32 +170,11 @@ class Soaking(Ledger):
         self._read_clients(clients)
         self.viewed = sum(sum(times.values()) for times in self.arrived.pop("v").values())  # the same ones over and over, sent by archives
 
-    def _read_sender(self, source):
-        with contextlib.suppress(FileNotFoundError), open(source.record) as f:
-            for line in whole_lines(f):
-                kind, uid, *more = line.split()
-                if kind == "?":
-                    self.sent[uid] = (source.route, more[1] if source.route.is_morphed else more[0])
-                elif kind == "=":
-                    self.answers[uid] = int(more[0], 16)
-                elif kind == "x":
-                    self.given_up.add(uid)
-                else:
-                    self.faults.append(f"sender {source.route.name}: {line[2:].rstrip()}")
-
-    def _read_sink(self, name, path):
-        with open(path) as f:
-            for line in whole_lines(f):
-                words = line.split()
-                if words[0] == "!":
-                    self.faults.append(f"destination {name}: {line[2:].rstrip()}")
-                elif words[0] == "step":
-                    self.steps_taken.setdefault(words[1], []).append(words[2])
-                elif words[2] == "taken":
-                    times = self.arrived[name].setdefault(words[0], {})
-                    times[words[1]] = times.get(words[1], 0) + 1
-                else:
-                    self.refused += 1
+    def _take(self, name, first, second, third):
+        if first == "step":
+            self.steps_taken.setdefault(second, []).append(third)
+        else:
+            super()._take(name, first, second, third)
 
     def _read_clients(self, path):
         with contextlib.suppress(FileNotFoundError), open(path) as f:
@@ -228,15 +216,24 @@ class Scene(World):
         super().__init__(seed, routes=ROUTES)
         for one in self.destinations.values():
             one.release()
-        self.port, self.tls_port, self.extra_port, modality = (free_port() for _ in range(4))
-        pki = Pki(os.path.join(self.folder, "pki"))
-        self.own, peer, self.ca = pki.server("127.0.0.1"), pki.server("127.0.0.1"), pki.ca
+        self.port, self.tls_port, self.closed_port, self.extra_port, modality = (free_port() for _ in range(5))
+        self.guard = Guard(self.folder, self.random)
+        own, peer, good, self.ca = self.guard.servers[0], self.guard.peer, self.guard.good, self.guard.pki.ca
+        self.listen = [{"port": self.port, "address": "127.0.0.1"},
+                       {"port": self.tls_port, "address": "127.0.0.1", "tls": {"certificate": own.certificate, "key": own.key}},
+                       {"port": self.closed_port, "address": "127.0.0.1", "tls": self.guard.keys()}]
+        # Who sends to another port than the plain one, or has to say who it is: title -> (port, arguments of soak_sender.py)
+        self.special = {"SECURE": (self.tls_port, {"ca": self.ca}),
+                        "CERTIFIED": (self.closed_port, {"ca": self.ca, "certificate": good.certificate, "key": good.key}),
+                        "IDENTIFIED": (self.port, {"user": f"{USER}:{PASSCODE}"})}
         self.destinations = {name: Peer(name, self.folder, self.port) for name in STORES + "v" if name != "t"}
         self.destinations["t"] = Peer("t", self.folder, self.port, peer.certificate, peer.key)
         self.destinations.update({name: Peer(name, self.folder, self.port) for name in ARCHIVES})
         self.ports = {name: one.port for name, one in self.destinations.items()} | {MODALITY: modality}
         self.clients = Program("soak_clients.py", self.port, self.folder, seed, 4, PAUSE, modality)
         self.strangers = Program("soak_strangers.py", self.port, self.tls_port, self.folder, seed, 6, PAUSE)
+        self.refused = Program("soak_refused.py", self.port, self.closed_port, self.folder, seed, 2, 2 * PAUSE, self.ca)
+        self.others = (self.strangers, self.refused, self.clients)  # beside the sources, in the order in which they end
         self.settings["spool"].update(path=os.path.join(self.folder, "spool"))
         self.settings.update(
             memory="64MiB", window="512KiB", header_max="2MiB", history="1m", uid_key="soak",
@@ -246,7 +243,7 @@ class Scene(World):
         self.files = Files(os.path.join(self.folder, "files"), os.path.join(self.folder, "sink-f"))
 
     def __exit__(self, kind, *rest):
-        for one in (self.clients, self.strangers):
+        for one in self.others:
             one.end()
         super().__exit__(kind, *rest)
 
@@ -288,15 +285,14 @@ class Scene(World):
 
     def declarations(self, kind="plain"):
         is_changed = kind == "rules"
-        out = self.nodes(kind == "limits") + self.storage(is_changed) + self.services()
+        out = self.nodes(kind == "limits") + self.storage(is_changed) + self.services() + callers()
         if is_changed:
             out += ['route "never" { when = { Modality = "XX", function (ds) return ds.PatientID == "NOBODY" end }, to = { "a" } }',
                     f'listen "127.0.0.1:{self.extra_port}"',
                     'caller "all" { calling = "*", allow = { "127.0.0.0/8" } }']
         if kind == "limits":
-            out += ['caller "copies" { calling = "COPIES", max_associations = 1, rate = { instances = 10, bytes = "2MiB" } }',
-                    'caller "all" { calling = "*" }']
-        return out
+            out += ['caller "copies" { calling = "COPIES", max_associations = 1, rate = { instances = 10, bytes = "2MiB" } }']
+        return out + ([] if is_changed else ['caller "all" { calling = "*" }'])
 
     def limits(self, kind):
         more = {"max_associations": 60, "window": "256KiB", "max_pdu": "32KiB"} if kind == "limits" else {}
@@ -305,7 +301,7 @@ class Scene(World):
     def write(self, kind):
         gateway = self.gateway
         gateway.settings = self.limits(kind)
-        gateway.write(*self.declarations("plain" if kind == "invalid" else kind))
+        gateway.write(*self.declarations(kind))
         if kind == "invalid":
             with open(gateway.config) as f:
                 whole = f.read()
@@ -313,44 +309,52 @@ class Scene(World):
                 f.write(self.random.choice(INVALID).format(all=whole, free=free_port()))
 
     def reload(self, kind):
-        """By SIGHUP, and until the log says how it went."""
-        said = "reload refused, the old configuration stays" if kind == "invalid" else "reloaded"
-        before = self.log.events[said]
+        """By SIGHUP, and until the log says how it went. "renewed": with other certificates; "spoiled": one of their files cannot be used."""
+        is_refused = kind in ("invalid", "spoiled")
+        said = REFUSED if is_refused else "reloaded"
+        before, problems = self.log.events[said], len(self.log.errors)
         self.write(kind)
+        in_force = self.guard.renew() if kind == "renewed" else self.guard.install()
+        spoiled = self.guard.spoil() if kind == "spoiled" else ""
         self.gateway.signal(signal.SIGHUP)
-        wait_until(lambda: self.log.events[said] > before, f"the log says {said!r}", 20)
-        self.reloads += kind != "invalid"
-        self.refused_reloads += kind == "invalid"
+        wait_until(lambda: self.log.events[said] > before or not self.gateway.alive(), f"the log says {said!r}", 20)
+        self.assert_alive()
+        self.reloads += not is_refused
+        self.refused_reloads += is_refused
+        if in_force:
+            in_force()
+        new = [line for name, line in list(self.log.errors)[problems:] if name == PROBLEM]
+        assert not spoiled or any(spoiled in line for line in new), f"{spoiled} was spoiled, and the log says {new}"
 
     # ---- start and end
+
+    def assert_alive(self):
+        assert self.gateway.alive(), f"the gateway ended by itself, with {self.gateway.process.returncode}:\n{self.gateway.log()[-8000:]}"
 
     def start(self):
         for one in self.destinations.values():
             one.start()
-        listen = [{"port": self.port, "address": "127.0.0.1"},
-                  {"port": self.tls_port, "address": "127.0.0.1", "tls": {"certificate": self.own.certificate, "key": self.own.key}}]
         self.starts += 1
-        self.gateway = Soaked(*self.declarations(), listen=listen, port=self.port, **self.settings)
+        self.gateway = Soaked(*self.declarations(), listen=self.listen, port=self.port, **self.settings)
         self.gateways.append(self.gateway)
 
     def start_load(self):
         self.files.start()
         for number, route in enumerate(ROUTES):
             if route.name not in OTHERS:
-                is_secure = route.name == "SECURE"
-                self.sources.append(Source(route, self.folder, self.tls_port if is_secure else self.port, f"{self.seed}.{number}",
-                                           *([self.ca] if is_secure else [])))
+                port, who = self.special.get(route.name, (self.port, {}))
+                self.sources.append(Source(route, self.folder, port, f"{self.seed}.{number}", **who))
                 self.sources[-1].start()
-        for one in (self.clients, self.strangers):
+        for one in self.others:
             one.launch(stdin=world.subprocess.DEVNULL)
 
     def stop_load(self):
         """Senders have their last answers soon; clients wait for what storage commitment owes them."""
-        for one in (self.strangers, self.clients):
+        for one in self.others:
             one.process.send_signal(signal.SIGTERM)
         self.stop_sources(90)
-        for one, name, seconds in ((self.strangers, "strangers", 60), (self.clients, "clients", 180)):
-            wait_until(lambda one=one: one.process.poll() is not None, f"the {name} end", seconds)
+        for one in self.others:
+            wait_until(lambda one=one: one.process.poll() is not None, f"{one} ends", 180)
             one.end()
 
     def kill_sender(self):

@@ -7,18 +7,23 @@ import time
 import dicom
 import harness
 import meter
+import report
 from dicom import CT, EXPLICIT
+from guard import OTHER_PASSCODE, PASSCODE, RATE
 from harness import SANITIZED, SLOW, wait_until
-from scene import ARCHIVES, RELOAD_EVERY, ROUTES, STORES, Scene
+from scene import ARCHIVES, LANES, PROBLEM, REFUSED, RELOAD_EVERY, ROUTES, STORES, Scene
 from sender import Sender
+from soak_refused import KINDS as OUTCASTS
+from soak_refused import refusals
+from soak_sender import who_is
 from world import say
 
 # KiB a minute that the release may grow by over the second half, and KiB over all of it for noise: docs/testing.md says why.
 GROWTH, NOISE = 64, 8 << 10
-EXPECTED = ("configuration problem", "reload refused, the old configuration stays")
+EXPECTED = (PROBLEM, REFUSED)
 # Opened by the first request for storage commitment, and kept: by the end of their names.
 ONCE = collections.Counter(("commitments.db", "commitments.db-wal", "commitments.db-shm", "commitments-#.lock"))
-KINDS = ("rules", "plain", "limits", "invalid", "plain")
+KINDS = ("rules", "renewed", "spoiled", "limits", "invalid", "plain")  # of reloads
 KILL_SENDER_EVERY = 12
 WELL, ILL = 6.0, 1.5  # seconds on average that a destination is left alone, and that a misfortune lasts
 
@@ -49,7 +54,8 @@ class Soak(Scene):
         self.minutes, self.complaints, self.befallen = minutes, [], {}
         self.kinds = collections.deque(KINDS)
         self.timetable = Timetable()
-        self.memory = self.log = None
+        self.memory = self.log = self.after = None
+        self.refusals, self.slope = None, 0
 
     def check(self, condition, words):
         if not condition:
@@ -71,6 +77,7 @@ class Soak(Scene):
         self.log.start()
         time.sleep(1)  # what a start opens and closes again
         self.at_start, self.threads = meter.descriptors(self.pid), meter.status(self.pid)[2]
+        self.load_began = time.monotonic()
         self.start_load()
         self.memory = meter.Memory(self.pid)
         self.memory.start()
@@ -123,7 +130,9 @@ class Soak(Scene):
         self.timetable.plan(KILL_SENDER_EVERY, self.next_kill)
 
     def look(self):
-        assert self.gateway.alive(), f"the gateway ended by itself, with {self.gateway.process.returncode}:\n{self.gateway.log()[-8000:]}"
+        self.assert_alive()
+        for one in (*self.sources, *self.others):
+            assert one.process.poll() is None, f"{one} ended by itself, with {one.process.returncode}"
         self.poll_peers()
         self.timetable.plan(5, self.look)
 
@@ -144,6 +153,7 @@ class Soak(Scene):
     def end(self):
         self.attempt(self.reload, "plain")
         self.attempt(self.stop_load)
+        self.load_seconds = time.monotonic() - self.load_began
         self.ledger_at_end = self.attempt(self.settle)
         self.attempt(self.empty, 60)
         self.attempt(self.still_serves)
@@ -160,10 +170,9 @@ class Soak(Scene):
     def still_serves(self):
         """Each route takes one more instance, at once: all is well."""
         for route in ROUTES:
-            if route.name == "SECURE":
-                continue
             one = dicom.make_instance(5000)
-            with Sender(self.port, [(CT, [EXPLICIT])], seconds=20 * SLOW, calling=route.calling) as sender:
+            port, who = self.special.get(route.name, (self.port, {}))
+            with Sender(port, [(CT, [EXPLICIT])], seconds=20 * SLOW, calling=route.calling, **who_is(**who)) as sender:
                 status = sender.store(one).status
             assert status == 0, f"in the end {route.name} is answered {status:04X}"
         self.empty()
@@ -182,10 +191,13 @@ class Soak(Scene):
             self.check(False, f"procedure step {uid}: acknowledged {acknowledged}, taken {taken}")
         self.check(not ledger.wrongly_committed(), f"committed, and not there: {ledger.wrongly_committed()[:5]}")
         self.check(ledger.moved <= ledger.viewed, f"{ledger.moved} were said to be moved, {ledger.viewed} came")
-        self.check(ledger.acknowledged, "nothing was acknowledged")
-        unexpected = [line for name, line in self.log.errors if name not in EXPECTED]
-        for line in unexpected[:10]:
+        self.judge_routes(ledger)
+        self.judge_refusals()
+        self.judge_rate(ledger)
+        for line in self.unexpected()[:10]:
             self.check(False, f"in the log: {line}")
+        told = self.gateway.lines_with((PASSCODE, OTHER_PASSCODE))
+        self.check(not told, f"passcodes in the log: {told[:3]}")
         for line in self.log.reported[:5]:
             self.check(False, f"reported: {line}")
         self.judge_descriptors()
@@ -199,10 +211,39 @@ class Soak(Scene):
             told = self.gateway.lines_with(uids[:20])[:200] if uids else []
             raise AssertionError("\n".join([str(wrong), *told])) from None
 
+    def judge_routes(self, ledger):
+        """Each has had something acknowledged: a sender that is never let in loses nothing, either."""
+        served = {ledger.sent[uid][0].name for uid in ledger.acknowledged}
+        missing = {source.route.name for source in self.sources} - served
+        self.check(not missing, f"nothing was acknowledged of {', '.join(sorted(missing))}")
+
+    def judge_refusals(self):
+        self.refusals, faults = refusals(self.folder)
+        for words in faults[:5]:
+            self.check(False, words)
+        self.check(not self.refusals["in"], f"let in: {self.refusals['in']}")
+        never = set(OUTCASTS) - set(self.refusals["refused"])
+        self.check(not never, f"never refused with their reason: {', '.join(sorted(never))}")
+
+    def rated(self, ledger):
+        """Messages of the caller with a rate that had an answer."""
+        return sum(ledger.sent[uid][0].name == "RATED" for uid in ledger.answers)
+
+    def judge_rate(self, ledger):
+        most = RATE * (self.load_seconds + 1) + LANES  # a second's worth at once, and one that each lane has under way
+        self.check(self.rated(ledger) <= most, f"{self.rated(ledger)} messages of the caller with a rate, {most:.0f} are allowed")
+
+    def unexpected(self):
+        return [line for name, line in self.log.errors if name not in EXPECTED]
+
     def judge_descriptors(self):
-        more = +(self.left_open - self.at_start - ONCE)
-        self.check(not more, f"descriptors that are still open: {dict(more)}")
+        if not self.check(self.after, "the gateway has ended by itself"):
+            return
+        self.check(not self.leaked(), f"descriptors that are still open: {dict(self.leaked())}")
         self.check(self.after[2] <= self.threads, f"{self.after[2]} threads at the end, {self.threads} at the start")
+
+    def leaked(self):
+        return self.left_open - self.at_start - ONCE
 
     def limit(self):
         """KiB a minute."""
@@ -216,33 +257,8 @@ class Soak(Scene):
     # ---- what is printed
 
     def table(self):
-        ledger = self.ledger_at_end or self.ledger()
-        rows = [("seconds of load", self.minutes * 60), ("misfortunes of destinations", self.misfortunes),
-                ("senders killed", self.killed_senders), ("reloads", self.reloads), ("reloads refused", self.refused_reloads)]
-        rows += [(f"instances {name}", value) for name, value in ledger.figures().items() if name != "arrived"]
-        rows += [("instances acknowledged a second", round(len(ledger.acknowledged) / (self.minutes * 60), 1)),
-                 ("procedure steps", len(ledger.steps)), ("procedure steps lost", len(ledger.steps_lost())),
-                 ("instances committed", len(ledger.committed)), ("instances moved", ledger.moved)]
-        by_kind = collections.defaultdict(dict)
-        for (what, how), number in ledger.did.items():
-            by_kind[what][how] = number
-        rows += [(what, ", ".join(f"{number} {how}" for how, number in sorted(hows.items()))) for what, hows in sorted(by_kind.items())]
-        rows += [("strangers", self.strangers_did()), ("lines of the log", sum(self.log.levels.values())),
-                 ("of them errors that are expected", sum(name in EXPECTED for name, _ in self.log.errors)),
-                 ("warnings", self.log.levels["warn"])]
-        samples = self.memory.samples
-        limit = "not judged" if SANITIZED else f"limit {self.limit():.0f}"
-        rows += [("RssAnon, most", f"{max(s[1] for s in samples)} KiB"), ("RssAnon at rest", f"{self.after[0]} KiB"),
-                 ("RssAnon, slope of its floor", f"{self.slope:.1f} KiB/min, {limit}"),
-                 ("threads", f"{self.threads} at the start, {max(s[3] for s in samples)} at most, {self.after[2]} at rest"),
-                 ("descriptors", f"{sum(self.at_start.values())} at the start, {sum(self.left_open.values())} at rest")]
-        for name, value in rows:
-            say(f"{name:36}  {value}")
-
-    def strangers_did(self):
-        with open(os.path.join(self.folder, "strangers")) as f:
-            counted = collections.Counter(f.read().split("\n"))
-        return ", ".join(f"{number} {what[4:]}" for what, number in sorted(counted.items()) if what)
+        for name, value in report.rows(self, self.ledger_at_end or self.ledger()):
+            say(f"{name:32}  {value}")
 
 
 def count_answers(path):

@@ -27,12 +27,12 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "crash"), os.path.join
 import dicom  # noqa: E402
 from archives import identifier  # noqa: E402
 from commitment_peers import Requester, Told, commit  # noqa: E402
-from crash_sender import stopping  # noqa: E402
 from dicom import CT, EXPLICIT, IMPLICIT, N_CREATE_RQ, N_SET_RQ, VERIFICATION, make_instance  # noqa: E402
+from lanes import open_record, run_lanes, stopping  # noqa: E402
 from peer_client import Client, getting  # noqa: E402
 from peer_data import COMMITMENT, MPPS, STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE, data_of, read  # noqa: E402
 from soak_peer import TITLES, archive_of, forget  # noqa: E402
-from soak_sender import PATIENCE, open_record, run_lanes  # noqa: E402
+from soak_sender import PATIENCE  # noqa: E402
 
 HELD = {one.uid: one for title in TITLES for one in archive_of(title)}
 STUDY_OF = {uid: read(one.data, one.transfer)["StudyInstanceUID"] for uid, one in HELD.items()}

@@ -1,20 +1,20 @@
 #!/usr/bin/python3
-"""A sender of one route as a process of its own, paced: soak_sender.py PORT TITLE RECORD SEED LANES PAUSE [CA]
+"""A sender of one route as a process of its own, paced: soak_sender.py PORT TITLE RECORD SEED LANES PAUSE [KEY=VALUE...]
 
-As tests/crash/crash_sender.py, with the same lines in RECORD, and one more:
+As tests/crash/crash_sender.py, with the same lines in RECORD, of which "!" is also: it left us without an answer, or turned us away for what we are.
 
-    ! WORDS    the gateway did what it must not: it left us without an answer
+PAUSE: seconds between two instances of a lane, on average. Associations carry some instances, and end by a release, an abort, a close or a reset. An
+instance is one of a few thousand studies, of two classes, in two transfer syntaxes. Who the sender is:
 
-PAUSE: seconds between two instances of a lane, on average. CA: TLS, and who vouches for the gateway. Associations carry some instances, and end by a
-release, an abort, a close or a reset. An instance is one of a few thousand studies, of two classes, in two transfer syntaxes.
+    ca=FILE                      TLS, and who vouches for the gateway
+    certificate=FILE key=FILE    what it shows then
+    user=NAME:PASSCODE           the user identity that it asks with
 """
 
 import hashlib
 import os
-import signal
 import ssl
 import sys
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
@@ -22,9 +22,10 @@ sys.path[:0] = [os.path.join(os.path.dirname(HERE), "crash"), os.path.join(os.pa
 
 import crash_sender  # noqa: E402
 import dicom  # noqa: E402
-from crash_sender import MORPHED, PATIENT, stopping  # noqa: E402
+from crash_sender import MORPHED, PATIENT  # noqa: E402
 from dicom import CT, EXPLICIT, IMPLICIT, MR  # noqa: E402
 from harness import SLOW  # noqa: E402
+from lanes import open_record, run_lanes, stopping  # noqa: E402
 from sender import Sender  # noqa: E402
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -45,12 +46,41 @@ def element(group, number, value, vr, transfer):
     return dicom.element(group, number, value, vr if transfer == EXPLICIT else None)
 
 
+def identity_of(user):
+    """"NAME:PASSCODE" as a user identity that wants to be answered (PS3.7 D.3.3.7); None: none."""
+    return (2, 1, *user.encode().split(b":", 1)) if user is not None else None
+
+
+def who_is(ca=None, certificate=None, key=None, user=None):
+    """What a Sender needs beside its title."""
+    tls = ssl.create_default_context(cafile=ca) if ca else None
+    if certificate:
+        tls.load_cert_chain(certificate, key)
+    return {"tls": tls, "identity": identity_of(user)}
+
+
+def alert_of(trouble):
+    """What the gateway said by TLS, in OpenSSL's words; "" if it said nothing."""
+    for one in (trouble, trouble.__cause__):
+        if isinstance(one, ssl.SSLError) and "ALERT" in (one.reason or ""):
+            return one.reason
+    return ""
+
+
+def complaint(trouble):
+    """What must not happen to a sender that belongs; "" for misfortunes."""
+    if isinstance(trouble, TimeoutError):
+        return f"no answer within {PATIENCE:.0f} s"
+    if isinstance(trouble, dicom.Rejected) and trouble.result == 1:
+        return f"rejected for good: {trouble}"
+    return f"refused by TLS: {alert_of(trouble)}" if alert_of(trouble) else ""
+
+
 class Lane(crash_sender.Lane):
     def __init__(self, arguments, number, record):
         super().__init__([*arguments[:4], None, HUGE], number, record)
-        self.pause, self.left, self.tls = float(arguments[5]), 0, None
-        if len(arguments) > 6:
-            self.tls = ssl.create_default_context(cafile=arguments[6])
+        self.pause, self.left = float(arguments[5]), 0
+        self.who = who_is(**dict(one.split("=", 1) for one in arguments[6:]))
 
     def instance(self):
         dice = self.random
@@ -70,11 +100,7 @@ class Lane(crash_sender.Lane):
 
     def associated(self):
         if self.sender is None:
-            sender = Sender(self.port, PAIRS, seconds=PATIENCE, calling=self.title, associate=False)
-            self.sender = sender
-            if self.tls:
-                sender.wire.socket = self.tls.wrap_socket(sender.wire.socket, server_hostname="127.0.0.1")
-            sender.associate()
+            self.sender = Sender(self.port, PAIRS, seconds=PATIENCE, calling=self.title, **self.who)
             self.left = self.random.choice((1, 1, 3, 10, 40))
         return self.sender
 
@@ -85,42 +111,15 @@ class Lane(crash_sender.Lane):
 
     def once(self):
         stopping.wait(self.random.expovariate(1 / self.pause))
-        super().once()
+        try:
+            super().once()
+        except (dicom.Ended, OSError) as trouble:
+            if words := complaint(trouble):
+                self.write("!", words)
+            raise
         self.left -= 1
         if self.sender and self.left <= 0:
             self.leave()
-
-    def run(self):
-        while not stopping.is_set():
-            try:
-                self.once()
-            except TimeoutError:
-                self.write("!", f"no answer within {PATIENCE:.0f} s")
-                self.drop()
-            except (dicom.Ended, OSError):
-                self.drop()
-        self.drop()
-
-    def drop(self):
-        sender, self.sender = self.sender, None
-        if sender:
-            sender.close()
-        stopping.wait(0.05 * (not stopping.is_set()))
-
-
-def run_lanes(lanes):
-    """Until SIGTERM, and what is under way then is done."""
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    for lane in lanes:
-        lane.daemon = True
-        lane.start()
-    while any(lane.is_alive() for lane in lanes):
-        time.sleep(0.02)
-    os._exit(0)
-
-
-def open_record(path):
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
 
 def main():

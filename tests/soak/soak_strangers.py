@@ -18,9 +18,9 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "crash"), os.path.join
 
 import dicom  # noqa: E402
 import soak_sender  # noqa: E402
-from crash_sender import stopping  # noqa: E402
+from lanes import open_record, run_lanes, stopping  # noqa: E402
 from sender import Sender  # noqa: E402
-from soak_sender import PAIRS, open_record, run_lanes  # noqa: E402
+from soak_sender import PAIRS  # noqa: E402
 
 CROWD = 100
 
@@ -41,6 +41,8 @@ class Lane(soak_sender.Lane):
                 kind()
             except (dicom.Ended, OSError):
                 pass  # whichever way the gateway rid itself of us
+            except AssertionError as wrong:
+                self.write("!", str(wrong).replace("\n", " "))
             os.write(self.events, f"did {kind.__name__}\n".encode())
 
     def connect(self, port=None):
