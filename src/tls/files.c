@@ -72,7 +72,9 @@ static bool take_key(SSL_CTX *ssl, const struct tls_options *o, struct tls_failu
         return fail(f, "key_password", o->key_password ? "it does not open %s" : "%s is encrypted", o->key);
     if (!key)
         return fail(f, "key", "%s holds no private key in PEM", o->key);
-    bool is_taken = SSL_CTX_use_PrivateKey(ssl, key) == 1;
+    /* The pair is compared here: SSL_CTX_use_PrivateKey compares a key with certificates of its own type alone. */
+    bool is_taken = X509_check_private_key(SSL_CTX_get0_certificate(ssl), key) == 1 &&
+                    SSL_CTX_use_PrivateKey(ssl, key) == 1;
     EVP_PKEY_free(key);
     return is_taken || fail(f, "key", "%s is not the key of %s: %s", o->key, o->certificate,
                             tls_error_text(text, sizeof(text)));

@@ -528,6 +528,18 @@ class Operation(TlsCase):
         for sender in (before, after):
             self.assert_stored(sender.store(make_instance()))
 
+    def test_a_key_that_is_not_the_certificates_leaves_the_old_ones_in_force(self):
+        folder = self.temporary_folder()
+        first, rsa = self.pki.server(subject="CN=first"), self.pki.server(key="rsa")
+        here = certificates.Certificate("CN=first", os.path.join(folder, "own.pem"), os.path.join(folder, "own.key"))
+        shutil.copy(first.certificate, here.certificate)
+        shutil.copy(first.key, here.key)
+        gateway = self.secured(node("a", self.sink()), route("all", "a"), tls=own(here))
+        shutil.copy(rsa.key, here.key)
+        gateway.signal(signal.SIGHUP)
+        wait_until(lambda: f"{here.key} is not the key of {here.certificate}" in gateway.log(), "it is refused")
+        self.assert_stored(self.sender(gateway, tls=client_context()).store(make_instance()))
+
     def test_sessions_are_resumed(self):
         sink = self.sink(tls=server_context(self.certificate))
         gateway = self.secured(node("a", sink, tls={"ca": self.pki.ca}), route("all", "a"), workers=2)

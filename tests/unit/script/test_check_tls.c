@@ -82,6 +82,8 @@ static int make_certificates(void **state)
     make_one(folder, "early", &o, NULL);
     o = (struct certificate_options){.cn = "weak", .issuer = &ca, .until_s = 40L * DAY, .rsa_bits = 1024};
     make_one(folder, "weak", &o, NULL);
+    o.rsa_bits = 2048;
+    make_one(folder, "rsa", &o, NULL);
     certificate_free(&ca);
     umask(before);
     char path[256];
@@ -257,6 +259,12 @@ static void what_is_wrong_is_told_at_its_key_with_what_is_right(void **state)
         {LISTEN("certificate = '@/good.pem',\n key = '@/other.key'"),
          3,
          {"@/other.key is not the key of @/good.pem"}},
+        {LISTEN("certificate = '@/good.pem',\n key = '@/rsa.key'"),
+         3,
+         {"@/rsa.key is not the key of @/good.pem"}},
+        {NODE("certificate = '@/rsa.pem',\n key = '@/good.key'"),
+         3,
+         {"@/good.key is not the key of @/rsa.pem"}},
         {LISTEN("certificate = '@/good.pem',\n key = '@/good.pem'"), 3, {"holds no private key"}},
         {LISTEN("certificate = '@/secret.pem', key = '@/secret.key'"),
          2,

@@ -333,6 +333,26 @@ static void weak_keys_are_no_keys(void **state)
     certificate_free(&weak);
 }
 
+/* OpenSSL holds one pair a type, and would take both halves. */
+static void a_key_of_another_type_is_not_the_certificates(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    struct tls_failure f;
+    struct certificate rsa =
+        certificate_make(&(struct certificate_options){.cn = "rsa", .issuer = &w->ca, .rsa_bits = 2048});
+    certificate_write(&rsa, w->folder, "rsa", NULL);
+    server.key = path_of(w, "rsa.key");
+    client.certificate = path_of(w, "rsa.pem");
+    assert_int_equal(tls_context_new(&server, &w->server_context, &f), ERR_USAGE);
+    assert_string_equal(f.option, "key");
+    assert_non_null(strstr(f.text, "rsa.key is not the key of"));
+    assert_int_equal(tls_context_new(&client, &w->client_context, &f), ERR_USAGE);
+    assert_string_equal(f.option, "key");
+    assert_non_null(strstr(f.text, "client.key is not the key of"));
+    certificate_free(&rsa);
+}
+
 static void what_is_no_tls_is_told(void **state)
 {
     struct world *w = *state;
@@ -587,6 +607,7 @@ int main(void)
         TEST(a_certificate_has_its_time),
         TEST(what_was_revoked_is_refused),
         TEST(weak_keys_are_no_keys),
+        TEST(a_key_of_another_type_is_not_the_certificates),
         TEST(what_is_no_tls_is_told),
         TEST(what_is_sealed_is_opened_byte_for_byte),
         TEST(a_small_room_takes_it_in_parts),
