@@ -265,12 +265,12 @@ static void opening_failed(struct outbound *o, enum association_end how, const c
     fail(w, no_answer ? OUTBOUND_UNREACHABLE : OUTBOUND_REJECTED, why);
 }
 
-/* What a probe finds is told by whoever sent it. */
+/* What a probe finds is told by whoever sent it; and that one could not be opened, by whoever waits for it. */
 static enum log_level level_of_end(const struct outbound *o, enum association_end how)
 {
     if (o->is_probe)
         return LOG_DEBUG;
-    bool is_quiet = how == ASSOCIATION_RELEASED || how == ASSOCIATION_LOST ||
+    bool is_quiet = o->opener || how == ASSOCIATION_RELEASED || how == ASSOCIATION_LOST ||
                     (how == ASSOCIATION_CLOSED && o->outstanding == 0);
     return is_quiet ? LOG_INFO : LOG_WARN;
 }

@@ -271,9 +271,12 @@ static void on_ready(struct outbound_want *w, const struct association_context *
 static void on_failed(struct outbound_want *w, enum outbound_failure kind, const char *why)
 {
     struct asked *a = w->owner;
-    LOG(LOG_WARN, "node not reached for negotiation", LOG_STR("assoc", a->g->session->a.id),
-        LOG_STR("node", a->node->name), LOG_STR("cause", why));
-    health_failed(a->g->session->relay, w, kind, why);
+    struct relay *r = a->g->session->relay;
+    struct refusal told = {.cause = why, .listener = "", .remote = a->node->name, .title = ""};
+    bool is_told = refusals_note(&r->totals->unreached, io_now(r->io), &told);
+    LOG(is_told ? LOG_WARN : LOG_DEBUG, "node not reached for negotiation",
+        LOG_STR("assoc", a->g->session->a.id), LOG_STR("node", a->node->name), LOG_STR("cause", why));
+    health_failed(r, w, kind, why);
     if (a->g->round == 1) {
         a->is_away = true;
         a->is_rejected = kind == OUTBOUND_REJECTED;

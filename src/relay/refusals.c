@@ -5,9 +5,9 @@
 #include "base/log.h"
 #include "base/text.h"
 
-void refusals_init(struct refusals *r)
+void refusals_init(struct refusals *r, bool are_nodes)
 {
-    memset(r, 0, sizeof(*r));
+    *r = (struct refusals){.are_nodes = are_nodes};
     pthread_mutex_init(&r->lock, NULL);
 }
 
@@ -89,6 +89,13 @@ static bool take(struct refusal_kind *k, uint64_t now_ms, bool is_end, struct re
     return true;
 }
 
+static void tell_nodes(const struct refusal_kind *k)
+{
+    LOG(LOG_WARN, "node not reached for more negotiations", LOG_INT("count", k->left_out),
+        LOG_STR("node", k->is_used ? k->remote : "various"),
+        LOG_STR("cause", k->is_used ? k->cause : "various"));
+}
+
 static void tell(const struct refusal_kind *k)
 {
     if (k->is_used)
@@ -109,5 +116,5 @@ void refusals_tell(struct refusals *r, uint64_t now_ms, bool is_end)
     count += take(&r->others, now_ms, is_end, &told[count]);
     pthread_mutex_unlock(&r->lock);
     for (unsigned i = 0; i < count; i++) /* not under the lock: workers would wait for the log */
-        tell(&told[i]);
+        r->are_nodes ? tell_nodes(&told[i]) : tell(&told[i]);
 }

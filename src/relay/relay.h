@@ -38,6 +38,7 @@ struct relay_totals {
     atomic_uint associations;                /* inbound ones that have made a request and are not over */
     atomic_uint_fast64_t turns[RELAY_TURNS]; /* of pools that go round, by their index */
     struct refusals refusals;
+    struct refusals unreached; /* nodes, in negotiations */
 };
 
 struct relay {

@@ -287,7 +287,8 @@ enum result gateway_start(struct config *config, struct gateway **out)
         return ERR_MEMORY;
     }
     g->config = config;
-    refusals_init(&g->totals.refusals);
+    refusals_init(&g->totals.refusals, false);
+    refusals_init(&g->totals.unreached, true);
     g->circuits = circuits_new();
     g->holdings = holdings_new();
     g->rates = rates_new();
@@ -377,6 +378,7 @@ void gateway_watch(struct gateway *g)
                 LOG_STR("rule", rule.rule), LOG_STR("calling", rule.calling), LOG_STR("remote", rule.remote),
                 LOG_INT("ms", rule.ms));
     refusals_tell(&g->totals.refusals, clock_ms(), false);
+    refusals_tell(&g->totals.unreached, clock_ms(), false);
 }
 
 /* The first one may keep the others from being told (worker_stop_all): only who is at a rule is named. */
@@ -413,7 +415,9 @@ bool gateway_stop(struct gateway **gp)
     for (unsigned i = 0; i < g->worker_count; i++)
         worker_close(&g->workers[i]);
     refusals_tell(&g->totals.refusals, clock_ms(), true);
+    refusals_tell(&g->totals.unreached, clock_ms(), true);
     refusals_free(&g->totals.refusals);
+    refusals_free(&g->totals.unreached);
     affinity_free(&g->affinity);
     commitment_desks_free(&g->desks);
     moves_free(&g->moves);

@@ -36,6 +36,20 @@ class Contexts(Case):
             self.assert_stored(sender.store(make_instance(transfer=IMPLICIT)))
             sender.release()
 
+    def test_a_node_that_rejects_is_a_line_and_a_count(self):
+        """By the sender's title: it may take others, so it is not away (test_health), and is asked each time."""
+        closed = self.sink(reject=(1, 1, 7))
+        gateway = self.gateway(node("closed", closed, calling="pass"), node("b", self.sink()), route("all", to=["closed", "b"]))
+        for _ in range(30):
+            self.sender(gateway).release()
+        (line,) = [e for e in gateway.events("node not reached for negotiation") if e["level"] == "warn"]
+        self.assertEqual(line["node"], "closed")
+        gateway.stop()
+        (more,) = gateway.events("node not reached for more negotiations")
+        self.assertEqual((more["node"], more["cause"], more["count"]), ("closed", line["cause"], closed.rejections - 1))
+        self.assertGreater(more["count"], 10)
+        self.assertEqual([e for e in gateway.events("association to node ended") if e["level"] == "warn"], [])
+
     def test_128_contexts_are_answered_and_usable(self):
         """As storescu's default request."""
         gateway, sink = self.simple()

@@ -11,7 +11,7 @@ from dicom import CT, EXPLICIT, IMPLICIT
 from harness import QUICK, Case, Lua, node, pool, services, tool, wait_until
 from peer_archive import ScriptedArchive
 from peer_client import getting
-from peer_data import GET_OF, MOVE_OF, STUDY_ROOT_FIND, STUDY_ROOT_MOVE, read
+from peer_data import GET_OF, MOVE_OF, STUDY_ROOT_FIND, STUDY_ROOT_MOVE, data_of, read
 from sender import contexts_of
 
 PAIR = {"an Orthanc and a dcmqrscp": [archives.orthanc, archives.dcmqrscp]}
@@ -236,6 +236,18 @@ class Scripted(Retrieving):
         for outcome in (got, moved):
             self.assertEqual((outcome.status, outcome.counts["failed"], outcome.counts["completed"]), (0xB000, 1, 5), str(outcome))
             self.assertEqual(outcome.final.values["FailedSOPInstanceUIDList"], refused)
+
+    def test_the_list_of_what_failed_ends_at_1_MiB(self):
+        """Two archives that name more than goes in; in Implicit VR, where alone so long a value can be said."""
+        self.behind(study(1, [1]), study(1, [2]), settings={"header_max": "4MiB"})
+        for number, archive in enumerate(self.archives):
+            uids = "\\".join(f"1.2.{number}.{n}".ljust(64, "1") for n in range(11000, 25000))
+            archive.failed_list = lambda call, done, uids=uids: data_of(call.transfer, FailedSOPInstanceUIDList=uids)
+        self.destination.answer = lambda m: 0xA700
+        moved = self.client(self.gateway_, [MOVE_OF["STUDY"]], [IMPLICIT]).move(MOVE_OF["STUDY"], "DEST", **self.KEYS)
+        listed = len(moved.final.values["FailedSOPInstanceUIDList"])
+        self.assertLessEqual(listed, 1 << 20)
+        self.assertGreater(listed, (1 << 20) - 130)
 
     def test_warnings_are_counted_as_such(self):
         self.behind(study(1, range(1, 4)), study(1, range(4, 7)))

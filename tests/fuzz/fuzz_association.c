@@ -184,7 +184,8 @@ static void begin(struct play *p)
                                     .silent_max = 3};
     now_ms += DAY_MS;
     memset(&p->totals, 0, sizeof(p->totals));
-    refusals_init(&p->totals.refusals);
+    refusals_init(&p->totals.refusals, false);
+    refusals_init(&p->totals.unreached, true);
     p->ledger = (struct ledger){0};
     p->last_move = 0;
     for (unsigned i = 0; i < NODES; i++)

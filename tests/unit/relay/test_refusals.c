@@ -24,7 +24,7 @@ static void the_first_is_told_and_the_others_are_counted_until_their_time_is_ove
 {
     struct refusals r;
     (void)state;
-    refusals_init(&r);
+    refusals_init(&r, false);
     assert_true(refusals_note(&r, 5000, &one));
     for (unsigned i = 0; i < 499; i++)
         assert_false(refusals_note(&r, 5000 + i, &one));
@@ -44,7 +44,7 @@ static void time_that_goes_back_a_little_is_no_time_that_is_over(void **state)
 {
     struct refusals r;
     (void)state;
-    refusals_init(&r);
+    refusals_init(&r, false);
     assert_true(refusals_note(&r, 5000, &one));
     assert_false(refusals_note(&r, 4990, &one));
     refusals_free(&r);
@@ -59,7 +59,7 @@ static void kinds_differ_by_cause_listener_address_and_title(void **state)
     other[2].remote = "10.0.0.2";
     other[3].title = "CT2";
     (void)state;
-    refusals_init(&r);
+    refusals_init(&r, false);
     assert_true(refusals_note(&r, 1, &one));
     for (unsigned i = 0; i < 4; i++)
         assert_true(refusals_note(&r, 1, &other[i]));
@@ -74,7 +74,7 @@ static void who_is_another_each_time_is_told_a_bounded_number_of_times(void **st
     char title[17];
     unsigned told = 0;
     (void)state;
-    refusals_init(&r);
+    refusals_init(&r, false);
     for (unsigned i = 0; i < 10000; i++) {
         struct refusal refusal = one;
         snprintf(title, sizeof(title), "T%u", i);
@@ -97,7 +97,7 @@ static void at_the_end_all_is_told_and_long_texts_are_cut(void **state)
     (void)state;
     memset(text, 'x', sizeof(text) - 1);
     text[sizeof(text) - 1] = '\0';
-    refusals_init(&r);
+    refusals_init(&r, false);
     assert_true(refusals_note(&r, 1, &refusal));
     assert_false(refusals_note(&r, 2, &refusal));
     refusals_tell(&r, 3, true);
