@@ -58,6 +58,14 @@ class Peers(Commitment):
         wait_until(lambda: gateway.events("the result of a storage commitment is told again later"), "nobody is told")
         self.assertEqual(requester.told, [])
 
+    def test_4096_are_open_at_a_time(self):
+        archive = self.archive(how="silent")
+        gateway = self.start(node("archive", archive), route("all", to="archive"), archives=[archive], workers=1)
+        client = self.client(gateway)
+        sent = self.store(client, 1)
+        self.assertEqual({commit(client, sent)[1] for _ in range(4096)}, {0})
+        self.assertEqual(commit(client, sent)[1], 0x0213)
+
     def test_deflated_is_not_what_we_take(self):
         a = self.archive()
         gateway = self.start(node("archive", a), route("all", to="archive"))
