@@ -33,10 +33,10 @@ bool client_tls_take(enum client_option option, const char *name, const char *va
         t->options.ca = value;
         return true;
     case CLIENT_CERTIFICATE:
-        t->options.certificate = value;
+        t->options.certificate[0] = value;
         return true;
     case CLIENT_KEY:
-        t->options.key = value;
+        t->options.key[0] = value;
         return true;
     case CLIENT_PROFILE:
         return take_profile(value, t, why_out);
@@ -58,9 +58,9 @@ static const char *contradiction(const struct client_tls *t, const char **option
     *option_out = t->needs_it;
     if (!t->is_wanted)
         return t->needs_it ? "means nothing without --tls" : NULL;
-    *option_out = o->certificate ? "certificate" : "key";
-    if (!o->certificate != !o->key)
-        return o->certificate ? "its --key is missing" : "its --certificate is missing";
+    *option_out = o->certificate[0] ? "certificate" : "key";
+    if (!o->certificate[0] != !o->key[0])
+        return o->certificate[0] ? "its --key is missing" : "its --certificate is missing";
     *option_out = "insecure";
     return o->is_blind && o->ca ? "any certificate is taken, so that --ca means nothing" : NULL;
 }
@@ -104,6 +104,9 @@ bool client_tls_open(struct client_options *o, int *exit_out)
         t->options.name = o->target.host;
     if (tls_context_new(&t->options, &t->context, &failure) != OK)
         return failed(o, &failure);
+    if (t->options.certificate[0] && !tls_context_own(t->context, 0)->suits)
+        fprintf(stderr, "hilum %s: --certificate: %s is not for clients (its key usage lacks clientAuth)\n",
+                o->command, t->options.certificate[0]);
     if (t->options.is_blind)
         fprintf(stderr, "hilum %s: --insecure: whoever answers is taken for %s\n", o->command,
                 o->target.text);

@@ -173,8 +173,10 @@ static void free_tls(struct config_tls *t)
     if (t == NULL) {
         return;
     }
-    free(t->certificate);
-    free(t->key);
+    for (size_t i = 0; i < TLS_PAIRS; i++) {
+        free(t->certificate[i]);
+        free(t->key[i]);
+    }
     free(t->ca);
     free(t->crl);
     free(t->name);

@@ -78,8 +78,10 @@ struct config_condition {
 /* TLS of a listener or node: src/tls/tls.h. */
 struct config_tls {
     enum tls_profile profile;
-    char *certificate, *key, *ca, *crl; /* as in struct tls_options; NULL: not given. No password is kept */
-    enum tls_client client;             /* of a listener */
+    char *certificate[TLS_PAIRS],
+        *key[TLS_PAIRS]; /* as in struct tls_options; NULL: not given. No password is kept */
+    char *ca, *crl;
+    enum tls_client client;      /* of a listener */
     char *name;                  /* of a node: its host, unless it says otherwise; NULL: not looked at */
     struct tls_context *context; /* made of these; never NULL */
 };

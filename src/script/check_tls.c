@@ -11,12 +11,27 @@
 
 enum { DAY_SECONDS = 24 * 60 * 60, WARN_DAYS = 30 };
 
-static void take_file(const struct item *item, void *member)
+static void add_file(const struct item *item, void *user)
 {
+    const char **files = user;
     const char *text = field_text(item, "the path of a PEM file");
-    if (text != NULL) {
-        *(const char **)member = text;
+    for (size_t i = 0; text != NULL && i < TLS_PAIRS; i++) {
+        if (files[i] == NULL) {
+            files[i] = text;
+            return;
+        }
     }
+    if (text != NULL) {
+        check_error(item->check, item->at,
+                    "%s is one too many; write two at most, one with a key of RSA and one of another type",
+                    text);
+    }
+}
+
+/* One, or a list. */
+static void take_files(const struct item *item, void *member)
+{
+    field_each(item, "the path of a PEM file", "leave it out, or name one", add_file, member);
 }
 
 static void take_file_or_folder(const struct item *item, void *member)
@@ -81,7 +96,7 @@ static void take_name(const struct item *item, void *member)
 }
 
 #define KEYS_OF_BOTH                                                                                         \
-    KEY("certificate", take_file, tls_options, certificate), KEY("key", take_file, tls_options, key),        \
+    KEY("certificate", take_files, tls_options, certificate), KEY("key", take_files, tls_options, key),      \
         KEY("key_password", take_password, tls_options, key_password),                                       \
         KEY("ca", take_file_or_folder, tls_options, ca), KEY("crl", take_file_or_folder, tls_options, crl),  \
         KEY("profile", take_profile, tls_options, profile)
@@ -101,6 +116,27 @@ static void check_pair(const struct item *tls, const char *key, const char *need
     if (has(tls, key) && !has(tls, needed)) {
         struct place at = {tls->at->declaration, tls->at, key, 0};
         check_error(tls->check, &at, "tls has a %s and no %s; add %s = %s", key, needed, needed, how);
+    }
+}
+
+static size_t count_files(const char *const files[TLS_PAIRS])
+{
+    size_t count = 0;
+    while (count < TLS_PAIRS && files[count] != NULL) {
+        count++;
+    }
+    return count;
+}
+
+static void check_counts(const struct item *tls, const struct tls_options *o)
+{
+    size_t certificates = count_files(o->certificate), keys = count_files(o->key);
+    if (certificates != keys && certificates > 0 && keys > 0) {
+        struct place at = {tls->at->declaration, tls->at, "key", 0};
+        check_error(
+            tls->check, &at,
+            "tls has %zu certificate%s and %zu key%s; name a key for each certificate, in the same order",
+            certificates, certificates == 1 ? "" : "s", keys, keys == 1 ? "" : "s");
     }
 }
 
@@ -144,8 +180,8 @@ static const struct {
     const char *option, *right;
 } rights[] = {
     {"certificate",
-     "it must be a PEM file: our certificate, of RSA 2048 or P-256 and SHA-256 at least, and behind it "
-     "those of the CAs between it and the root"},
+     "it must be a PEM file: our certificate, with a key of RSA 2048 or P-256 and SHA-256 at least, and "
+     "behind it those of the CAs between it and the root"},
     {"key", "it must be a PEM file with the private key of the certificate"},
     {"key_password", "write key_password = env \"NAME\", with the key's password in that variable"},
     {"ca", "it must be a PEM file of the CAs' certificates, or a folder of such"},
@@ -172,9 +208,9 @@ static void day_of(time_t when, char day[16])
     }
 }
 
-static void warn_of_dates(const struct item *tls, const struct tls_options *o, const struct tls_context *c)
+static void warn_of_dates(const struct item *tls, const char *file, const struct tls_own *own)
 {
-    time_t now = time(NULL), begins = tls_context_begins(c), ends = tls_context_ends(c);
+    time_t now = time(NULL), begins = own->begins, ends = own->ends;
     struct place at = {tls->at->declaration, tls->at, "certificate", 0};
     char day[16];
     day_of(begins > now ? begins : ends, day);
@@ -182,18 +218,45 @@ static void warn_of_dates(const struct item *tls, const struct tls_options *o, c
         check_warning(tls->check, &at,
                       "tls.certificate: %s is not valid before %s, and refused until then; use one that is, "
                       "or set the clock",
-                      o->certificate, day);
+                      file, day);
     } else if (ends < now) {
         check_warning(tls->check, &at,
                       "tls.certificate: %s has expired on %s, and is refused; put a new one there and send "
                       "SIGHUP",
-                      o->certificate, day);
+                      file, day);
     } else if (ends - now < (time_t)WARN_DAYS * DAY_SECONDS) {
         int days = (int)((ends - now) / DAY_SECONDS);
         check_warning(tls->check, &at,
                       "tls.certificate: %s expires on %s, in %d day%s; put a new one there in time and send "
                       "SIGHUP",
-                      o->certificate, day, days, days == 1 ? "" : "s");
+                      file, day, days, days == 1 ? "" : "s");
+    }
+}
+
+/* A peer that looks at it refuses it. */
+static void warn_of_usage(const struct item *tls, const struct tls_options *o, const char *file,
+                          const struct tls_own *own)
+{
+    if (!own->suits) {
+        struct place at = {tls->at->declaration, tls->at, "certificate", 0};
+        check_warning(
+            tls->check, &at,
+            "tls.certificate: %s is not for %ss: its key usage lacks %sAuth, and whoever looks at that "
+            "refuses it; have its CA make one with it",
+            file, o->is_server ? "server" : "client", o->is_server ? "server" : "client");
+    }
+}
+
+static void warn_of_authorities(const struct item *tls, const struct tls_options *o,
+                                const struct tls_context *c)
+{
+    char subject[256];
+    if (o->ca != NULL && tls_context_has_old_ca(c, subject, sizeof(subject))) {
+        struct place at = {tls->at->declaration, tls->at, "ca", 0};
+        check_warning(tls->check, &at,
+                      "tls.ca: the certificate of \"%s\" in %s has expired, and whoever it vouches for is "
+                      "refused; put a new one there, or take it away",
+                      subject, o->ca);
     }
 }
 
@@ -210,13 +273,13 @@ static void warn_of_lists(const struct item *tls, const struct tls_options *o, c
     }
 }
 
-static void warn_of_key(const struct item *tls, const struct tls_options *o)
+static void warn_of_key(const struct item *tls, const char *file)
 {
     struct stat st;
-    if (stat(o->key, &st) == 0 && (st.st_mode & (S_IROTH | S_IWOTH)) != 0) {
+    if (stat(file, &st) == 0 && (st.st_mode & (S_IROTH | S_IWOTH)) != 0) {
         struct place at = {tls->at->declaration, tls->at, "key", 0};
         check_warning(tls->check, &at, "tls.key: every user of this machine may %s %s; chmod 600 it",
-                      (st.st_mode & S_IROTH) != 0 ? "read" : "write", o->key);
+                      (st.st_mode & S_IROTH) != 0 ? "read" : "write", file);
     }
 }
 
@@ -233,8 +296,10 @@ static struct config_tls *keep(struct check *c, const struct tls_options *o, str
     const struct {
         char **member;
         const char *text;
-    } texts[] = {{&kept->certificate, o->certificate},
-                 {&kept->key, o->key},
+    } texts[] = {{&kept->certificate[0], o->certificate[0]},
+                 {&kept->certificate[1], o->certificate[1]},
+                 {&kept->key[0], o->key[0]},
+                 {&kept->key[1], o->key[1]},
                  {&kept->ca, o->ca},
                  {&kept->crl, o->crl},
                  {&kept->name, o->name}};
@@ -256,10 +321,12 @@ static void read_files(const struct item *tls, const struct tls_options *o, stru
     } else if (r != OK) {
         tls->check->failed = true;
     } else {
-        if (o->certificate != NULL) {
-            warn_of_dates(tls, o, context);
-            warn_of_key(tls, o);
+        for (size_t i = 0; i < count_files(o->certificate); i++) {
+            warn_of_dates(tls, o->certificate[i], tls_context_own(context, (unsigned)i));
+            warn_of_usage(tls, o, o->certificate[i], tls_context_own(context, (unsigned)i));
+            warn_of_key(tls, o->key[i]);
         }
+        warn_of_authorities(tls, o, context);
         warn_of_lists(tls, o, context);
         *out = keep(tls->check, o, context);
     }
@@ -279,6 +346,9 @@ static void take_tls(const struct item *tls, const struct key *keys, size_t key_
     check_pair(tls, "certificate", "key", "\"/path/to/its.key\"");
     check_pair(tls, "key", "certificate", "\"/path/to/its.pem\"");
     check_pair(tls, "key_password", "key", "\"/path/to/its.key\"");
+    if (tls->check->script->report.errors == errors) {
+        check_counts(tls, o);
+    }
     if (tls->check->script->report.errors == errors) {
         read_files(tls, o, out);
     }

@@ -102,13 +102,3 @@ void tls_context_unref(struct tls_context **cp)
     free(c->name);
     free(c);
 }
-
-time_t tls_context_begins(const struct tls_context *c)
-{
-    return c->begins;
-}
-
-time_t tls_context_ends(const struct tls_context *c)
-{
-    return c->ends;
-}

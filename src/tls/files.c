@@ -1,4 +1,4 @@
-/* PEM files: our certificate and key, whom we trust, what was revoked. */
+/* PEM files of others: whom we trust, what was revoked; and what is verified. */
 #include <dirent.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -22,8 +22,7 @@ const char *tls_error_text(char *text, size_t cap)
     return text;
 }
 
-__attribute__((format(printf, 3, 4))) static bool fail(struct tls_failure *f, const char *option,
-                                                       const char *format, ...)
+bool tls_fail(struct tls_failure *f, const char *option, const char *format, ...)
 {
     va_list list;
     f->option = option;
@@ -33,71 +32,6 @@ __attribute__((format(printf, 3, 4))) static bool fail(struct tls_failure *f, co
     ERR_clear_error();
     return false;
 }
-
-/* --- our own ----------------------------------------------------------------------------------------------- */
-
-struct password {
-    const char *text;
-    bool was_asked;
-};
-
-static int tell_password(char *buf, int size, int is_writing, void *user)
-{
-    struct password *p = user;
-    (void)is_writing;
-    p->was_asked = true;
-    int len = p->text ? (int)strlen(p->text) : 0;
-    if (len > size)
-        return -1;
-    memcpy(buf, p->text ? p->text : "", (size_t)len);
-    return len;
-}
-
-static time_t seconds(const ASN1_TIME *time)
-{
-    struct tm tm;
-    return ASN1_TIME_to_tm(time, &tm) == 1 ? timegm(&tm) : 0;
-}
-
-static bool take_key(SSL_CTX *ssl, const struct tls_options *o, struct tls_failure *f)
-{
-    char text[128];
-    struct password password = {.text = o->key_password};
-    BIO *file = BIO_new_file(o->key, "r");
-    if (!file)
-        return fail(f, "key", "%s cannot be read: %s", o->key, tls_error_text(text, sizeof(text)));
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(file, NULL, tell_password, &password);
-    BIO_free(file);
-    if (!key && password.was_asked)
-        return fail(f, "key_password", o->key_password ? "it does not open %s" : "%s is encrypted", o->key);
-    if (!key)
-        return fail(f, "key", "%s holds no private key in PEM", o->key);
-    /* The pair is compared here: SSL_CTX_use_PrivateKey compares a key with certificates of its own type alone. */
-    bool is_taken = X509_check_private_key(SSL_CTX_get0_certificate(ssl), key) == 1 &&
-                    SSL_CTX_use_PrivateKey(ssl, key) == 1;
-    EVP_PKEY_free(key);
-    return is_taken || fail(f, "key", "%s is not the key of %s: %s", o->key, o->certificate,
-                            tls_error_text(text, sizeof(text)));
-}
-
-bool tls_identify(struct tls_context *c, const struct tls_options *o, struct tls_failure *f)
-{
-    char text[128];
-    if (!o->certificate)
-        return !o->is_server || fail(f, "certificate", "a listener needs a certificate and its key");
-    if (SSL_CTX_use_certificate_chain_file(c->ssl, o->certificate) != 1) {
-        const char *why = tls_error_text(text, sizeof(text));
-        bool is_empty = strcmp(why, "no start line") == 0;
-        return fail(f, "certificate", is_empty ? "%s holds no certificate in PEM" : "%s cannot be used: %s",
-                    o->certificate, why);
-    }
-    const X509 *certificate = SSL_CTX_get0_certificate(c->ssl);
-    c->begins = seconds(X509_get0_notBefore(certificate));
-    c->ends = seconds(X509_get0_notAfter(certificate));
-    return take_key(c->ssl, o, f);
-}
-
-/* --- others ------------------------------------------------------------------------------------------------ */
 
 /* What a file is read for. */
 struct reading {
@@ -131,17 +65,17 @@ static bool take_file(struct reading *r, const char *path, take_info take, struc
     char text[128];
     BIO *file = BIO_new_file(path, "r");
     if (!file)
-        return fail(f, r->option, "%s cannot be read: %s", path, tls_error_text(text, sizeof(text)));
-    struct password none = {0};
-    STACK_OF(X509_INFO) *infos = PEM_X509_INFO_read_bio(file, NULL, tell_password, &none);
+        return tls_fail(f, r->option, "%s cannot be read: %s", path, tls_error_text(text, sizeof(text)));
+    struct tls_password none = {0};
+    STACK_OF(X509_INFO) *infos = PEM_X509_INFO_read_bio(file, NULL, tls_tell_password, &none);
     BIO_free(file);
     if (!infos)
-        return fail(f, r->option, "%s is no PEM file: %s", path, tls_error_text(text, sizeof(text)));
+        return tls_fail(f, r->option, "%s is no PEM file: %s", path, tls_error_text(text, sizeof(text)));
     bool ok = true;
     for (int i = 0; ok && i < sk_X509_INFO_num(infos); i++)
         ok = take(r, sk_X509_INFO_value(infos, i));
     sk_X509_INFO_pop_free(infos, X509_INFO_free);
-    return ok || fail(f, r->option, "%s cannot be used: %s", path, tls_error_text(text, sizeof(text)));
+    return ok || tls_fail(f, r->option, "%s cannot be used: %s", path, tls_error_text(text, sizeof(text)));
 }
 
 /* Every file of a folder, but hidden ones; links too, for folders made by c_rehash have each file twice. */
@@ -149,7 +83,7 @@ static bool take_folder(struct reading *r, const char *path, take_info take, str
 {
     struct dirent **names;
     int count = scandir(path, &names, NULL, alphasort);
-    bool ok = count >= 0 || fail(f, r->option, "the folder %s cannot be read", path);
+    bool ok = count >= 0 || tls_fail(f, r->option, "the folder %s cannot be read", path);
     for (int i = 0; i < count; i++) {
         char *one = NULL;
         struct stat st;
@@ -170,7 +104,7 @@ static bool take_path(struct reading *r, const char *path, take_info take, struc
     bool is_folder = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
     bool ok = is_folder ? take_folder(r, path, take, f) : take_file(r, path, take, f);
     if (ok && r->count == 0)
-        return fail(f, r->option, "%s holds no %s in PEM", path, r->what);
+        return tls_fail(f, r->option, "%s holds no %s in PEM", path, r->what);
     return ok;
 }
 
@@ -190,6 +124,16 @@ static bool has_newer(STACK_OF(X509_OBJECT) * all, const X509_CRL *old)
     return false;
 }
 
+static void write_name(const X509_NAME *name, char *out, size_t cap)
+{
+    BIO *text = BIO_new(BIO_s_mem());
+    char *at = NULL;
+    long len =
+        text && X509_NAME_print_ex(text, name, 0, XN_FLAG_RFC2253) >= 0 ? BIO_get_mem_data(text, &at) : 0;
+    snprintf(out, cap, "%.*s", (int)len, at ? at : "");
+    BIO_free(text);
+}
+
 bool tls_context_has_old_list(const struct tls_context *c, char *issuer, size_t cap)
 {
     STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(SSL_CTX_get_cert_store(c->ssl));
@@ -197,21 +141,51 @@ bool tls_context_has_old_list(const struct tls_context *c, char *issuer, size_t 
         const X509_CRL *one = X509_OBJECT_get0_X509_CRL(sk_X509_OBJECT_value(all, i));
         if (!one || !is_old(one) || has_newer(all, one))
             continue;
-        BIO *text = BIO_new(BIO_s_mem());
-        char *at = NULL;
-        long len = text && X509_NAME_print_ex(text, X509_CRL_get_issuer(one), 0, XN_FLAG_RFC2253) >= 0
-                       ? BIO_get_mem_data(text, &at)
-                       : 0;
-        snprintf(issuer, cap, "%.*s", (int)len, at ? at : "");
-        BIO_free(text);
+        write_name(X509_CRL_get_issuer(one), issuer, cap);
         return true;
     }
     return false;
 }
 
-/* Of the certificate itself a list must say something; of those who signed it, where there is one. */
+static bool has_expired(const X509 *certificate)
+{
+    return X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0;
+}
+
+static bool has_successor(STACK_OF(X509_OBJECT) * all, const X509 *old)
+{
+    for (int i = 0; i < sk_X509_OBJECT_num(all); i++) {
+        const X509 *one = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(all, i));
+        if (one && !has_expired(one) &&
+            X509_NAME_cmp(X509_get_subject_name(one), X509_get_subject_name(old)) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool tls_context_has_old_ca(const struct tls_context *c, char *subject, size_t cap)
+{
+    STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(SSL_CTX_get_cert_store(c->ssl));
+    for (int i = 0; i < sk_X509_OBJECT_num(all); i++) {
+        const X509 *one = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(all, i));
+        if (!one || !has_expired(one) || has_successor(all, one))
+            continue;
+        write_name(X509_get_subject_name(one), subject, cap);
+        return true;
+    }
+    return false;
+}
+
+/* Of the certificate itself a list must say something; of those who signed it, where there is one. Each of the chain has a key that is strong
+ * enough: OpenSSL counts in bits of security, of which RSA of 2000 bits has as many as RSA of 2048. */
 static int on_verify(int is_good, X509_STORE_CTX *x)
 {
+    const X509 *certificate = X509_STORE_CTX_get_current_cert(x);
+    if (is_good && certificate && tls_key_is_weak(X509_get0_pubkey(certificate))) {
+        bool is_ca = X509_STORE_CTX_get_error_depth(x) > 0;
+        X509_STORE_CTX_set_error(x, is_ca ? X509_V_ERR_CA_KEY_TOO_SMALL : X509_V_ERR_EE_KEY_TOO_SMALL);
+        return 0;
+    }
     if (!is_good && X509_STORE_CTX_get_error(x) == X509_V_ERR_UNABLE_TO_GET_CRL &&
         X509_STORE_CTX_get_error_depth(x) > 0) {
         X509_STORE_CTX_set_error(x, X509_V_OK);
@@ -244,9 +218,9 @@ bool tls_trust(SSL_CTX *ssl, const struct tls_options *o, struct tls_failure *f)
     X509_VERIFY_PARAM_set_flags(param,
                                 X509_V_FLAG_PARTIAL_CHAIN); /* a peer's own certificate may be trusted */
     if (o->ca ? !take_ca(ssl, o, f) : !o->is_server && asks && SSL_CTX_set_default_verify_paths(ssl) != 1)
-        return o->ca ? false : fail(f, "ca", "the system's certificates cannot be read");
+        return o->ca ? false : tls_fail(f, "ca", "the system's certificates cannot be read");
     if (o->is_server && asks && !o->ca)
-        return fail(f, "ca", "without it no certificate of a client can be good");
+        return tls_fail(f, "ca", "without it no certificate of a client can be good");
     if (!o->crl)
         return true;
     struct reading r = {.option = "crl", .what = "revocation list", .store = SSL_CTX_get_cert_store(ssl)};

@@ -23,12 +23,18 @@ enum tls_profile {
 /* Of a listener: whether a caller has to show a certificate. One that is shown must be good in any case. */
 enum tls_client { TLS_CLIENT_NONE, TLS_CLIENT_REQUEST, TLS_CLIENT_REQUIRE };
 
+enum {
+    TLS_PAIRS = 2
+}; /* certificates with their keys, each of another type: RSA for who does not know ECDSA */
+
 /* Texts live as long as the call. Files are PEM. */
 struct tls_options {
     bool is_server;
     enum tls_profile profile;
-    const char *certificate, *key; /* ours, the chain behind it, and its key; NULL: none, of a client only */
-    const char *key_password;      /* NULL: none; a key that wants one is refused then */
+    const char
+        *certificate[TLS_PAIRS]; /* ours, the chain behind it; NULL: no more of them, none of a client only */
+    const char *key[TLS_PAIRS];  /* its key: one each */
+    const char *key_password;    /* of them all; NULL: none; a key that wants one is refused then */
     const char *ca;         /* whom we trust: a file or a folder of files; NULL: of a client, the system's */
     const char *crl;        /* what was revoked: likewise; NULL: nothing is looked up */
     enum tls_client client; /* of a server */
@@ -51,11 +57,17 @@ MUST_USE enum result tls_context_new(const struct tls_options *o, struct tls_con
 struct tls_context *tls_context_ref(struct tls_context *c);
 /* Drops a reference and nulls the pointer. Any thread. */
 void tls_context_unref(struct tls_context **c);
-/* From when to when our own certificate is valid; both 0: there is none. */
-time_t tls_context_begins(const struct tls_context *c);
-time_t tls_context_ends(const struct tls_context *c);
+/* What is to be known of a certificate of ours. */
+struct tls_own {
+    time_t begins, ends; /* from when to when it is valid; both 0: there is none */
+    bool suits;          /* its key usages let a listener, or a client, show it */
+};
+/* `which` < TLS_PAIRS, as in the options. */
+const struct tls_own *tls_context_own(const struct tls_context *c, unsigned which);
 /* Whose revocation list is too old, and there is no newer one: whom that CA vouches for is refused. False: nobody's. */
 bool tls_context_has_old_list(const struct tls_context *c, char *issuer, size_t cap);
+/* Whose certificate, of those that we trust, has expired, and there is no newer one of that name. False: nobody's. */
+bool tls_context_has_old_ca(const struct tls_context *c, char *subject, size_t cap);
 
 struct tls;
 /* NULL without memory. The pool's buffers take what is sealed. */

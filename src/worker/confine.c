@@ -58,11 +58,12 @@ static void make_folders(const char *path)
 
 static void allow_tls(struct guard *g, const struct config_tls *t)
 {
-    const char *const files[] = {t ? t->certificate : NULL, t ? t->key : NULL};
     const char *const places[] = {t ? t->ca : NULL, t ? t->crl : NULL};
-    for (size_t i = 0; i < COUNT(files); i++)
-        if (files[i])
-            guard_allow_beside(g, files[i], GUARD_READ); /* renewed, it is another file of the same name */
+    for (size_t i = 0; t && i < TLS_PAIRS && t->certificate[i]; i++) {
+        guard_allow_beside(g, t->certificate[i],
+                           GUARD_READ); /* renewed, it is another file of the same name */
+        guard_allow_beside(g, t->key[i], GUARD_READ);
+    }
     for (size_t i = 0; i < COUNT(places); i++) {
         if (!places[i])
             continue;
@@ -112,7 +113,7 @@ static bool holds_keys(const struct config *c)
     for (size_t i = 0; i < c->listen_count; i++)
         does = does || c->listens[i].tls;
     for (size_t i = 0; i < c->node_count; i++)
-        does = does || (c->nodes[i].tls && c->nodes[i].tls->key);
+        does = does || (c->nodes[i].tls && c->nodes[i].tls->key[0]);
     return does;
 }
 

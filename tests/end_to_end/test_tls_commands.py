@@ -98,6 +98,12 @@ class Echo(Commands):
         environment["HILUM_KEY_PASSWORD"] = PASSWORD + "!"
         self.refused(self.echo(sink, *ours, env=environment), "it does not open")
 
+    def test_a_certificate_that_is_for_servers_is_told_of(self):
+        sink, mine = self.sink(tls=server_context(self.pki.server())), self.pki.client(purpose="serverAuth")
+        done = self.echo(sink, "--ca", self.pki.ca, "--certificate", mine.certificate, "--key", mine.key)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"--certificate: {mine.certificate} is not for clients (its key usage lacks clientAuth)", done.stderr)
+
     def test_a_node_without_tls_and_one_that_says_nothing(self):
         plain = self.sink()
         done = self.echo(plain, "--ca", self.pki.ca, "--timeout", "2s")

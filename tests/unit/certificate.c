@@ -22,12 +22,28 @@ static void extend(X509 *x, int nid, const char *value)
     X509_EXTENSION_free(e);
 }
 
+static EVP_PKEY *make_key(const struct certificate_options *o)
+{
+    if (o->kind && o->rsa_bits) {
+        EVP_PKEY *key = NULL;
+        EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_name(NULL, o->kind, NULL);
+        must(c && EVP_PKEY_keygen_init(c) == 1 && EVP_PKEY_CTX_set_rsa_keygen_bits(c, o->rsa_bits) == 1 &&
+                 EVP_PKEY_generate(c, &key) == 1,
+             o->kind);
+        EVP_PKEY_CTX_free(c);
+        return key;
+    }
+    if (o->kind && o->kind[0] == 'E')
+        return EVP_PKEY_Q_keygen(NULL, NULL, o->kind);
+    return o->rsa_bits ? EVP_RSA_gen((unsigned)o->rsa_bits) : EVP_EC_gen(o->kind ? o->kind : "P-256");
+}
+
 struct certificate certificate_make(const struct certificate_options *o)
 {
     static long serial = 1000;
     struct certificate c = {.x509 = X509_new()};
     char text[300];
-    c.key = o->rsa_bits ? EVP_RSA_gen((unsigned)o->rsa_bits) : EVP_EC_gen("P-256");
+    c.key = make_key(o);
     must(c.key && c.x509, "key");
     const struct certificate *issuer = o->issuer ? o->issuer : &c;
     X509_set_version(c.x509, 2);
@@ -42,6 +58,8 @@ struct certificate certificate_make(const struct certificate_options *o)
     extend(c.x509, NID_basic_constraints, o->is_ca ? "critical,CA:TRUE" : "CA:FALSE");
     if (o->is_ca)
         extend(c.x509, NID_key_usage, "critical,keyCertSign,cRLSign");
+    if (o->usage)
+        extend(c.x509, NID_ext_key_usage, o->usage);
     if (o->dns) {
         snprintf(text, sizeof(text), "DNS:%s", o->dns);
         extend(c.x509, NID_subject_alt_name, text);

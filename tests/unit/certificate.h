@@ -16,6 +16,8 @@ struct certificate_options {
     const char *dns;                  /* subject alternative name; NULL: none */
     bool is_ca;
     int rsa_bits;         /* 0: EC */
+    const char *kind;     /* "RSA-PSS", with rsa_bits; a curve; "ED25519", "ED448"; NULL: RSA or P-256 */
+    const char *usage;    /* extended key usage; NULL: none */
     long from_s, until_s; /* from now; until_s 0: a day */
 };
 

@@ -84,6 +84,22 @@ static int make_certificates(void **state)
     make_one(folder, "weak", &o, NULL);
     o.rsa_bits = 2048;
     make_one(folder, "rsa", &o, NULL);
+    o.rsa_bits = 0;
+    o.kind = "secp256k1";
+    make_one(folder, "odd", &o, NULL);
+    o.kind = NULL;
+    o.usage = "clientAuth";
+    make_one(folder, "for-clients", &o, NULL);
+    o.usage = "serverAuth";
+    make_one(folder, "for-servers", &o, NULL);
+    o = (struct certificate_options){.cn = "Old CA", .is_ca = true, .from_s = -2 * DAY, .until_s = -DAY};
+    make_one(folder, "ca-late", &o, NULL);
+    append(folder, "ca.pem", "ca-late.pem");
+    append(folder, "ca-late.pem", "ca-both.pem");
+    o.from_s = 0;
+    o.until_s = DAY;
+    make_one(folder, "ca-newer", &o, NULL);
+    append(folder, "ca-newer.pem", "ca-both.pem");
     certificate_free(&ca);
     umask(before);
     char path[256];
@@ -141,8 +157,8 @@ static void a_listener_has_what_it_is_told(void **state)
         assert_non_null(tls->context);
         assert_int_equal(tls->client, cases[i].client);
         assert_int_equal(tls->profile, cases[i].profile);
-        assert_path(*state, tls->certificate, "good.pem");
-        assert_path(*state, tls->key, "good.key");
+        assert_path(*state, tls->certificate[0], "good.pem");
+        assert_path(*state, tls->key[0], "good.key");
         assert_path(*state, tls->ca, cases[i].ca);
         assert_path(*state, tls->crl, cases[i].crl);
         free_loaded(&l);
@@ -262,6 +278,19 @@ static void what_is_wrong_is_told_at_its_key_with_what_is_right(void **state)
         {LISTEN("certificate = '@/good.pem',\n key = '@/rsa.key'"),
          3,
          {"@/rsa.key is not the key of @/good.pem"}},
+        {LISTEN("key = '@/odd.key',\n certificate = '@/odd.pem'"),
+         3,
+         {"@/odd.pem is secp256k1; RSA from 2048"}},
+        {LISTEN("certificate = { '@/good.pem', '@/rsa.pem' },\n key = '@/good.key'"),
+         3,
+         {"2 certificates and 1 key; name a key for each"}},
+        {LISTEN("key = { '@/good.key', '@/other.key' },\n certificate = { '@/good.pem', '@/other.pem' }"),
+         3,
+         {"keys of the same type", "RSA beside P-256"}},
+        {LISTEN("certificate = '@/good.pem',\n key = { '@/good.key', '@/rsa.key', '@/odd.key' }"),
+         3,
+         {"odd.key is one too many", "two at most"}},
+        {LISTEN("key = '@/good.key',\n certificate = {}"), 3, {"tls.certificate is an empty list"}},
         {NODE("certificate = '@/rsa.pem',\n key = '@/good.key'"),
          3,
          {"@/good.key is not the key of @/rsa.pem"}},
@@ -312,8 +341,38 @@ static void what_will_soon_be_wrong_is_warned_of(void **state)
         {LISTEN(GOOD ", ca = '@/ca.pem',\n crl = '@/crl-late.pem'"),
          3,
          {"tls.crl: the list of \"CN=CA,O=Hospital\" in @/crl-late.pem is too old", "refused"}},
+        {LISTEN("key = '@/for-clients.key',\n certificate = '@/for-clients.pem'"),
+         3,
+         {"@/for-clients.pem is not for servers", "lacks serverAuth"}},
+        {NODE("key = '@/for-servers.key',\n certificate = '@/for-servers.pem'"),
+         3,
+         {"@/for-servers.pem is not for clients", "lacks clientAuth"}},
+        {LISTEN("key = { '@/good.key', '@/rsa.key' },\n certificate = { '@/good.pem', '@/rsa.pem' },\n ca = "
+                "'@/ca-late.pem'"),
+         4,
+         {"tls.ca: the certificate of \"CN=Old CA,O=Hospital\" in @/ca-late.pem has expired", "refused"}},
     };
     assert_each(*state, cases, sizeof(cases) / sizeof(cases[0]), true);
+}
+
+static void a_ca_that_has_a_newer_certificate_beside_it_is_not_warned_of(void **state)
+{
+    struct loaded l = load_case(*state, LISTEN(GOOD ", ca = '@/ca-both.pem'"));
+    assert_fine(&l);
+    free_loaded(&l);
+}
+
+static void a_listener_may_have_two_certificates(void **state)
+{
+    struct loaded l = load_case(
+        *state, LISTEN("certificate = { '@/rsa.pem', '@/good.pem' }, key = { '@/rsa.key', '@/good.key' }"));
+    assert_fine(&l);
+    const struct config_tls *tls = l.config->listens[0].tls;
+    assert_path(*state, tls->certificate[0], "rsa.pem");
+    assert_path(*state, tls->certificate[1], "good.pem");
+    assert_path(*state, tls->key[0], "rsa.key");
+    assert_path(*state, tls->key[1], "good.key");
+    free_loaded(&l);
 }
 
 /* Folders of lists keep old ones. */
@@ -337,7 +396,7 @@ static void what_is_loaded_again_has_the_certificate_of_now(void **state)
         assert_int_equal(symlink(i == 0 ? "good.key" : "soon.key", path), 0);
         struct loaded l = load_case(*state, LISTEN("certificate = '@/current.pem', key = '@/current.key'"));
         assert_int_equal(l.result, OK);
-        long days = (long)((tls_context_ends(l.config->listens[0].tls->context) - time(NULL)) / DAY);
+        long days = (long)((tls_context_own(l.config->listens[0].tls->context, 0)->ends - time(NULL)) / DAY);
         assert_int_equal(days, i == 0 ? 40 : 10);
         free_loaded(&l);
         assert_int_equal(unlink(link) | unlink(path), 0);
@@ -353,6 +412,8 @@ int main(void)
         cmocka_unit_test(what_is_wrong_is_told_at_its_key_with_what_is_right),
         cmocka_unit_test(a_password_that_is_wrong_is_refused_and_not_told),
         cmocka_unit_test(what_will_soon_be_wrong_is_warned_of),
+        cmocka_unit_test(a_ca_that_has_a_newer_certificate_beside_it_is_not_warned_of),
+        cmocka_unit_test(a_listener_may_have_two_certificates),
         cmocka_unit_test(a_list_that_has_a_newer_one_beside_it_is_not_warned_of),
         cmocka_unit_test(what_is_loaded_again_has_the_certificate_of_now),
     };

@@ -94,7 +94,7 @@ static void make_contexts(struct world *w)
     certificate_free(&own);
     snprintf(certificate, sizeof(certificate), "%s/own.pem", w->folder);
     snprintf(key, sizeof(key), "%s/own.key", w->folder);
-    w->server = context(&(struct tls_options){.is_server = true, .certificate = certificate, .key = key});
+    w->server = context(&(struct tls_options){.is_server = true, .certificate = {certificate}, .key = {key}});
     w->client = context(&(struct tls_options){.ca = certificate, .name = "gateway.local"});
     unlink(certificate);
     unlink(key);

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "../certificate.h"
-#include "tls/tls.h"
+#include "tls/inside.h"
 
 /* Two ends that talk through memory, and the certificates of a small hospital. */
 struct world {
@@ -81,16 +81,16 @@ static int tear_down(void **state)
 static struct tls_options server_options(const struct world *w)
 {
     return (struct tls_options){.is_server = true,
-                                .certificate = path_of(w, "server.pem"),
-                                .key = path_of(w, "server.key"),
+                                .certificate = {path_of(w, "server.pem")},
+                                .key = {path_of(w, "server.key")},
                                 .ca = path_of(w, "ca.pem"),
                                 .client = TLS_CLIENT_REQUIRE};
 }
 
 static struct tls_options client_options(const struct world *w)
 {
-    return (struct tls_options){.certificate = path_of(w, "client.pem"),
-                                .key = path_of(w, "client.key"),
+    return (struct tls_options){.certificate = {path_of(w, "client.pem")},
+                                .key = {path_of(w, "client.key")},
                                 .ca = path_of(w, "ca.pem"),
                                 .name = "gateway.local"};
 }
@@ -243,7 +243,7 @@ static void who_shows_nothing_is_refused_where_it_is_required(void **state)
 {
     struct world *w = *state;
     struct tls_options server = server_options(w), client = client_options(w);
-    client.certificate = client.key = NULL;
+    client.certificate[0] = client.key[0] = NULL;
     configure(w, &server, &client);
     assert_string_equal(refusal_of(w), "TLS: peer did not return a certificate");
     server.client = TLS_CLIENT_REQUEST;
@@ -281,14 +281,14 @@ static void a_certificate_has_its_time(void **state)
         &(struct certificate_options){.cn = "early", .issuer = &w->ca, .from_s = 3600, .until_s = 7200});
     certificate_write(&late, w->folder, "late", NULL);
     certificate_write(&early, w->folder, "early", NULL);
-    client.certificate = path_of(w, "late.pem");
-    client.key = path_of(w, "late.key");
+    client.certificate[0] = path_of(w, "late.pem");
+    client.key[0] = path_of(w, "late.key");
     configure(w, &server, &client);
-    assert_true(tls_context_ends(w->client_context) < time(NULL));
+    assert_true(tls_context_own(w->client_context, 0)->ends < time(NULL));
     assert_string_equal(refusal_of(w), "TLS: the peer's certificate is refused: certificate has expired");
     assert_string_equal(tls_why(w->c), "TLS: the peer says: certificate expired");
-    client.certificate = path_of(w, "early.pem");
-    client.key = path_of(w, "early.key");
+    client.certificate[0] = path_of(w, "early.pem");
+    client.key[0] = path_of(w, "early.key");
     configure(w, &server, &client);
     assert_string_equal(refusal_of(w),
                         "TLS: the peer's certificate is refused: certificate is not yet valid");
@@ -324,13 +324,130 @@ static void weak_keys_are_no_keys(void **state)
     struct certificate weak =
         certificate_make(&(struct certificate_options){.cn = "weak", .issuer = &w->ca, .rsa_bits = 1024});
     certificate_write(&weak, w->folder, "weak", NULL);
-    client.certificate = path_of(w, "weak.pem");
-    client.key = path_of(w, "weak.key");
+    client.certificate[0] = path_of(w, "weak.pem");
+    client.key[0] = path_of(w, "weak.key");
     assert_int_equal(tls_context_new(&client, &w->client_context, &f), ERR_USAGE);
     assert_string_equal(f.option, "certificate");
     assert_non_null(strstr(f.text, "weak.pem cannot be used: ee key too small"));
     (void)server;
     certificate_free(&weak);
+}
+
+static void refuses(struct world *w, const struct tls_options *o, const char *option, const char *text)
+{
+    struct tls_context *c = NULL;
+    struct tls_failure f;
+    assert_int_equal(tls_context_new(o, &c, &f), ERR_USAGE);
+    assert_null(c);
+    assert_string_equal(f.option, option);
+    if (!strstr(f.text, text))
+        fail_msg("\"%s\" does not hold \"%s\"", f.text, text);
+    (void)w;
+}
+
+/* Of our own. Whoever is taken can be shaken hands with. */
+static void a_key_is_of_a_kind_that_peers_take(void **state)
+{
+    struct world *w = *state;
+    static const struct {
+        const char *kind;
+        int bits;
+        const char *says; /* NULL: it is taken */
+    } cases[] = {
+        {"P-256", 0, NULL},
+        {"P-384", 0, NULL},
+        {"P-521", 0, NULL},
+        {"ED25519", 0, NULL},
+        {NULL, 2048, NULL},
+        {"RSA-PSS", 2048, NULL},
+        {NULL, 2047, "one.pem is RSA of 2047 bits; RSA from 2048 bits, P-256"},
+        {NULL, 2000, "one.pem is RSA of 2000 bits; RSA from 2048 bits, P-256"},
+        {"RSA-PSS", 2040, "one.pem is RSA-PSS of 2040 bits; RSA from 2048 bits, P-256"},
+        {"P-224", 0, "one.pem is secp224r1; RSA from 2048 bits, P-256"},
+        {"brainpoolP256r1", 0, "one.pem is brainpoolP256r1; RSA from"},
+        {"secp256k1", 0, "one.pem is secp256k1; RSA from"},
+        {"ED448", 0, "one.pem is ED448; RSA from"},
+    };
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct tls_options server = server_options(w), client = client_options(w);
+        struct certificate one = certificate_make(&(struct certificate_options){.cn = "one",
+                                                                                .issuer = &w->ca,
+                                                                                .dns = "gateway.local",
+                                                                                .kind = cases[i].kind,
+                                                                                .rsa_bits = cases[i].bits});
+        certificate_write(&one, w->folder, "one", NULL);
+        server.certificate[0] = path_of(w, "one.pem");
+        server.key[0] = path_of(w, "one.key");
+        if (cases[i].says) {
+            refuses(w, &server, "certificate", cases[i].says);
+        } else {
+            configure(w, &server, &client);
+            assert_string_equal(refusal_of(w), "");
+        }
+        certificate_free(&one);
+    }
+}
+
+static void an_rsa_pair_and_another_serve_whoever_knows_one(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    struct certificate rsa = certificate_make(&(struct certificate_options){
+        .cn = "rsa", .issuer = &w->ca, .dns = "gateway.local", .rsa_bits = 2048});
+    certificate_write(&rsa, w->folder, "rsa", NULL);
+    client.is_fresh = true;
+    server.certificate[1] = path_of(w, "rsa.pem");
+    server.key[1] = path_of(w, "client.key");
+    refuses(w, &server, "key", "client.key is not the key of");
+    server.key[1] = path_of(w, "rsa.key");
+    configure(w, &server, &client);
+    static const char *const knows[][2] = {{"ECDHE-ECDSA-AES128-GCM-SHA256", "CN=gateway,O=Hospital"},
+                                           {"ECDHE-RSA-AES128-GCM-SHA256", "CN=rsa,O=Hospital"}};
+    assert_int_equal(SSL_CTX_set_max_proto_version(w->client_context->ssl, TLS1_2_VERSION), 1);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(SSL_CTX_set_cipher_list(w->client_context->ssl, knows[i][0]), 1);
+        assert_string_equal(refusal_of(w), "");
+        assert_string_equal(tls_peer(w->c), knows[i][1]);
+    }
+    server.certificate[1] = path_of(w, "client.pem");
+    server.key[1] = path_of(w, "client.key");
+    refuses(w, &server, "certificate", "client.pem have keys of the same type");
+    certificate_free(&rsa);
+}
+
+/* Of a peer: its own key, and those of the chain. `weak` is what OpenSSL alone takes for as good as RSA of 2048 bits. */
+static void a_peer_with_a_key_of_too_few_bits_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct certificate weak =
+        certificate_make(&(struct certificate_options){.cn = "weak", .issuer = &w->ca, .rsa_bits = 2040});
+    struct certificate weak_ca = certificate_make(
+        &(struct certificate_options){.cn = "weak CA", .issuer = &w->ca, .is_ca = true, .rsa_bits = 2000});
+    struct certificate below =
+        certificate_make(&(struct certificate_options){.cn = "below", .issuer = &weak_ca});
+    const struct {
+        X509 *chain[2];
+        EVP_PKEY *key;
+        const char *why;
+    } cases[] = {
+        {{weak.x509, NULL}, weak.key, "TLS: the peer's certificate is refused: EE certificate key too weak"},
+        {{below.x509, weak_ca.x509},
+         below.key,
+         "TLS: the peer's certificate is refused: CA certificate key too weak"},
+    };
+    for (unsigned i = 0; i < 2; i++) {
+        struct tls_options server = server_options(w), client = client_options(w);
+        client.certificate[0] = client.key[0] = NULL;
+        configure(w, &server, &client);
+        SSL_CTX *shows = w->client_context->ssl;
+        assert_int_equal(SSL_CTX_use_certificate(shows, cases[i].chain[0]), 1);
+        assert_int_equal(SSL_CTX_use_PrivateKey(shows, cases[i].key), 1);
+        assert_true(!cases[i].chain[1] || SSL_CTX_add1_chain_cert(shows, cases[i].chain[1]) == 1);
+        assert_string_equal(refusal_of(w), cases[i].why);
+    }
+    certificate_free(&weak);
+    certificate_free(&weak_ca);
+    certificate_free(&below);
 }
 
 /* OpenSSL holds one pair a type, and would take both halves. */
@@ -342,8 +459,8 @@ static void a_key_of_another_type_is_not_the_certificates(void **state)
     struct certificate rsa =
         certificate_make(&(struct certificate_options){.cn = "rsa", .issuer = &w->ca, .rsa_bits = 2048});
     certificate_write(&rsa, w->folder, "rsa", NULL);
-    server.key = path_of(w, "rsa.key");
-    client.certificate = path_of(w, "rsa.pem");
+    server.key[0] = path_of(w, "rsa.key");
+    client.certificate[0] = path_of(w, "rsa.pem");
     assert_int_equal(tls_context_new(&server, &w->server_context, &f), ERR_USAGE);
     assert_string_equal(f.option, "key");
     assert_non_null(strstr(f.text, "rsa.key is not the key of"));
@@ -519,35 +636,23 @@ static void sealing_needs_nothing_of_the_pool(void **state)
 
 /* --- files ------------------------------------------------------------------------------------------------- */
 
-static void refuses(struct world *w, const struct tls_options *o, const char *option, const char *text)
-{
-    struct tls_context *c = NULL;
-    struct tls_failure f;
-    assert_int_equal(tls_context_new(o, &c, &f), ERR_USAGE);
-    assert_null(c);
-    assert_string_equal(f.option, option);
-    if (!strstr(f.text, text))
-        fail_msg("\"%s\" does not hold \"%s\"", f.text, text);
-    (void)w;
-}
-
 static void files_that_will_not_do_are_named(void **state)
 {
     struct world *w = *state;
     struct tls_options o = server_options(w), good = o;
-    o.certificate = path_of(w, "nowhere.pem");
+    o.certificate[0] = path_of(w, "nowhere.pem");
     refuses(w, &o, "certificate", "nowhere.pem cannot be used: No such file");
     o = good;
-    o.certificate = path_of(w, "server.key");
+    o.certificate[0] = path_of(w, "server.key");
     refuses(w, &o, "certificate", "server.key holds no certificate");
     o = good;
-    o.key = path_of(w, "nowhere.key");
+    o.key[0] = path_of(w, "nowhere.key");
     refuses(w, &o, "key", "nowhere.key cannot be read: No such file");
     o = good;
-    o.key = path_of(w, "client.key");
+    o.key[0] = path_of(w, "client.key");
     refuses(w, &o, "key", "client.key is not the key of");
     o = good;
-    o.key = path_of(w, "server.pem");
+    o.key[0] = path_of(w, "server.pem");
     refuses(w, &o, "key", "server.pem holds no private key");
     o = good;
     o.ca = path_of(w, "nowhere");
@@ -562,7 +667,7 @@ static void files_that_will_not_do_are_named(void **state)
     o.ca = NULL;
     refuses(w, &o, "ca", "without it no certificate of a client can be good");
     o = good;
-    o.certificate = o.key = NULL;
+    o.certificate[0] = o.key[0] = NULL;
     refuses(w, &o, "certificate", "a listener needs a certificate");
 }
 
@@ -571,7 +676,7 @@ static void a_key_may_have_a_password(void **state)
     struct world *w = *state;
     struct tls_options o = server_options(w), client = client_options(w);
     certificate_write(&w->server, w->folder, "secret", "open sesame");
-    o.key = path_of(w, "secret.key");
+    o.key[0] = path_of(w, "secret.key");
     refuses(w, &o, "key_password", "secret.key is encrypted");
     o.key_password = "open barley";
     refuses(w, &o, "key_password", "it does not open");
@@ -607,6 +712,9 @@ int main(void)
         TEST(a_certificate_has_its_time),
         TEST(what_was_revoked_is_refused),
         TEST(weak_keys_are_no_keys),
+        TEST(a_key_is_of_a_kind_that_peers_take),
+        TEST(an_rsa_pair_and_another_serve_whoever_knows_one),
+        TEST(a_peer_with_a_key_of_too_few_bits_is_refused),
         TEST(a_key_of_another_type_is_not_the_certificates),
         TEST(what_is_no_tls_is_told),
         TEST(what_is_sealed_is_opened_byte_for_byte),
