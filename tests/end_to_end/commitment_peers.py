@@ -97,6 +97,7 @@ class Archive(Service):
         self.answers.append(call.association.ask(self.fields(event), data, call.context, seconds=10 * SLOW).status)
 
     def report_anew(self, event, data):
+        """Returns the status of the answer."""
         roles = [(COMMITMENT, 0, 1)] if self.with_role else []
         with Client(self.gateway.port, [(COMMITMENT, [IMPLICIT])], calling=self.title, roles=roles,
                     seconds=20 * SLOW) as client:
@@ -105,7 +106,8 @@ class Archive(Service):
             fields = self.fields(event)
             done = client.call(dicom.N_EVENT_REPORT_RQ, COMMITMENT, data, f1000=COMMITMENT_INSTANCE,
                                f1002=fields.get(0x1002))
-            self.answers.append(done.status)
+        self.answers.append(done.status)
+        return done.status
 
 
 class Requester(Service):

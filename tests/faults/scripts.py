@@ -43,6 +43,23 @@ def when(title, **more):
     return {"calling": title, **more}
 
 
+class PatientArchive(Archive):
+    """Reports until it is heard, whatever became of the association it was asked on, as archives do: the gateway itself asks again after minutes only."""
+
+    def take_request(self, call):
+        yield from list(super().take_request(call))
+
+    def report_anew(self, event, data):
+        end = time.monotonic() + LIMIT * SLOW
+        while time.monotonic() < end:
+            try:
+                if super().report_anew(event, data) == 0:
+                    return
+            except (*ENDED, TimeoutError, AssertionError):
+                pass
+            time.sleep(0.05)
+
+
 class World:
     """A gateway that is preloaded with a shim, and everybody it works with. One title a script, by which routes tell them apart."""
 
@@ -61,7 +78,7 @@ class World:
                                   C_GET_RQ: self.give}) for i in range(2)]
         self.pacs = Service({C_MOVE_RQ: self.move_back}, ae_title="PACS")
         self.steps = Service({N_CREATE_RQ: self.take_step, N_SET_RQ: self.take_step})
-        self.keeper, self.asker = Archive(), Requester()
+        self.keeper, self.asker = PatientArchive(), Requester()
         self.peers = [self.a, self.b, self.slow, *self.wide, self.secret, *self.archives, self.pacs, self.steps, self.keeper, self.asker]
         self.settings = {"workers": 1, "timeouts": TIMEOUTS, "retry": QUICK, "memory": "32MiB", "uid_key": "secret",
                          "log": {"level": "warn", "format": "json"}, "port": self.port, **settings}
