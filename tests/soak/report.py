@@ -52,7 +52,7 @@ def resources(soak):
     if soak.after is None:
         return [("resources", "the gateway did not live to be asked")]
     samples = soak.memory.samples
-    limit = "not judged" if SANITIZED else f"limit {soak.limit():.0f}"
+    limit = f"limit {soak.limit():.0f}" if soak.judges_memory else "not judged: sanitizers" if SANITIZED else "not judged: too short a run"
     return [("RssAnon", f"{max(s[1] for s in samples)} KiB at most, {soak.after[0]} KiB at rest"),
             ("RssAnon, slope of its floor", f"{soak.slope:.1f} KiB/min, {limit}"),
             ("threads", f"{soak.threads} at the start, {max(s[3] for s in samples)} at most, {soak.after[2]} at rest"),

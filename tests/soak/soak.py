@@ -20,6 +20,7 @@ from world import say
 
 # KiB a minute that the release may grow by over the second half, and KiB over all of it for noise: docs/testing.md says why.
 GROWTH, NOISE = 64, 8 << 10
+FLOORS = 8  # samples of the floor that a slope is drawn through at least: two minutes of the second half
 EXPECTED = (PROBLEM, REFUSED)
 # Opened by the first request for storage commitment, and kept: by the end of their names.
 ONCE = collections.Counter(("commitments.db", "commitments.db-wal", "commitments.db-shm", "commitments-#.lock"))
@@ -55,7 +56,7 @@ class Soak(Scene):
         self.kinds = collections.deque(KINDS)
         self.timetable = Timetable()
         self.memory = self.log = self.after = None
-        self.refusals, self.slope = None, 0
+        self.refusals, self.slope, self.judges_memory = None, 0, False
 
     def check(self, condition, words):
         if not condition:
@@ -250,8 +251,10 @@ class Soak(Scene):
         return GROWTH + NOISE / (self.minutes / 2)
 
     def judge_memory(self):
-        self.slope = meter.slope(self.memory.floor())
-        if not SANITIZED:
+        floor = self.memory.floor()
+        self.slope = meter.slope(floor)
+        self.judges_memory = not SANITIZED and len(floor) >= FLOORS
+        if self.judges_memory:
             self.check(self.slope <= self.limit(), f"memory grows by {self.slope:.0f} KiB a minute, more than {self.limit():.0f}")
 
     # ---- what is printed
