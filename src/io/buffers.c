@@ -187,3 +187,8 @@ void io_wait_buffers_cancel(struct io *io, struct io_waiter *w)
     w->is_waiting = false;
     TAILQ_REMOVE(&io->waiters, w, link);
 }
+
+bool io_is_awaited(const struct io *io)
+{
+    return !TAILQ_EMPTY(&io->waiters);
+}

@@ -181,6 +181,8 @@ struct io_waiter {
 };
 void io_wait_buffers(struct io *io, struct io_waiter *w);
 void io_wait_buffers_cancel(struct io *io, struct io_waiter *w);
+/* Somebody waits. */
+bool io_is_awaited(const struct io *io);
 
 /* Sends the front of a queue, at most IO_SEND_SLICES slices; n may be short of it. The queue must stay as it
  * is at its front until then: the caller consumes n afterwards. */

@@ -331,6 +331,7 @@ static void end(struct play *p)
     rates_free(&rates);
     refusals_tell(&p->totals.refusals, clock_ms(), true);
     refusals_free(&p->totals.refusals);
+    refusals_free(&p->totals.unreached);
     permits_registry_free(&p->permits);
     io_run(p->io); /* buffers that came back are posted again */
     hilum_assert(p->pool.in_use == p->io->posted_count && p->pool.taken == 0);
