@@ -123,7 +123,7 @@ bool client_context(struct pdu_associate *request, uint8_t id, const char *abstr
  * NULL without memory. */
 struct association *client_association(struct client *c, const struct association_user *user, void *owner);
 void client_on_gone(struct association *a);
-/* Why an association ended, from on_end: with what TLS lets suppose where the connection just broke. */
+/* Why an association ended, from on_end: with what TLS, or its lack, lets suppose where the connection just broke. */
 const char *client_why(const struct association *a, enum association_end how, const char *why);
 /* association_close, from on_end; a peer that was sent an A-ABORT has but a moment to read it. */
 void client_leave(struct association *a);

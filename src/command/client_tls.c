@@ -6,6 +6,8 @@
 #include "command/client.h"
 #include "command/command.h"
 
+enum { NAME_MAX_CHARACTERS = 253 }; /* of a host, RFC 1035 */
+
 static const char password_name[] = "HILUM_KEY_PASSWORD";
 
 static bool take_profile(const char *value, struct client_tls *t, const char **why_out)
@@ -51,6 +53,13 @@ bool client_tls_take(enum client_option option, const char *name, const char *va
     }
 }
 
+/* To OpenSSL an empty name is any, and one with a dot in front of it that of every host below. */
+static bool is_name(const char *name)
+{
+    size_t len = strlen(name);
+    return len > 0 && len <= NAME_MAX_CHARACTERS && name[0] != '.';
+}
+
 /* NULL: they go together. */
 static const char *contradiction(const struct client_tls *t, const char **option_out)
 {
@@ -61,6 +70,9 @@ static const char *contradiction(const struct client_tls *t, const char **option
     *option_out = o->certificate[0] ? "certificate" : "key";
     if (!o->certificate[0] != !o->key[0])
         return o->certificate[0] ? "its --key is missing" : "its --certificate is missing";
+    *option_out = "name";
+    if (!is_name(o->name))
+        return "it must be a host name, of 253 characters at most, or an address";
     *option_out = "insecure";
     return o->is_blind && o->ca ? "any certificate is taken, so that --ca means nothing" : NULL;
 }
@@ -77,8 +89,19 @@ static bool failed(const struct client_options *o, const struct tls_failure *f)
 }
 
 /* A node that refuses our certificate says so by an alert; what it closes with may overtake that. */
+/* Without TLS: a listener of TLS takes our request for nonsense, and hangs up, or says so by an alert (RFC 8446 6). */
+static const char *why_plain(const struct association *a, enum association_end how, const char *why)
+{
+    const struct pdu_reader *r = &a->ul.reader;
+    if (how == ASSOCIATION_FAULT && r->at == PDU_AT_FAULT && r->head[0] == 0x15 && r->head[1] == 3)
+        return "the node answers by TLS: try --tls";
+    return how == ASSOCIATION_LOST ? "connection lost before an answer: the node may want TLS (--tls)" : why;
+}
+
 const char *client_why(const struct association *a, enum association_end how, const char *why)
 {
+    if (!a->stream.tls_context && !a->is_established)
+        return why_plain(a, how, why);
     if (!a->stream.tls_context || a->is_established || how != ASSOCIATION_LOST)
         return why;
     return "TLS: the node hung up after the handshake: it may want a certificate, or another one";
@@ -89,6 +112,8 @@ bool client_tls_open(struct client_options *o, int *exit_out)
     struct client_tls *t = &o->tls;
     struct tls_failure failure;
     const char *option;
+    if (t->is_wanted && !t->options.name)
+        t->options.name = o->target.host;
     const char *why = contradiction(t, &option);
     *exit_out = COMMAND_WRONG_USAGE;
     if (why) {
@@ -100,8 +125,6 @@ bool client_tls_open(struct client_options *o, int *exit_out)
         return true;
     *exit_out = COMMAND_FAILED;
     t->options.key_password = getenv(password_name);
-    if (!t->options.name)
-        t->options.name = o->target.host;
     if (tls_context_new(&t->options, &t->context, &failure) != OK)
         return failed(o, &failure);
     if (t->options.certificate[0] && !tls_context_own(t->context, 0)->suits)

@@ -320,9 +320,19 @@ static void log_end(const struct session *s, enum association_end how, const cha
         s->calling[0] == '\0'; /* what anybody can cause as often as it likes is not told each time */
     bool is_quiet = was_silent || s->is_refused || (is_nobodys && !access_is_told(s, why, ""));
     enum log_level level = in_order ? LOG_INFO : is_quiet ? LOG_DEBUG : LOG_WARN;
-    LOG(level, "association ended", LOG_STR("assoc", s->a.id), LOG_STR("calling", s->calling),
-        LOG_STR("remote", s->remote_text), LOG_STR("how", association_end_name(how)), LOG_STR("cause", why),
-        LOG_INT("messages", s->next_message), LOG_INT("bytes", s->a.stream.received_bytes));
+    /* Who was refused for its certificate, in its own words: not a part of the kind that refusals are counted by. */
+    const struct tls_shown *refused = s->a.stream.tls ? tls_refused(s->a.stream.tls) : NULL;
+    const struct log_field fields[] = {LOG_STR("assoc", s->a.id),
+                                       LOG_STR("calling", s->calling),
+                                       LOG_STR("remote", s->remote_text),
+                                       LOG_STR("how", association_end_name(how)),
+                                       LOG_STR("cause", why),
+                                       LOG_INT("messages", s->next_message),
+                                       LOG_INT("bytes", s->a.stream.received_bytes),
+                                       LOG_STR("peer", refused ? refused->subject : ""),
+                                       LOG_STR("serial", refused ? refused->serial : "")};
+    if (log_enabled(level))
+        log_write(level, "association ended", fields, sizeof(fields) / sizeof(fields[0]) - (refused ? 0 : 2));
 }
 
 static void on_end(struct association *a, enum association_end how, const char *why)

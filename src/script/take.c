@@ -300,7 +300,8 @@ bool field_is_host(const struct item *item)
     }
     for (const char *p = text; *p != '\0'; p++) {
         unsigned char c = (unsigned char)*p;
-        if (c <= ' ' || c == 0x7f || strchr("/\\\"'*?@", c) != NULL || strlen(text) > 253) {
+        /* With a dot in front of it OpenSSL takes a name for that of every host below it. */
+        if (c <= ' ' || c == 0x7f || strchr("/\\\"'*?@", c) != NULL || text[0] == '.' || strlen(text) > 253) {
             check_error(
                 item->check, item->at,
                 "%s = \"%s\" is neither a name nor an address; write it as \"pacs.local\" or \"10.1.0.5\"",

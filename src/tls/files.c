@@ -178,7 +178,7 @@ bool tls_context_has_old_ca(const struct tls_context *c, char *subject, size_t c
 
 /* Of the certificate itself a list must say something; of those who signed it, where there is one. Each of the chain has a key that is strong
  * enough: OpenSSL counts in bits of security, of which RSA of 2000 bits has as many as RSA of 2048. */
-static int on_verify(int is_good, X509_STORE_CTX *x)
+static int judge(int is_good, X509_STORE_CTX *x)
 {
     const X509 *certificate = X509_STORE_CTX_get_current_cert(x);
     if (is_good && certificate && tls_key_is_weak(X509_get0_pubkey(certificate))) {
@@ -192,6 +192,15 @@ static int on_verify(int is_good, X509_STORE_CTX *x)
         return 1;
     }
     return is_good;
+}
+
+static int on_verify(int is_good, X509_STORE_CTX *x)
+{
+    int verdict = judge(is_good, x);
+    if (!verdict)
+        tls_refuse(X509_STORE_CTX_get_ex_data(x, SSL_get_ex_data_X509_STORE_CTX_idx()),
+                   X509_STORE_CTX_get0_cert(x));
+    return verdict;
 }
 
 static bool take_ca(SSL_CTX *ssl, const struct tls_options *o, struct tls_failure *f)

@@ -26,6 +26,9 @@ bool tls_profile_set(SSL_CTX *ssl, enum tls_profile profile);
 /* files.c: certificates and revocation lists, of a file or of all files of a folder. */
 bool tls_trust(SSL_CTX *ssl, const struct tls_options *o, struct tls_failure *f);
 
+/* tls.c: the peer of this connection has shown this one, which is refused. */
+void tls_refuse(SSL *ssl, const X509 *certificate);
+
 /* own.c: our certificates and keys. */
 bool tls_identify(struct tls_context *c, const struct tls_options *o, struct tls_failure *f);
 /* Seconds since 1970; 0: it is no time. */

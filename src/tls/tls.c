@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/text.h"
 #include "tls/inside.h"
 
 enum { RECORD_BYTES = SSL3_RT_MAX_PLAIN_LENGTH };
@@ -22,6 +23,7 @@ struct tls {
     struct buf *tail; /* that `sealed` ends in, with room behind it; NULL: none */
     bool is_open, is_over;
     char *peer;
+    struct tls_shown *refused; /* NULL: nothing */
     char why[160];
 };
 
@@ -155,6 +157,7 @@ void tls_free(struct tls **tp)
     SSL_free(t->ssl);
     tls_context_unref(&t->context);
     free(t->peer);
+    free(t->refused);
     free(t);
 }
 
@@ -178,7 +181,8 @@ static void explain(struct tls *t)
     bool is_ssl = ERR_GET_LIB(error) == ERR_LIB_SSL;
     const char *verdict = X509_verify_cert_error_string(SSL_get_verify_result(t->ssl));
     const char *words = tls_error_text(text, sizeof(text));
-    if (is_ssl && reason == SSL_R_CERTIFICATE_VERIFY_FAILED)
+    bool is_judged = t->refused && (SSL_get_verify_mode(t->ssl) & SSL_VERIFY_PEER);
+    if (is_judged || (is_ssl && reason == SSL_R_CERTIFICATE_VERIFY_FAILED))
         snprintf(t->why, sizeof(t->why), "TLS: the peer's certificate is refused: %s", verdict);
     else if (is_ssl && (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST))
         snprintf(t->why, sizeof(t->why), "TLS: what came is no TLS%s",
@@ -201,18 +205,54 @@ static enum result fail(struct tls *t, int returned)
 
 /* --- the handshake ----------------------------------------------------------------------------------------- */
 
-static void remember_peer(struct tls *t)
+/* NULL: out of memory. */
+static char *subject_of(const X509 *certificate)
 {
-    X509 *certificate = SSL_get1_peer_certificate(t->ssl);
-    BIO *text = certificate ? BIO_new(BIO_s_mem()) : NULL;
-    char *at;
+    BIO *text = BIO_new(BIO_s_mem());
+    char *at, *subject = NULL;
     if (text && X509_NAME_print_ex(text, X509_get_subject_name(certificate), 0,
                                    XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0) {
         long len = BIO_get_mem_data(text, &at);
-        t->peer = strndup(at, (size_t)len);
+        subject = strndup(at, (size_t)len);
     }
     BIO_free(text);
+    return subject;
+}
+
+static void remember_peer(struct tls *t)
+{
+    X509 *certificate = SSL_get1_peer_certificate(t->ssl);
+    if (certificate)
+        t->peer = subject_of(certificate);
     X509_free(certificate);
+}
+
+/* RFC 5280 4.1.2.2: 20 bytes at most. */
+static void write_serial(const X509 *certificate, char *to, size_t cap)
+{
+    enum { BYTES_MAX = 20 };
+    const ASN1_INTEGER *serial = X509_get0_serialNumber(certificate);
+    const uint8_t *bytes = ASN1_STRING_get0_data(serial);
+    int len = ASN1_STRING_length(serial);
+    size_t used = 0;
+    for (int i = 0; i < len && i < BYTES_MAX && used + 2 < cap; i++)
+        used += (size_t)snprintf(to + used, cap - used, "%02X", bytes[i]);
+    if (len > BYTES_MAX)
+        text_copy(to + used, cap - used, "...", 3);
+}
+
+void tls_refuse(SSL *ssl, const X509 *certificate)
+{
+    struct tls *t = BIO_get_data(SSL_get_rbio(ssl));
+    char *subject = subject_of(certificate);
+    if (!t->refused)
+        t->refused = calloc(1, sizeof(*t->refused));
+    if (t->refused) {
+        text_copy(t->refused->subject, sizeof(t->refused->subject), subject ? subject : "",
+                  subject ? strlen(subject) : 0);
+        write_serial(certificate, t->refused->serial, sizeof(t->refused->serial));
+    }
+    free(subject);
 }
 
 static enum result shake(struct tls *t)
@@ -355,6 +395,11 @@ bool tls_is_open(const struct tls *t)
 const char *tls_why(const struct tls *t)
 {
     return t->why;
+}
+
+const struct tls_shown *tls_refused(const struct tls *t)
+{
+    return t->why[0] ? t->refused : NULL;
 }
 
 const char *tls_peer(const struct tls *t)

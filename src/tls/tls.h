@@ -102,6 +102,13 @@ void tls_sent(struct tls *t, size_t n);
 bool tls_is_open(const struct tls *t); /* the handshake is done */
 /* "certificate has expired", "no shared cipher": of the last failure; of the peer's, if it said so by an alert. Never NULL. */
 const char *tls_why(const struct tls *t);
+/* A certificate, in words that a peer may have chosen, cut where they are long. */
+struct tls_shown {
+    char subject[256]; /* as tls_peer */
+    char serial[48];   /* hexadecimal */
+};
+/* What the peer has shown and was refused for; NULL: it was not for that. As long as the connection. */
+const struct tls_shown *tls_refused(const struct tls *t);
 /* The peer's certificate: its subject as RFC 4514 writes it ("CN=ct1,O=Hospital"); "": it has shown none. */
 const char *tls_peer(const struct tls *t);
 /* The peer has shown a certificate for this name, of a host, or address. */

@@ -95,6 +95,10 @@ class Certificate:
     def __str__(self):
         return self.subject
 
+    def serial(self):
+        """Hexadecimal."""
+        return openssl("x509", "-in", self.certificate, "-noout", "-serial").strip().partition("=")[2]
+
 
 class Authority:
     """A CA, in a folder of its own."""

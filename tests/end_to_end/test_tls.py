@@ -231,6 +231,9 @@ class Refusals(TlsCase):
         for certificate, cause in cases:
             with self.subTest(cause):
                 self.refused(gateway, client_context(pki, certificate), "refused: " + cause if certificate else cause)
+                told = gateway.events("association ended")[-1]
+                self.assertEqual(told.get("peer"), certificate and certificate.subject)
+                self.assertEqual(told.get("serial"), certificate and certificate.serial())
         weak = client_context(pki)
         weak.set_ciphers("ALL:@SECLEVEL=0")
         for certificate, cause in ((pki.client("CN=weak", key="rsa:1024"), "EE certificate key too weak"),

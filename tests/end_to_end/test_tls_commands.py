@@ -2,6 +2,8 @@
 
 import json
 import os
+import socket
+import threading
 
 import certificates
 from dicom import read_file
@@ -17,6 +19,21 @@ def s_server(certificate, *options):
     program = need("openssl")
     return Peer("s_server", lambda p: [program, "s_server", "-accept", str(p.port), "-cert", certificate.certificate, "-key",
                                        certificate.key, "-quiet", *options])
+
+
+def says_once(case, said):
+    """A listener that answers the first bytes of a connection by these, and hangs up. Returns its port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        taken, _ = listener.accept()
+        with taken:
+            taken.recv(65536)
+            taken.sendall(said)
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    case.addCleanup(listener.close)
+    return listener.getsockname()[1]
 
 
 class Commands(Case):
@@ -111,6 +128,13 @@ class Echo(Commands):
         sink = self.sink(tls=server_context(self.pki.server()))
         self.assertEqual(hilum("echo", f"127.0.0.1:{sink.port}", "--timeout", "2s").returncode, 1)
 
+    def test_without_tls_a_node_that_speaks_it_is_told(self):
+        hangs_up = self.peer(s_server, self.pki.server())
+        self.refused(hilum("echo", f"127.0.0.1:{hangs_up.port}"), "connection lost before an answer: the node may want TLS (--tls)")
+        for version in (1, 3):
+            port = says_once(self, bytes([0x15, 3, version, 0, 2, 2, 70]))
+            self.refused(hilum("echo", f"127.0.0.1:{port}"), "the node answers by TLS: try --tls")
+
     def test_options_that_do_not_go_together_are_wrong_usage(self):
         mine = self.pki.client()
         cases = [
@@ -124,6 +148,9 @@ class Echo(Commands):
             (["--tls", "--key", mine.key], "--key: its --certificate is missing"),
             (["--tls", "--insecure", "--ca", self.pki.ca], "--insecure: any certificate is taken"),
             (["--tls", "--ca"], "a value is missing"),
+            (["--tls", "--name", ""], "--name: it must be a host name"),
+            (["--tls", "--name", ".local"], "--name: it must be a host name"),
+            (["--tls", "--name", "x" * 254], "--name: it must be a host name"),
         ]
         for command in ("echo", "send"):
             for options, words in cases:

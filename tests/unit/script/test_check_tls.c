@@ -254,6 +254,7 @@ static void what_is_wrong_is_told_at_its_key_with_what_is_right(void **state)
         {NODE("\n ca = true"), 3, {"tls.ca is a boolean", "path of a PEM file"}},
         {NODE("\n name = true"), 3, {"tls.name is a boolean", "or false"}},
         {NODE("\n name = 'a b'"), 3, {"\"a b\" is neither a name nor an address"}},
+        {NODE("\n name = '.org'"), 3, {"\".org\" is neither a name nor an address"}},
         {NODE("\n name = '[::1]'"), 3, {"\"[::1]\" is neither a name nor an address"}},
         {LISTEN(GOOD ",\n key_password = {}"), 3, {"tls.key_password is a table", "env \"NAME\""}},
         {"node 'a' { host = 'h', ae_title = 'A',\n tls = true }",

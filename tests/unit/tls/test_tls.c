@@ -296,6 +296,49 @@ static void a_certificate_has_its_time(void **state)
     certificate_free(&early);
 }
 
+/* Whose it was: in words of the peer's, bounded. */
+static void who_is_refused_is_known(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    char cn[65] = "";
+    configure(w, &server, &client);
+    assert_string_equal(refusal_of(w), "");
+    assert_null(tls_refused(w->s));
+    for (unsigned i = 0; i < 8; i++)
+        strcat(cn, "\n\"=,<\xc3\xa4;");
+    struct certificate odd =
+        certificate_make(&(struct certificate_options){.cn = cn, .issuer = &w->other_ca});
+    certificate_write(&odd, w->folder, "odd", NULL);
+    client.certificate[0] = path_of(w, "odd.pem");
+    client.key[0] = path_of(w, "odd.key");
+    configure(w, &server, &client);
+    assert_string_equal(refusal_of(w),
+                        "TLS: the peer's certificate is refused: unable to get local issuer certificate");
+    const struct tls_shown *refused = tls_refused(w->s);
+    assert_non_null(refused);
+    assert_string_equal(tls_peer(w->s), "");
+    assert_memory_equal(refused->subject, "CN=\\0A\\\"=\\,\\<\xc3\xa4\\;", 17);
+    assert_true(strlen(refused->subject) < sizeof(refused->subject));
+    char serial[48];
+    snprintf(serial, sizeof(serial), "%04lX",
+             (unsigned long)ASN1_INTEGER_get(X509_get0_serialNumber(odd.x509)));
+    assert_string_equal(refused->serial, serial);
+    certificate_free(&odd);
+}
+
+/* The first error of OpenSSL is then "EVP lib", of the signature of the list. */
+static void a_certificate_that_vouches_for_itself_is_no_issuer_of_lists(void **state)
+{
+    struct world *w = *state;
+    struct tls_options server = server_options(w), client = client_options(w);
+    certificate_write_crl(&w->ca, NULL, w->folder, "none");
+    server.ca = path_of(w, "client.pem");
+    server.crl = path_of(w, "none.pem");
+    configure(w, &server, &client);
+    assert_string_equal(refusal_of(w), "TLS: the peer's certificate is refused: CRL signature failure");
+}
+
 static void what_was_revoked_is_refused(void **state)
 {
     struct world *w = *state;
@@ -710,6 +753,8 @@ int main(void)
         TEST(who_shows_nothing_is_refused_where_it_is_required),
         TEST(the_name_must_be_the_one_that_was_called),
         TEST(a_certificate_has_its_time),
+        TEST(who_is_refused_is_known),
+        TEST(a_certificate_that_vouches_for_itself_is_no_issuer_of_lists),
         TEST(what_was_revoked_is_refused),
         TEST(weak_keys_are_no_keys),
         TEST(a_key_is_of_a_kind_that_peers_take),
