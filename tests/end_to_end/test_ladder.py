@@ -67,20 +67,6 @@ class Ladder(Case):
         wait_until(lambda: self.rejection(gateway) is None, "room again", 10)
         self.assert_stored(self.sender(gateway).store(make_instance(10_000)))
 
-    def test_memory_that_is_held_for_long_rejects_nobody_once_nobody_waits(self):
-        gateway = self.gateway(node("a", self.sink()), route("whole", to="a", stream=False, when={"calling": "WHOLE"}, final=True),
-                               route("all", to="a"), timeouts={"lag": "500ms", "drain": "100ms"}, **SETTINGS)
-        holder, other = (self.sender(gateway, calling="WHOLE") for _ in range(2))
-        held = holder.begin(make_instance())
-        self.assertTrue(self.push(holder, held, 50 << 16), "more than three quarters")
-        self.push(other, other.begin(make_instance()), 1 << 20)
-        wait_until(lambda: gateway.events("destination failed"), "the other is given up")
-        wait_until(lambda: self.rejection(gateway) == CONGESTION, "a rejection", 10)
-        wait_until(lambda: self.rejection(gateway) is None, "admission", 10)
-        self.assert_stored(self.sender(gateway).store(make_instance(10_000)))
-        self.assertEqual(len(gateway.events("destination failed")), 1)
-        holder.data(held, bytes(1000))
-
     def test_a_shortage_of_a_moment_rejects_nobody(self):
         gateway, standing, senders = self.crowd("1h")
         until = time.monotonic() + 1
