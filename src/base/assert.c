@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/log.h"
 
@@ -17,8 +16,7 @@ _Noreturn void hilum_assert_failed(const char *file, int line, const char *text)
     }
     log_flush(); /* what led to it */
     if (len > 0) {
-        ssize_t written = write(STDERR_FILENO, message, (size_t)len);
-        (void)written; /* nobody is left to tell */
+        log_plain(message, (size_t)len);
     }
     abort();
 }

@@ -10,14 +10,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/assert.h"
+#include "base/log_out.h"
 
 enum {
-    LINE_MAX_BYTES = 4096, /* PIPE_BUF on Linux: a pipe takes such a line whole, too */
-    TAIL_BYTES = 32,       /* kept free for closing a line that was cut */
-    UID_MOST = 64,         /* of a longer one, which is none, the front counts */
+    LINE_MAX_BYTES = LOG_OUT_MAX,
+    TAIL_BYTES = 32, /* kept free for closing a line that was cut */
+    UID_MOST = 64,   /* of a longer one, which is none, the front counts */
     UID_HASH_BYTES = 18
 };
 
@@ -36,6 +36,8 @@ static _Thread_local struct {
 
 static _Atomic int current_level = LOG_INFO;
 static _Atomic int current_format = LOG_LOGFMT;
+
+static _Atomic uint64_t lost_lines; /* since they were told last */
 
 static atomic_bool shows_patients, hashes_uids;
 /* Of HMAC-SHA-256: a longer key is its hash (RFC 2104 2), so this much is enough to keep. */
@@ -264,12 +266,62 @@ bool log_shows_patients(void)
     return atomic_load_explicit(&shows_patients, memory_order_relaxed);
 }
 
+static void begin(struct line *line, enum log_level level, const char *event)
+{
+    line->len = 0;
+    line->is_cut = false;
+    line->is_json = atomic_load_explicit(&current_format, memory_order_relaxed) == LOG_JSON;
+    put_head(line, level);
+    put_text_field(line, "event", event, strlen(event));
+}
+
+static void end(struct line *line)
+{
+    if (line->is_cut) {
+        put_tail(line, line->is_json ? ",\"cut\":1" : " cut=1");
+    }
+    put_tail(line, line->is_json ? "}\n" : "\n");
+}
+
+/* At every level: else somebody would take what is there for everything. */
+static void tell_lost(void)
+{
+    uint64_t lost = atomic_exchange_explicit(&lost_lines, 0, memory_order_relaxed);
+    if (lost == 0) {
+        return; /* another thread is telling it */
+    }
+    struct line line;
+    begin(&line, LOG_WARN, "log lines lost");
+    put_field(&line, &LOG_INT("lines", lost));
+    end(&line);
+    if (log_out(line.at, line.len) < line.len) {
+        atomic_fetch_add_explicit(&lost_lines, lost, memory_order_relaxed);
+    }
+}
+
 static void write_out(const char *bytes, size_t len)
 {
-    ssize_t written;
-    do {
-        written = write(STDERR_FILENO, bytes, len);
-    } while (written < 0 && errno == EINTR); /* a line that cannot be written has nowhere to go */
+    if (atomic_load_explicit(&lost_lines, memory_order_relaxed) > 0) {
+        tell_lost();
+    }
+    uint64_t lost = 0;
+    for (size_t i = log_out(bytes, len); i < len; i++) {
+        lost += bytes[i] == '\n';
+    }
+    if (lost > 0) {
+        atomic_fetch_add_explicit(&lost_lines, lost, memory_order_relaxed);
+    }
+}
+
+void log_plain(const char *text, size_t len)
+{
+    int saved_errno = errno;
+    log_flush();
+    for (size_t n; len > 0; text += n, len -= n) {
+        n = len < LOG_OUT_MAX ? len : LOG_OUT_MAX;
+        write_out(text, n);
+    }
+    errno = saved_errno;
 }
 
 void log_gather(void)
@@ -279,17 +331,19 @@ void log_gather(void)
 
 void log_flush(void)
 {
+    int saved_errno = errno;
     if (batch.len > 0) {
-        int saved_errno = errno;
         write_out(batch.at, batch.len);
         batch.len = 0;
-        errno = saved_errno;
+    } else if (atomic_load_explicit(&lost_lines, memory_order_relaxed) > 0) {
+        tell_lost();
     }
+    errno = saved_errno;
 }
 
 static void emit(const struct line *line, enum log_level level)
 {
-    if (batch.len + line->len > sizeof(batch.at)) {
+    if (batch.len > 0 && batch.len + line->len > sizeof(batch.at)) {
         log_flush();
     }
     if (!batch.is_on) {
@@ -307,19 +361,11 @@ void log_write(enum log_level level, const char *event, const struct log_field *
 {
     int saved_errno = errno; /* a caller logs an error and then still wants to look at it */
     struct line line;
-    line.len = 0;
-    line.is_cut = false;
-    line.is_json = atomic_load_explicit(&current_format, memory_order_relaxed) == LOG_JSON;
-
-    put_head(&line, level);
-    put_text_field(&line, "event", event, strlen(event));
+    begin(&line, level, event);
     for (size_t i = 0; i < count && !line.is_cut; i++) {
         put_field(&line, &fields[i]);
     }
-    if (line.is_cut) {
-        put_tail(&line, line.is_json ? ",\"cut\":1" : " cut=1");
-    }
-    put_tail(&line, line.is_json ? "}\n" : "\n");
+    end(&line);
     emit(&line, level);
     errno = saved_errno;
 }

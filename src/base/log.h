@@ -79,10 +79,18 @@ void log_set_privacy(const struct log_privacy *p);
 /* For texts that are made before it is known where they go. */
 bool log_shows_patients(void);
 
+/* True, as it is at first: who logs waits until stderr has taken its line. False, of a gateway: a line that it does not take at once is lost,
+ * and how many were is told in a line ("log lines lost") as soon as it takes them again: with the next one, or the next log_flush.
+ * Concerns stderr as it is now. */
+void log_set_waiting(bool waits);
+
 /* From now on this thread's lines wait for log_flush, many in one write; those of LOG_WARN and worse, and those before them, do not
  * wait. A thread that gathers must flush before it sleeps. */
 void log_gather(void);
 void log_flush(void);
+
+/* Goes the way of the lines, as it is: text for people at the start, and last words. */
+void log_plain(const char *text, size_t len);
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t count);
 

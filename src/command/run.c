@@ -33,6 +33,12 @@ static int usage(FILE *to, int code)
     return code;
 }
 
+static void tell_people(const char *text, const char *end)
+{
+    log_plain(text, strlen(text));
+    log_plain(end, strlen(end));
+}
+
 /* At the start for people; at a reload as lines of the log, in its format. */
 static void tell_problems(const struct problems *problems, bool is_reload)
 {
@@ -45,7 +51,7 @@ static void tell_problems(const struct problems *problems, bool is_reload)
         else if (is_reload)
             LOG(p->is_warning ? LOG_WARN : LOG_ERROR, "configuration problem", LOG_STR("problem", p->text));
         else
-            fprintf(stderr, "%s\n", p->text); /* a warning says so itself */
+            tell_people(p->text, "\n"); /* a warning says so itself */
     }
 }
 
@@ -55,7 +61,7 @@ static void tell_no_memory(const char *path, bool is_reload)
     if (is_reload)
         LOG(LOG_ERROR, "no memory to read the configuration", LOG_STR("file", path));
     else
-        fprintf(stderr, "%s: no memory to read it\n", path);
+        tell_people(path, ": no memory to read it\n");
 }
 
 /* What every worker will do: functions that cannot be made again stop the start, not a message. */
@@ -144,6 +150,7 @@ static int run(const char *path)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a limit on files is an error like a full disk */
+    log_set_waiting(false);
     if (load(path, false, &config) != OK)
         return COMMAND_FAILED;
     configure_log(config);
@@ -156,6 +163,7 @@ static int run(const char *path)
     for (;;) {
         int signal = next_signal(&signals, WATCH_MS);
         gateway_watch(g);
+        log_flush(); /* it may have lost lines, and nobody else may have one now */
         if (signal == SIGHUP)
             reload(g, path);
         else if (signal > 0)

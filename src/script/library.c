@@ -1,8 +1,8 @@
 /* What a configuration can call besides its declarations. */
 #include <lauxlib.h>
 #include <lualib.h>
-#include <stdio.h>
 
+#include "base/log.h"
 #include "script/freeze.h"
 #include "script/modules.h"
 #include "script/pairs.h"
@@ -110,7 +110,7 @@ static int print(lua_State *lua)
     size_t len;
     const char *text = lua_tolstring(lua, -1, &len);
     if (s->rules == NULL) {
-        fwrite(text, 1, len, stderr);
+        log_plain(text, len);
     } else if (s->is_over) {
         sandbox_charge(lua, PRINTED_LINE);
         rules_print(s->rules, text, len);

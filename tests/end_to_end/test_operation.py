@@ -1,14 +1,17 @@
 """SIGTERM drains, SIGHUP reloads, and the log says what happened."""
 
 import json
+import os
 import re
+import select
 import signal
 import socket
+import subprocess
 import threading
 import time
 
 from dicom import make_instance
-from harness import SLOW, Case, folder, free_port, hilum, is_listening, node, route, wait_until
+from harness import HILUM, SLOW, Case, Gateway, folder, free_port, hilum, is_listening, node, route, wait_until
 
 
 class Drain(Case):
@@ -304,6 +307,81 @@ class Log(Case):
         gateway, sink = self.simple(settings={"log": {"level": "error", "format": "json"}})
         self.assert_stored(self.sender(gateway).store(make_instance()))
         self.assertEqual([e for e in gateway.events() if e["level"] != "error"], [])
+
+
+class Unread(Gateway):
+    """Its log is a pipe that holds no more, until it is read."""
+
+    def start(self):
+        self.status, self.text = None, b""
+        self.reader, self.writer = os.pipe()
+        self.process = subprocess.Popen([HILUM, "run", self.config], stdin=subprocess.DEVNULL, stdout=self.writer,
+                                        stderr=self.writer, cwd=self.folder, env=self.environment)
+        wait_until(lambda: is_listening(self.port), "the gateway listens")
+        self.fill()
+
+    def fill(self):
+        """By a description of our own: that of the gateway stays as it is."""
+        fd = os.open(f"/proc/self/fd/{self.writer}", os.O_WRONLY | os.O_NONBLOCK)
+        try:
+            for size in (4096, 1):
+                try:
+                    while True:
+                        os.write(fd, b"x" * (size - 1) + b"\n")
+                except BlockingIOError:
+                    pass
+        finally:
+            os.close(fd)
+
+    def log(self):
+        while select.select([self.reader], [], [], 0)[0]:
+            self.text += os.read(self.reader, 1 << 20)
+        return self.text.decode()
+
+    def remove(self):
+        os.close(self.reader)
+        os.close(self.writer)
+        super().remove()
+
+
+class Stalled(Case):
+    """Nobody reads the log."""
+
+    def unread(self, **settings):
+        sink = self.sink()
+        gateway = Unread(node("a", sink), route("all", to="a"), **settings)
+        self.addCleanup(self._stop_gateway, gateway)
+        return gateway
+
+    def serve(self, gateway, count=20):
+        for _ in range(count):
+            with self.sender(gateway) as sender:
+                self.assert_stored(sender.store(make_instance()))
+
+    def test_who_does_not_read_the_log_holds_up_nobody_and_is_told_what_is_missing(self):
+        gateway = self.unread()
+        self.serve(gateway)
+        gateway.log()
+        told = wait_until(lambda: gateway.events("log lines lost"), "it is told without another line")
+        self.assertGreater(sum(line["lines"] for line in told), 100)
+        self.serve(gateway, 1)
+        wait_until(lambda: gateway.events("association ended"), "the log goes on")
+
+    def test_SIGTERM_ends_it_while_nobody_reads(self):
+        gateway = self.unread(timeouts={"drain": "2s"})
+        self.serve(gateway)
+        begun = time.monotonic()
+        gateway.signal(signal.SIGTERM)
+        self.assertEqual(gateway.wait_exit(10), 0)
+        self.assertLess(time.monotonic() - begun, 4 * SLOW)
+
+    def test_a_reload_that_prints_does_not_wait_for_a_reader(self):
+        gateway, other = self.unread(), free_port()
+        gateway.listen.append(f'listen "127.0.0.1:{other}"')
+        gateway.write(node("a", self.sink()), route("all", to="a"), 'print(("y"):rep(300000))')
+        gateway.signal(signal.SIGHUP)
+        wait_until(lambda: is_listening(other), "it has been read")
+        self.serve(gateway)
 
 
 class Ports(Case):
