@@ -59,12 +59,23 @@ static bool is_let_in(struct session *s, const struct pdu_identity *identity, st
     return is_admitted;
 }
 
+/* What is no identity, though there is an item of that name; NULL: it is one. Types: name, with passcode, Kerberos, SAML, JWT. (PS3.7 D.3.3.7.1) */
+static const char *identity_fault(const struct pdu_associate *request)
+{
+    if (!request->has_identity)
+        return "no user identity";
+    if (request->identity.type < 1 || request->identity.type > 5)
+        return "user identity of an unknown type";
+    return request->identity.primary.len == 0 ? "user identity is empty" : NULL;
+}
+
 bool access_identify(struct session *s, struct access_refusal *out)
 {
     struct pdu_associate *request = &s->a.ul.request;
     enum config_identity how = s->caller ? s->caller->identity : CONFIG_IDENTITY_PASS;
-    if (how == CONFIG_IDENTITY_REQUIRE && !request->has_identity) {
-        refuse_user(s, out, "no user identity");
+    const char *fault = how == CONFIG_IDENTITY_REQUIRE ? identity_fault(request) : NULL;
+    if (fault) {
+        refuse_user(s, out, fault);
         return false;
     }
     if (how == CONFIG_IDENTITY_CHECK && !is_let_in(s, request->has_identity ? &request->identity : NULL, out))

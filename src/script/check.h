@@ -82,6 +82,9 @@ const struct declaration *check_declaration(const struct check *c, enum declarat
 /* A declaration as an item, for fields_take; `at` is written. */
 struct item check_item(struct check *c, const struct declaration *d, struct place *at);
 
+/* Some listener asks for certificates: else no caller has a subject. */
+bool check_asks_for_certificates(const struct config *config);
+
 /* The address (numeric, without prefix length) as 16 bytes. */
 bool check_address(const char *text, uint8_t address_out[16]);
 /* True if a listener on `listen` (an address of config_listen) hears what comes to `address`, or, with NULL, to any. */

@@ -146,7 +146,7 @@ static void warn_of_covered(struct check *c, const struct config_caller *caller)
     }
 }
 
-static bool is_any_certificate_asked_for(const struct config *config)
+bool check_asks_for_certificates(const struct config *config)
 {
     for (size_t i = 0; i < config->listen_count; i++) {
         const struct config_tls *tls = config->listens[i].tls;
@@ -159,7 +159,7 @@ static bool is_any_certificate_asked_for(const struct config *config)
 
 void check_callers_whole(struct check *c)
 {
-    bool has_certificates = is_any_certificate_asked_for(c->config);
+    bool has_certificates = check_asks_for_certificates(c->config);
     for (size_t i = 0; i < c->config->caller_count; i++) {
         const struct config_caller *caller = &c->config->callers[i];
         warn_of_covered(c, caller);

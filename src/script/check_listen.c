@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "script/check.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -60,10 +61,22 @@ static void take_deny(const struct item *item, void *listen)
     check_networks(item, "it denies nobody; leave deny out", &l->deny, &l->deny_count);
 }
 
+static void take_called_title(const struct item *item, void *member)
+{
+    char **title = member;
+    take_title(item, title);
+    if (*title != NULL && strpbrk(*title, "*?") != NULL) {
+        check_warning(item->check, item->at,
+                      "\"%s\" lets in who calls just that, `*` and `?` as they stand; write out each title",
+                      *title);
+    }
+}
+
 static void take_titles(const struct item *item, void *listen)
 {
     static const struct text_list titles = {
-        "an AE title", "no called title would be right; leave ae_titles out to let all in", take_title};
+        "an AE title", "no called title would be right; leave ae_titles out to let all in",
+        take_called_title};
     struct config_listen *l = listen;
     check_texts(item, &titles, &l->ae_titles, &l->ae_title_count);
 }
@@ -206,25 +219,83 @@ static bool is_loopback(const char *address)
     return false;
 }
 
-/* Nothing says who may come: not even a title has to be known. */
-static bool is_open(const struct config *c, const struct config_listen *l)
+/* No list, or one that holds every address, of IPv4 at least. */
+static bool is_everywhere(const struct config_network *networks, size_t count)
+{
+    struct config_network all;
+    hilum_assert(config_network_parse("0.0.0.0/0", &all) == OK);
+    for (size_t i = 0; i < count; i++) {
+        if (networks[i].bits <= all.bits && config_network_holds(&networks[i], all.address)) {
+            return true;
+        }
+    }
+    return count == 0;
+}
+
+static bool is_any_title(const char *glob)
+{
+    return strchr(glob, '*') != NULL && strspn(glob, "*?") == strlen(glob);
+}
+
+/* Nobody has to know or show anything to be this caller and do more than C-ECHO. */
+static bool is_everybody(const struct config_caller *caller)
+{
+    bool has_any_title = false;
+    for (size_t i = 0; i < caller->title_count; i++) {
+        has_any_title = has_any_title || is_any_title(caller->titles[i]);
+    }
+    bool may_act = (caller->services & ~(UINT32_C(1) << CONFIG_ECHO)) != 0;
+    bool is_asked = caller->peer_count > 0 || caller->identity == CONFIG_IDENTITY_REQUIRE ||
+                    caller->identity == CONFIG_IDENTITY_CHECK;
+    return has_any_title && may_act && !is_asked && is_everywhere(caller->allow, caller->allow_count);
+}
+
+static const struct config_caller *find_everybody(const struct config *c)
+{
+    for (size_t i = 0; i < c->caller_count; i++) {
+        if (is_everybody(&c->callers[i])) {
+            return &c->callers[i];
+        }
+    }
+    return NULL;
+}
+
+/* The listener says nothing of who may come: not even a title has to be known. */
+static bool is_open(const struct config_listen *l)
 {
     bool wants_certificate = l->tls != NULL && l->tls->client == TLS_CLIENT_REQUIRE;
-    return l->allow_count == 0 && l->ae_title_count == 0 && !wants_certificate && c->caller_count == 0;
+    return is_everywhere(l->allow, l->allow_count) && l->ae_title_count == 0 && !wants_certificate;
+}
+
+static void warn_of_exposure(struct check *c, size_t listen, const struct config_caller *everybody)
+{
+    const unsigned port = c->config->listens[listen].port;
+    struct place at = {.declaration = check_declaration(c, DECLARE_LISTEN, listen)};
+    if (everybody != NULL) {
+        check_warning(
+            c, &at,
+            "anybody who reaches port %u may send: caller \"%s\" on line %d has every title and comes "
+            "from anywhere; give it allow = { \"10.1.0.0/16\" }, peer or identity, or other titles",
+            port, everybody->name, everybody->line);
+    } else {
+        check_warning(c, &at,
+                      "anybody who reaches port %u may send, under any title; say who may: allow = { "
+                      "\"10.1.0.0/16\" }, ae_titles, callers, or tls with client = \"require\"; or give it "
+                      "address = \"127.0.0.1\", for this machine alone",
+                      port);
+    }
 }
 
 void check_exposure(struct check *c)
 {
+    const struct config_caller *everybody = find_everybody(c->config);
+    if (c->config->caller_count > 0 && everybody == NULL) {
+        return;
+    }
     for (size_t i = 0; i < c->config->listen_count; i++) {
         const struct config_listen *l = &c->config->listens[i];
-        if (is_open(c->config, l) && !is_loopback(l->address)) {
-            struct place at = {.declaration = check_declaration(c, DECLARE_LISTEN, i)};
-            check_warning(
-                c, &at,
-                "anybody who reaches port %u may send, under any title; say who may: allow = { "
-                "\"10.1.0.0/16\" }, ae_titles, callers, or tls with client = \"require\"; or give it "
-                "address = \"127.0.0.1\", for this machine alone",
-                l->port);
+        if (is_open(l) && !is_loopback(l->address)) {
+            warn_of_exposure(c, i, everybody);
         }
     }
 }

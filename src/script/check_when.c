@@ -229,13 +229,33 @@ static const struct condition_kind *find_command_fact(const char *key, enum conf
     return check_has_identifier(service) && strcmp(key, "SOPInstanceUID") == 0 ? NULL : find_fact(key);
 }
 
+/* A warning, as for callers. What also holds where there is no certificate is in order. */
+static void warn_of_peer(const struct item *item, const struct config_condition *condition)
+{
+    bool may_match = condition->negate || condition->value_count == 0;
+    for (size_t i = 0; i < condition->value_count; i++) {
+        may_match = may_match || text_glob(condition->values[i].glob, "", 0);
+    }
+    if (!may_match && !check_asks_for_certificates(item->check->config)) {
+        check_warning(item->check, item->at,
+                      "it never matches: no listener asks for certificates; give one tls = { ..., client = "
+                      "\"require\" }");
+    }
+}
+
 static void take_fact(const struct item *item, const struct condition_kind *fact, struct config_route *route)
 {
     struct condition_kind kind = *fact;
     if (fact->fact == CONFIG_FACT_SOP_CLASS && route->service != CONFIG_STORE) {
         kind.add = add_any_class;
     }
+    const size_t before = route->condition_count;
     check_condition(item, &kind, route);
+    const struct script *s = item->check->script;
+    if (fact->fact == CONFIG_FACT_PEER && route->condition_count > before && !s->is_partial &&
+        s->report.errors == 0) {
+        warn_of_peer(item, &route->conditions[before]);
+    }
 }
 
 /* C-ECHO has no instance and one SOP class, Verification. */

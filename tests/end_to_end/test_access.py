@@ -268,6 +268,14 @@ class Identity(Access):
                 self.assertEqual(self.seen(sink)[-1], (kind, 1, primary, secondary))
         self.assertEqual(self.causes(gateway), [("no user identity", "all")])
 
+    def test_require_does_not_take_what_is_no_identity(self):
+        gateway, sink = self.served(caller("all", "*", identity="require"))
+        for kind, primary in ((1, b""), (2, b""), (5, b""), (0, b"ada"), (6, b"ada"), (255, b"ada")):
+            with self.subTest(kind):
+                self.assert_rejected(gateway, USER, identity=(kind, 1, primary, b""), calling=f"T{kind}")
+        self.assertEqual(self.causes(gateway), 3 * [("user identity is empty", "all")] + 3 * [("user identity of an unknown type", "all")])
+        self.assertEqual(sink.used(), [])
+
     def test_drop_tells_the_node_nothing_and_the_sender_neither(self):
         gateway, sink = self.served(caller("all", "*", identity="drop"))
         for kind, primary, secondary in self.KINDS:

@@ -83,7 +83,7 @@ static void identity_is_a_word_or_a_function(void **state)
 static void listeners_deny_and_nodes_have_a_rate(void **state)
 {
     struct loaded l =
-        load_text(*state, "listen { port = 1, deny = { '10.0.0.0/8', '192.168.1.1' }, allow = '0.0.0.0/0' }\n"
+        load_text(*state, "listen { port = 1, deny = { '10.0.0.0/8', '192.168.1.1' }, allow = '0.0.0.0/1' }\n"
                           "node 'a' { host = 'a', ae_title = 'A', rate = { bytes = '1MB' } }\n"
                           "route 'r' { to = 'a' }");
     assert_fine(&l);
@@ -252,7 +252,10 @@ static void a_listener_that_anybody_may_use_is_warned_of(void **state)
         {"listen '[::1]:11113'", 0},
         {"listen { port = 11113, allow = '10.0.0.0/8' }", 0},
         {"listen { port = 11113, ae_titles = 'HILUM' }", 0},
-        {"listen '11113' caller 'all' { calling = '*' }", 0},
+        {"listen '11113' caller 'all' { calling = 'CT*' }", 0},
+        {"listen { port = 11113, allow = '0.0.0.0/0' }", 1},
+        {"listen { port = 11113, allow = { '10.0.0.0/8', '::/0' } }", 1},
+        {"listen { port = 11113, allow = '0.0.0.0/1' }", 0},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         if (cases[i].line > 0) {
@@ -272,6 +275,71 @@ static void a_listener_that_anybody_may_use_is_warned_of(void **state)
     }
 }
 
+/* A caller that anybody is says nothing either. */
+static void a_caller_that_anybody_is_lets_anybody_in(void **state)
+{
+    static const struct {
+        const char *keys;
+        bool is_open;
+    } cases[] = {
+        {"calling = '*'", true},
+        {"calling = { 'CT1', '**' }, sop_classes = 'CTImageStorage'", true},
+        {"calling = '*', allow = { '10.0.0.0/8', '0.0.0.0/0' }", true},
+        {"calling = '*', identity = 'drop'", true},
+        {"calling = '*', services = 'echo'", false},
+        {"calling = '*', allow = '10.0.0.0/8'", false},
+        {"calling = '*', identity = 'require'", false},
+        {"calling = '*', identity = function () return true end", false},
+        {"calling = '*1'", false},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[300];
+        snprintf(text, sizeof(text), "caller 'one' { calling = 'ONE' }\ncaller 'all' { %s }\nlisten '11113'",
+                 cases[i].keys);
+        if (cases[i].is_open) {
+            assert_one_problem(
+                *state,
+                &(struct broken){text, 3,
+                                 "warning: listen: anybody who reaches port 11113 may send: caller "
+                                 "\"all\" on line 2 has every title and comes from anywhere; give it "
+                                 "allow = { \"10.1.0.0/16\" }, peer or identity, or other titles"},
+                true);
+        } else {
+            struct loaded l = load_with(*state, text);
+            assert_fine(&l);
+            free_loaded(&l);
+        }
+    }
+}
+
+/* Titles of listeners are no globs. */
+static void a_star_in_a_called_title_is_warned_of(void **state)
+{
+    assert_one_problem(
+        *state,
+        &(struct broken){"listen { port = 11113,\n ae_titles = { 'HILUM',\n 'HIL*' } }", 3,
+                         "warning: listen: \"HIL*\" lets in who calls just that, `*` and `?` as "
+                         "they stand; write out each title"},
+        true);
+}
+
+static void a_route_by_certificates_that_nobody_asks_for_is_warned_of(void **state)
+{
+    static const char *const fine[] = {"''", "{ 'CN=ct1,*', '' }", "'*'", "{ no = 'CN=ct1,*' }"};
+    assert_one_problem(*state,
+                       &(struct broken){"route 'x' { to = 'a', when = {\n peer = 'CN=ct1,*' } }", 2,
+                                        "warning: route \"x\": it never matches: no listener asks for "
+                                        "certificates; give one tls = { ..., client = \"require\" }"},
+                       true);
+    for (size_t i = 0; i < COUNT(fine); i++) {
+        char text[200];
+        snprintf(text, sizeof(text), "route 'x' { to = 'a', when = { peer = %s } }", fine[i]);
+        struct loaded l = load_with(*state, text);
+        assert_fine(&l);
+        free_loaded(&l);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +350,9 @@ int main(void)
         cmocka_unit_test(a_caller_that_nobody_is_is_warned_of),
         cmocka_unit_test(a_certificate_that_nobody_asks_for_is_warned_of),
         cmocka_unit_test(a_listener_that_anybody_may_use_is_warned_of),
+        cmocka_unit_test(a_caller_that_anybody_is_lets_anybody_in),
+        cmocka_unit_test(a_star_in_a_called_title_is_warned_of),
+        cmocka_unit_test(a_route_by_certificates_that_nobody_asks_for_is_warned_of),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

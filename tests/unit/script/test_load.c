@@ -99,7 +99,7 @@ static void the_maximum_pdu_may_be_a_number_of_bytes_and_0_is_unlimited(void **s
 static struct loaded load_open(const char *folder, const char *text)
 {
     char whole[1000];
-    snprintf(whole, sizeof(whole), "%s caller 'all' { calling = '*' }", text);
+    snprintf(whole, sizeof(whole), "%s caller 'all' { calling = '*1' }", text);
     return load_with_rest(folder, whole);
 }
 
