@@ -257,12 +257,41 @@ static enum result open_spool(struct gateway *g)
     return is_needed ? r : OK;
 }
 
+static void free_news(struct gateway *g, struct worker_news ***news)
+{
+    for (unsigned i = 0; *news && i < g->worker_count; i++)
+        worker_news_free(&(*news)[i]);
+    free(*news);
+    *news = NULL;
+}
+
+/* For all workers, or, without memory, for none: NULL. */
+static struct worker_news **make_news(struct gateway *g, struct config *config)
+{
+    struct worker_news **news = calloc(g->worker_count, sizeof(struct worker_news *));
+    bool ok = news;
+    for (unsigned i = 0; ok && i < g->worker_count; i++)
+        ok = (news[i] = worker_news_new(&g->workers[i], config));
+    if (!ok)
+        free_news(g, &news);
+    return news;
+}
+
+static void tell_news(struct gateway *g, struct worker_news ***news)
+{
+    for (unsigned i = 0; i < g->worker_count; i++)
+        worker_news_tell(&(*news)[i]);
+    free(*news);
+    *news = NULL;
+}
+
 static enum result configure_workers(struct gateway *g, struct config *config)
 {
-    enum result r = OK;
-    for (unsigned i = 0; r == OK && i < g->worker_count; i++)
-        r = worker_configure(&g->workers[i], config);
-    return r;
+    struct worker_news **news = make_news(g, config);
+    if (!news)
+        return ERR_MEMORY;
+    tell_news(g, &news);
+    return OK;
 }
 
 static bool is_other_spool(const struct config *a, const struct config *b)
@@ -335,15 +364,20 @@ enum result gateway_reload(struct gateway *g, struct config *config)
         LOG(LOG_WARN, "the folder of the queue changes only with a restart");
     if (is_other_control(config, g->config))
         LOG(LOG_WARN, "the control socket changes only with a restart");
-    enum result r = confine_fits(g->guard, g->config, config) ? set_listeners(g, config) : ERR_IO;
+    enum result r = confine_fits(g->guard, g->config, config) ? OK : ERR_IO;
+    struct worker_news **news = r == OK ? make_news(g, config) : NULL;
+    if (r == OK)
+        r = news ? set_listeners(g, config) : ERR_MEMORY;
     if (r != OK) {
+        if (r == ERR_MEMORY)
+            LOG(LOG_ERROR, "no memory for the new configuration");
+        free_news(g, &news);
         config_unref(&config);
         return r;
     }
     if (g->spool)
         spool_set_limits(g->spool, config->spool.max_bytes, config->spool.reserve, config->history_ms);
-    if (configure_workers(g, config) != OK)
-        LOG(LOG_ERROR, "no memory to tell the queue of the new configuration");
+    tell_news(g, &news); /* nothing can fail from here on */
     control_configure(g->control, config);
     config_unref(&g->config);
     g->config = config;

@@ -130,29 +130,43 @@ static void give_order(struct worker_order *o, struct worker *w, void (*run)(str
     io_post(w->io, &o->message);
 }
 
-struct configuring {
+struct worker_news {
     struct io_message message;
     struct worker *worker;
     struct config *config;
 };
 
-static void on_configure(struct io_message *m)
+void worker_news_free(struct worker_news **np)
 {
-    struct configuring *c = (struct configuring *)((char *)m - offsetof(struct configuring, message));
-    relay_configure(&c->worker->relay, c->config);
-    config_unref(&c->config);
-    free(c);
+    struct worker_news *n = *np;
+    *np = NULL;
+    if (!n)
+        return;
+    config_unref(&n->config);
+    free(n);
 }
 
-enum result worker_configure(struct worker *w, struct config *config)
+static void on_news(struct io_message *m)
 {
-    struct configuring *c = calloc(1, sizeof(*c));
-    if (!c)
-        return ERR_MEMORY;
-    *c = (struct configuring){
-        .message = {.on_message = on_configure}, .worker = w, .config = config_ref(config)};
-    io_post(w->io, &c->message);
-    return OK;
+    struct worker_news *n = (struct worker_news *)((char *)m - offsetof(struct worker_news, message));
+    relay_configure(&n->worker->relay, n->config);
+    worker_news_free(&n);
+}
+
+struct worker_news *worker_news_new(struct worker *w, struct config *config)
+{
+    struct worker_news *n = calloc(1, sizeof(*n));
+    if (n)
+        *n = (struct worker_news){
+            .message = {.on_message = on_news}, .worker = w, .config = config_ref(config)};
+    return n;
+}
+
+void worker_news_tell(struct worker_news **np)
+{
+    struct worker_news *n = *np;
+    *np = NULL;
+    io_post(n->worker->io, &n->message);
 }
 
 static void on_quiet_check(struct io_timer *t)

@@ -73,8 +73,12 @@ MUST_USE enum result worker_start(struct worker *w);
 void worker_close(struct worker *w);
 
 /* From the main thread, by message: */
-/* Deliveries are by this configuration from now on; takes a reference. */
-MUST_USE enum result worker_configure(struct worker *w, struct config *config);
+/* Deliveries are by this configuration from now on. It is made before it is told, so that where there is no memory no worker is told; takes a
+ * reference. NULL without memory. */
+struct worker_news *worker_news_new(struct worker *w, struct config *config);
+/* Tells it. Nulls the pointer. */
+void worker_news_tell(struct worker_news **n);
+void worker_news_free(struct worker_news **n);
 void worker_drain(struct worker *w);
 /* Ends all threads within about a second; then worker_join for each. `first` is worker 0: it stops accepting before it tells the
  * others, so that no connection is given to a thread that has ended. */
