@@ -1,6 +1,5 @@
 #include "base/log_out.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -75,11 +74,7 @@ static ssize_t write_once(const char *bytes, size_t len)
 
 static size_t write_some(const char *bytes, size_t len)
 {
-    ssize_t n;
-    do {
-        errno = 0;
-        n = write_once(bytes, len);
-    } while (n < 0 && errno == EINTR);
+    ssize_t n = write_once(bytes, len); /* no signal of ours has a handler that could interrupt it */
     return n < 0 ? 0 : (size_t)n;
 }
 
