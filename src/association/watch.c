@@ -2,6 +2,8 @@
  * Our own time-outs on a live association: `progress` in the middle of something, `idle` without work. And a least rate: a byte now and then
  * is progress for ever, so within each `progress` as many have to move as `min_rate` says: of what a message is of, in the middle of one (fragments
  * without payload are none), and of anything while there is something that the peer could take.
+ *
+ * With TLS, what counts is what has been opened: a record has to become whole within `progress`, and one that is on its way is no work.
  */
 #include "association/inside.h"
 
@@ -49,6 +51,19 @@ static bool takes_too_slowly(struct association *a)
     return is_too_slow(a, &a->going, association_backlog(a) > 0, a->stream.sent_bytes);
 }
 
+/* When the peer last sent something that is of use. A record of TLS is of none before it is whole, but it may just have begun. */
+static uint64_t came_ms(const struct association *a)
+{
+    const struct stream *s = &a->stream;
+    return s->is_amid_record && s->record_ms > s->received_ms ? s->record_ms : s->received_ms;
+}
+
+static bool has_stalled(const struct association *a, uint64_t now)
+{
+    return (association_is_amid(a) || a->stream.is_amid_record) &&
+           is_older(now, a->held_up_ms, a->limits.progress) && is_older(now, came_ms(a), a->limits.progress);
+}
+
 static void on_watch(struct io_timer *t)
 {
     struct association *a = t->owner;
@@ -61,10 +76,10 @@ static void on_watch(struct io_timer *t)
     bool is_slow_to_send = sends_too_slowly(a), is_slow_to_take = takes_too_slowly(a);
     if (association_backlog(a) > 0 && is_older(now, a->stream.sent_ms, a->limits.progress)) {
         association_fault(a, (struct pdu_fault){PDU_ABORT_UNSPECIFIED, "the peer takes no data"});
-    } else if (association_is_amid(a) && is_older(now, a->held_up_ms, a->limits.progress) &&
-               is_older(now, a->stream.received_ms, a->limits.progress)) {
-        association_fault(
-            a, (struct pdu_fault){PDU_ABORT_UNSPECIFIED, "nothing came in the middle of a message"});
+    } else if (has_stalled(a, now)) {
+        const char *why = association_is_amid(a) ? "nothing came in the middle of a message"
+                                                 : "a record of TLS did not become whole";
+        association_fault(a, (struct pdu_fault){PDU_ABORT_UNSPECIFIED, why});
     } else if (is_slow_to_take) {
         association_fault(a, (struct pdu_fault){PDU_ABORT_UNSPECIFIED, "the peer takes data too slowly"});
     } else if (is_slow_to_send) {

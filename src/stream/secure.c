@@ -33,7 +33,7 @@ static bool hand_over(struct stream *s, struct buf **b)
         buf_unref(&full);
         return true;
     }
-    s->received_bytes += full->used;
+    stream_count_received(s, full->used);
     stream_deliver(s, full);
     return !s->is_closing;
 }
@@ -79,6 +79,15 @@ static enum result open_all(struct stream *s, struct buf **out)
     return r;
 }
 
+/* A record that began while nothing was opened is the one that had begun before. */
+static void note_record(struct stream *s, bool has_opened)
+{
+    bool is_same = s->is_amid_record && !has_opened;
+    s->is_amid_record = tls_is_amid(s->tls);
+    if (s->is_amid_record && !is_same)
+        s->record_ms = io_now(s->io);
+}
+
 void secure_take(struct stream *s, struct buf *b, uint32_t len)
 {
     static _Thread_local uint8_t aside[BUF_BYTES];
@@ -99,6 +108,7 @@ void secure_take(struct stream *s, struct buf *b, uint32_t len)
         out->used = 0;
         b = NULL;
     }
+    uint64_t before = s->received_bytes;
     tls_feed(s->tls, from, len);
     enum result r = open_all(s, &out);
     buf_unref(&b);
@@ -108,6 +118,8 @@ void secure_take(struct stream *s, struct buf *b, uint32_t len)
     }
     if (!out || !hand_over(s, &out))
         return;
+    if (r == NEED_MORE)
+        note_record(s, s->received_bytes > before);
     if (r != NEED_MORE) {
         end_of(s, r);
     } else if (tls_sealed(s->tls)->bytes > UNREAD_MAX) { /* new keys, again and again, and nothing is read */

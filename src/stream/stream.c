@@ -134,7 +134,8 @@ static void on_received(struct io_op *op, enum io_error error, int64_t n)
     } else {
         struct buf *b;
         uint32_t len;
-        s->received_ms = io_now(s->io);
+        if (!s->tls_context)
+            s->received_ms = io_now(s->io);
         if (own)
             take(s, own, (uint32_t)n);
         own = NULL;

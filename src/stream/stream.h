@@ -66,7 +66,11 @@ struct stream {
     const char *why;                 /* on_lost: why, if TLS knows more than the socket; NULL: it does not */
     bool is_lost, is_closing, close_told;
     bool is_mute; /* with TLS: a send has failed, and what had come before is still being read */
-    uint64_t received_ms, sent_ms; /* when bytes last moved */
+    /* When bytes last moved. With TLS, received_ms is of what has been opened: a record that comes byte by byte is nothing to the user. */
+    uint64_t received_ms, sent_ms;
+    /* With TLS: a record has begun to come at record_ms, and is not whole. */
+    bool is_amid_record;
+    uint64_t record_ms;
     uint64_t received_bytes, sent_bytes;
 };
 

@@ -392,6 +392,11 @@ bool tls_is_open(const struct tls *t)
     return t->is_open;
 }
 
+bool tls_is_amid(const struct tls *t)
+{
+    return !t->is_over && SSL_has_pending(t->ssl) == 1;
+}
+
 const char *tls_why(const struct tls *t)
 {
     return t->why;

@@ -100,6 +100,8 @@ const struct slices *tls_sealed(const struct tls *t);
 void tls_sent(struct tls *t, size_t n);
 
 bool tls_is_open(const struct tls *t); /* the handshake is done */
+/* After tls_open has asked for more: part of a record is here, and the rest has not come. */
+bool tls_is_amid(const struct tls *t);
 /* "certificate has expired", "no shared cipher": of the last failure; of the peer's, if it said so by an alert. Never NULL. */
 const char *tls_why(const struct tls *t);
 /* A certificate, in words that a peer may have chosen, cut where they are long. */

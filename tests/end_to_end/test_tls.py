@@ -20,6 +20,7 @@ from dicom import CT, EXPLICIT, make_instance
 from harness import (QUICK, SAMPLES, SLOW, Case, Orthanc, declare, free_port, need, node, pairs_of, route, same_data, samples, storescp, tool,
                      wait_until)
 from sender import Framing, Sender
+from test_slow import TIMEOUTS, TOO_SLOW, SlowLine
 
 # PS3.15 B.13, as far as OpenSSL 3.0 knows them: those that a server must support. B.12 names none; RFC 9325 recommends those without CCM.
 SUITES_13 = {"TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256", "TLS_AES_128_CCM_SHA256",
@@ -616,3 +617,58 @@ class Operation(TlsCase):
         sink.resume()
         thread.join(30 * SLOW)
         self.assertTrue(done.is_set())
+
+
+class SlowRecords(TlsCase):
+    """A record that comes byte by byte is nothing that came, and no work."""
+
+    RECORD = "a record of TLS did not become whole"
+
+    def line(self, peer):
+        line = SlowLine(peer)
+        self.addCleanup(line.stop)
+        return line
+
+    def behind(self, **timeouts):
+        """A gateway with TLS, a line to it, and a sender that is associated over that."""
+        gateway = self.secured(node("a", self.sink()), route("all", "a"), timeouts={**TIMEOUTS, **timeouts})
+        line = self.line(gateway)
+        sender = self.sender(line, tls=client_context())
+        self.assert_stored(sender.store(make_instance()))
+        line.up = 10
+        return gateway, sender
+
+    def assert_ended(self, gateway, cause):
+        wait_until(lambda: gateway.events("association ended"), "it is ended", 5)
+        self.assertEqual(self.causes(gateway), [cause])
+
+    def test_a_record_byte_by_byte_is_ended_after_progress(self):
+        gateway, sender = self.behind()
+        one = make_instance()
+        sender.wire.send(dicom.p_data(dicom.pdv(sender.context_for(one), dicom.COMMAND | dicom.LAST,
+                                                dicom.command(sender.store_command(one)))))
+        self.assert_ended(gateway, self.RECORD)
+
+    def test_a_record_byte_by_byte_is_no_work(self):
+        gateway, sender = self.behind(progress="30s", idle="2s")
+        sender.wire.send(bytes([dicom.P_DATA, 0, 0, 0, 0x40, 0]) + bytes(10_000))
+        self.assert_ended(gateway, "idle")
+
+    def test_a_node_whose_record_comes_byte_by_byte_has_failed(self):
+        line = self.line(self.sink(tls=server_context(self.certificate)))
+        gateway = self.gateway(node("a", line, tls={"ca": self.pki.ca}), route("all", "a"), timeouts=TIMEOUTS)
+        sender = self.sender(gateway)
+        self.assert_stored(sender.store(make_instance()))
+        line.down = 10
+        began = time.monotonic()
+        self.assert_stored(sender.store(make_instance()), 0xA700)
+        self.assertLess(time.monotonic() - began, 10 * SLOW)
+        [again] = gateway.events("sent again on a fresh association")
+        self.assertIn(again["cause"], (self.RECORD, *TOO_SLOW))
+
+    def test_a_slow_line_of_whole_records_is_served(self):
+        gateway = self.secured(node("a", self.sink()), route("all", "a"), timeouts=TIMEOUTS)
+        line = self.line(gateway)
+        line.up = 40_000
+        slow, one = self.sender(line, tls=client_context()), make_instance(100_000)
+        self.assert_stored(slow.store(one))

@@ -332,46 +332,98 @@ static bool send_all(BIO *out, int fd)
     return is_all;
 }
 
-/* Each request for new keys is answered; who never reads the answers may not make us keep them. */
-static void who_asks_for_keys_and_does_not_read_is_left(void **state)
+/* A client without a stream, over a socket of its own to w->s. */
+struct bare {
+    SSL_CTX *context;
+    SSL *ssl;
+    BIO *out;
+    int fd;
+};
+
+static struct bare shake_hands(struct world *w)
 {
-    struct world *w = *state;
     stream_close(&w->s.stream);
     stream_close(&w->c.stream);
     LOOP_UNTIL(&w->loop, w->s.closed && w->c.closed);
     w->s.closed = w->s.lost = 0;
-    int one, two, small = 4096;
+    int one, small = 4096;
     char bytes[16384];
-    loop_connect_pair(&one, &two);
+    struct bare c = {.context = SSL_CTX_new(TLS_client_method()), .out = BIO_new(BIO_s_mem())};
+    BIO *in = BIO_new(BIO_s_mem());
+    loop_connect_pair(&one, &c.fd);
     setsockopt(one, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
     open_end(w, &w->s, one, w->server);
-    SSL_CTX *c = SSL_CTX_new(TLS_client_method());
-    SSL *ssl = SSL_new(c);
-    BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
-    SSL_set_bio(ssl, in, out);
-    SSL_set_connect_state(ssl);
-    while (SSL_do_handshake(ssl) != 1) {
-        assert_true(send_all(out, two));
+    c.ssl = SSL_new(c.context);
+    SSL_set_bio(c.ssl, in, c.out);
+    SSL_set_connect_state(c.ssl);
+    while (SSL_do_handshake(c.ssl) != 1) {
+        assert_true(send_all(c.out, c.fd));
         loop_turn(&w->loop);
-        ssize_t n = recv(two, bytes, sizeof(bytes), MSG_DONTWAIT);
+        ssize_t n = recv(c.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
         if (n > 0)
             BIO_write(in, bytes, (int)n);
     }
-    assert_true(send_all(out, two));
+    assert_true(send_all(c.out, c.fd));
+    return c;
+}
+
+static void end_bare(struct bare *c)
+{
+    SSL_free(c->ssl);
+    SSL_CTX_free(c->context);
+    close(c->fd);
+}
+
+/* Each request for new keys is answered; who never reads the answers may not make us keep them. */
+static void who_asks_for_keys_and_does_not_read_is_left(void **state)
+{
+    struct world *w = *state;
+    struct bare c = shake_hands(w);
     uint64_t until = clock_ms() + 60000;
     while (!w->s.lost && clock_ms() < until) {
         for (unsigned i = 0; i < 100; i++) {
-            assert_int_equal(SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED), 1);
-            assert_int_equal(SSL_do_handshake(ssl), 1);
+            assert_int_equal(SSL_key_update(c.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+            assert_int_equal(SSL_do_handshake(c.ssl), 1);
         }
-        while (!send_all(out, two) && !w->s.lost) /* a record that is cut ends it as well, and sooner */
+        while (!send_all(c.out, c.fd) && !w->s.lost) /* a record that is cut ends it as well, and sooner */
             fail_msg("the socket is full");
         loop_turn(&w->loop);
     }
     assert_string_equal(w->s.why, "TLS: the peer asks for answers that it does not read");
-    SSL_free(ssl);
-    SSL_CTX_free(c);
-    close(two);
+    end_bare(&c);
+}
+
+/* Its bytes are nothing to the user, and have no time; when it began is known. */
+static void a_record_counts_when_it_is_whole(void **state)
+{
+    struct world *w = *state;
+    struct bare c = shake_hands(w);
+    struct stream *s = &w->s.stream;
+    char plain[100], *sealed;
+    for (size_t i = 0; i < sizeof(plain); i++)
+        plain[i] = (char)byte_at(i);
+    assert_int_equal(SSL_write(c.ssl, plain, sizeof(plain)), sizeof(plain));
+    long len = BIO_get_mem_data(c.out, &sealed);
+    LOOP_UNTIL(&w->loop, stream_is_secured(s));
+    uint64_t before = s->received_ms;
+    LOOP_UNTIL(&w->loop, io_now(s->io) > before);
+    assert_false(s->is_amid_record);
+    assert_int_equal(send(c.fd, sealed, 1, 0), 1);
+    LOOP_UNTIL(&w->loop, s->is_amid_record);
+    uint64_t begun = s->record_ms;
+    assert_true(begun > before);
+    LOOP_UNTIL(&w->loop, io_now(s->io) > begun + 1);
+    assert_int_equal(send(c.fd, sealed + 1, (size_t)len - 2, 0), len - 2);
+    for (unsigned i = 0; i < 20; i++)
+        loop_turn(&w->loop);
+    assert_true(s->is_amid_record);
+    assert_int_equal(s->record_ms, begun);
+    assert_int_equal(s->received_ms, before);
+    assert_int_equal(send(c.fd, sealed + len - 1, 1, 0), 1);
+    LOOP_UNTIL(&w->loop, w->s.came == sizeof(plain));
+    assert_false(s->is_amid_record);
+    assert_true(s->received_ms > begun);
+    end_bare(&c);
 }
 
 /* A send that fails for want of memory ends no receive: to wait for that would be to wait for a peer that waits for us. */
@@ -406,6 +458,7 @@ int main(void)
         TEST(a_peer_without_tls_is_named),
         TEST(who_says_nothing_costs_nothing),
         TEST(who_asks_for_keys_and_does_not_read_is_left),
+        TEST(a_record_counts_when_it_is_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
