@@ -79,7 +79,7 @@ struct pdu_associate {
     uint16_t context_count;
 
     uint32_t
-        max_length; /* 51: P-DATA-TF length the writer takes; 0 = no limit, also when the item is absent */
+        max_length; /* 51: P-DATA-TF length the writer takes; 0 = no limit, also when the item is absent; 1 to 7 are a fault */
     bool has_max_length;
     struct view implementation_uid;          /* 52 */
     struct view implementation_version;      /* 55; empty: absent */

@@ -250,6 +250,8 @@ static enum result parse_max_length(struct parser *p, struct view value)
     if (!p->a->has_max_length) {
         p->a->has_max_length = true;
         p->a->max_length = get_be32(value.at);
+        if (p->a->max_length > 0 && p->a->max_length < PDU_MAX_LENGTH_LEAST)
+            return malformed(p, "maximum length that is too small for a PDV");
     }
     return OK;
 }

@@ -23,7 +23,9 @@ enum pdu_type {
 enum {
     PDU_HEADER_BYTES = 6,
     PDU_PDV_HEADER_BYTES = 6,
-    PDU_CONTEXTS_MAX = 128,            /* odd ids 1..255 (PS3.8 9.3.2.2) */
+    PDU_MAX_LENGTH_LEAST =
+        PDU_PDV_HEADER_BYTES + 2, /* a peer that takes less takes no fragment, which are even (PS3.8 E.1) */
+    PDU_CONTEXTS_MAX = 128,       /* odd ids 1..255 (PS3.8 9.3.2.2) */
     PDU_ASSOCIATE_MAX_BYTES = 1 << 20, /* ours: a longer A-ASSOCIATE body is a fault, and is never gathered */
 };
 

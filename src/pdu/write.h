@@ -19,7 +19,7 @@ void pdu_write_data_header(uint8_t out[PDU_DATA_HEADER_BYTES], uint32_t fragment
                            uint8_t control);
 
 /* The largest even fragment that a peer with this maximum length takes (PS3.8 D.1, E.1): even floor of max - 6, and at
- * most `ours`; max 0 means no limit. At least 2, even for a peer whose maximum is absurdly small. `ours` is even. */
+ * most `ours`; max 0 means no limit. At least 2: a peer that takes less is refused before (PDU_MAX_LENGTH_LEAST). `ours` is even. */
 uint32_t pdu_fragment_max(uint32_t peer_max_length, uint32_t ours);
 
 #endif

@@ -61,6 +61,23 @@ class Requests(Limits):
             self.assertEqual(connection.recv(1)[0], answer, count)
         self.assert_still_serves(gateway, sink)
 
+    def test_a_peer_that_takes_less_than_a_fragment_is_refused(self):
+        gateway, sink = self.simple_with()
+        for length, answer in ((1, ABORT), (7, ABORT), (8, 2), (0, 2)):
+            connection = self.connect(gateway)
+            connection.sendall(self.request(max_length=length).encode())
+            self.assertEqual(connection.recv(1)[0], answer, length)
+        wait_until(lambda: "maximum length that is too small for a PDV" in gateway.log(), "the cause is told")
+        self.assert_still_serves(gateway, sink)
+
+    def test_a_node_that_takes_less_than_a_fragment_has_failed(self):
+        gateway, sink = self.simple(max_length=7)
+        answer = self.sender(gateway).store(make_instance())
+        self.assertEqual(answer.status & 0xFF00, 0xA700, str(answer))
+        self.assertIn("maximum length that is too small for a PDV", gateway.log())
+        sink.max_length = 8
+        self.assert_stored(self.sender(gateway).store(make_instance()))
+
     def test_a_context_of_thousands_of_transfer_syntaxes_is_answered(self):
         gateway, sink = self.simple(transfers=[EXPLICIT])
         syntaxes = [f"1.2.3.{i}" for i in range(4000)] + [EXPLICIT]

@@ -553,10 +553,8 @@ static void fragments_are_even_and_fit_whatever_the_peer_announces(void **state)
         uint32_t announced, longest;
     } maxima[] = {
         {0, (1 << 20) + 6}, /* no limit: ours */
-        {1, 8},             /* too small for any fragment: the least that there is */
-        {7, 8},
-        {8, 8},
-        {9, 8}, /* odd: one byte less */
+        {8, 8},             /* the least that there is; less is refused */
+        {9, 8},             /* odd: one byte less */
         {10, 10},
         {128, 128},
         {129, 128},

@@ -341,6 +341,31 @@ static void harmless_oddities_are_no_faults(void **state)
     pdu_associate_free(&a);
 }
 
+/* A PDV is 6 bytes and a fragment, which is even: to who takes less nothing can be sent. */
+static void a_maximum_length_without_room_for_a_fragment_is_a_fault(void **state)
+{
+    (void)state;
+    for (uint32_t length = 0; length <= 9; length++) {
+        for (int is_ac = 0; is_ac < 2; is_ac++) {
+            struct pdu_associate ours = {.is_ac = is_ac, .max_length = length, .has_max_length = true}, a;
+            struct pdu_fault fault = {0};
+            struct octets out = {0};
+            pdu_associate_write(&ours, &out);
+            bool is_fault = length > 0 && length < 8;
+            enum result r = parse(out.data + PDU_HEADER_BYTES, out.len - PDU_HEADER_BYTES, is_ac, &a, &fault);
+            assert_int_equal(r, is_fault ? ERR_PROTO : OK);
+            if (is_fault) {
+                assert_int_equal(fault.reason, PDU_ABORT_INVALID_PARAMETER);
+                assert_string_equal(fault.text, "maximum length that is too small for a PDV");
+            } else {
+                assert_int_equal(a.max_length, length);
+                pdu_associate_free(&a);
+            }
+            octets_free(&out);
+        }
+    }
+}
+
 static void titles_are_read_without_their_padding(void **state)
 {
     (void)state;
@@ -417,6 +442,7 @@ int main(void)
         cmocka_unit_test(what_a_body_must_have_is_missed),
         cmocka_unit_test(contexts_up_to_128_are_read),
         cmocka_unit_test(harmless_oddities_are_no_faults),
+        cmocka_unit_test(a_maximum_length_without_room_for_a_fragment_is_a_fault),
         cmocka_unit_test(titles_are_read_without_their_padding),
         cmocka_unit_test(titles_are_written_with_spaces),
         cmocka_unit_test(memory_of_an_associate_is_zeroed_aligned_and_its_own),
