@@ -6,39 +6,6 @@
 
 #include "tls/inside.h"
 
-enum {
-    SESSIONS_MAX = 4096, /* that a listener remembers */
-    SESSION_SECONDS = 3600,
-};
-
-/* Resumption by sessions that are remembered here, not by tickets: whose key would open what was recorded before, in TLS 1.2, and would have to
- * be changed by the day. Sessions die with the context, so with every reload. */
-static void remember_sessions(struct tls_context *c, bool is_fresh, int (*on_new)(SSL *, SSL_SESSION *))
-{
-    static const unsigned char id[] = "hilum";
-    SSL_CTX_set_timeout(c->ssl, SESSION_SECONDS);
-    if (c->is_server) {
-        SSL_CTX_set_session_id_context(c->ssl, id, sizeof(id) - 1);
-        SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_SERVER);
-        SSL_CTX_sess_set_cache_size(c->ssl, SESSIONS_MAX);
-        SSL_CTX_set_num_tickets(c->ssl, 1);
-    } else if (!is_fresh) {
-        SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-        SSL_CTX_sess_set_new_cb(c->ssl, on_new);
-    }
-}
-
-static int on_new_session(SSL *ssl, SSL_SESSION *session)
-{
-    struct tls_context *c = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-    pthread_mutex_lock(&c->lock);
-    SSL_SESSION *before = c->session;
-    c->session = session;
-    pthread_mutex_unlock(&c->lock);
-    SSL_SESSION_free(before);
-    return 1; /* it is ours */
-}
-
 /* Whom we call must be whom the certificate names. */
 static bool expect_name(struct tls_context *c, const struct tls_options *o)
 {
@@ -70,10 +37,9 @@ enum result tls_context_new(const struct tls_options *o, struct tls_context **ou
         SSL_CTX_set_app_data(c->ssl, c);
         SSL_CTX_set_mode(c->ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                      SSL_MODE_NO_AUTO_CHAIN);
-        remember_sessions(c, o->is_fresh, on_new_session);
         if (!tls_identify(c, o, failure) || !tls_trust(c->ssl, o, failure))
             r = ERR_USAGE;
-        else if (!expect_name(c, o))
+        else if (!expect_name(c, o) || !tls_resumption_set(c, o->is_fresh))
             r = ERR_MEMORY;
     }
     ERR_clear_error();
@@ -96,8 +62,8 @@ void tls_context_unref(struct tls_context **cp)
     *cp = NULL;
     if (!c || atomic_fetch_sub(&c->references, 1) > 1)
         return;
-    SSL_SESSION_free(c->session);
     SSL_CTX_free(c->ssl);
+    tls_resumption_free(c);
     pthread_mutex_destroy(&c->lock);
     free(c->name);
     free(c);

@@ -6,7 +6,21 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "tls/sessions.h"
 #include "tls/tls.h"
+
+enum { TLS_KEPT_MAX = 64 };
+
+struct tls_kept {
+    SSL_SESSION *session;
+    time_t end;
+};
+
+/* What a connection begins with: the app data of its SSL. */
+struct tls_begun {
+    time_t end;     /* of the session, if there is one */
+    unsigned named; /* sessions that a caller has named */
+};
 
 struct tls_context {
     atomic_uint references;
@@ -15,9 +29,11 @@ struct tls_context {
     char *name; /* of a client: SNI and whom the certificate must name; NULL: neither */
     bool name_is_address;
     struct tls_own own[TLS_PAIRS];
-    /* Of a client: the newest session, which the next connection resumes. */
+    struct sessions *sessions; /* of a server */
+    /* Of a client: what it was given to begin the next connections with, the newest last. */
     pthread_mutex_t lock;
-    SSL_SESSION *session;
+    struct tls_kept kept[TLS_KEPT_MAX];
+    unsigned kept_count;
 };
 
 /* profile.c: versions, suites, groups, signatures. False: OpenSSL refuses. */
@@ -46,6 +62,13 @@ int tls_tell_password(char *buf, int size, int is_writing, void *user);
 /* Sets the failure, forgets OpenSSL's errors: false. */
 bool tls_fail(struct tls_failure *f, const char *option, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* resume.c. The app data of each SSL is a struct tls_begun. False: no memory. */
+bool tls_resumption_set(struct tls_context *c, bool is_fresh);
+void tls_resumption_free(struct tls_context *c);
+/* A client's connection begins with the newest session, if there is one. */
+void tls_resume(struct tls_context *c, SSL *ssl);
+
 /* The text of OpenSSL's oldest error, which it forgets. Never NULL. */
 const char *tls_error_text(char *text, size_t cap);
 

@@ -17,6 +17,7 @@ struct tls {
     struct tls_context *context;
     struct pool *pool;
     SSL *ssl;
+    struct tls_begun begun;
     const uint8_t *fed; /* not taken yet */
     size_t fed_len;
     struct slices sealed;
@@ -117,10 +118,7 @@ static bool begin_client(struct tls *t)
     SSL_set_connect_state(t->ssl);
     if (c->name && !c->name_is_address && SSL_set_tlsext_host_name(t->ssl, c->name) != 1)
         return false;
-    pthread_mutex_lock(&c->lock);
-    if (c->session)
-        SSL_set_session(t->ssl, c->session);
-    pthread_mutex_unlock(&c->lock);
+    tls_resume(c, t->ssl);
     return true;
 }
 
@@ -132,7 +130,7 @@ struct tls *tls_new(struct tls_context *c, struct pool *pool)
     t->context = tls_context_ref(c);
     t->pool = pool;
     t->ssl = SSL_new(c->ssl);
-    bool ok = t->ssl && connect_bio(t);
+    bool ok = t->ssl && connect_bio(t) && SSL_set_app_data(t->ssl, &t->begun) == 1;
     if (ok && c->is_server)
         SSL_set_accept_state(t->ssl);
     else if (ok)

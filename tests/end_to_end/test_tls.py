@@ -539,21 +539,49 @@ class Operation(TlsCase):
         wait_until(lambda: f"{here.key} is not the key of {here.certificate}" in gateway.log(), "it is refused")
         self.assert_stored(self.sender(gateway, tls=client_context()).store(make_instance()))
 
+    def secured_session(self, gateway, context, session=None, source="127.0.0.1"):
+        """An association and its end: (was the session resumed, the one to begin with next)."""
+        plain = socket.create_connection(("127.0.0.1", gateway.port), 20 * SLOW, source_address=(source, 0))
+        wrapped = context.wrap_socket(plain, server_hostname="localhost", session=session)
+        wire = dicom.Wire(wrapped, 20 * SLOW)
+        wire.send(dicom.Associate(contexts=[dicom.Proposed(1, CT, [EXPLICIT])]).encode())
+        wire.expect(dicom.ASSOCIATE_AC)
+        result = wrapped.session_reused, wrapped.session
+        wire.close()
+        return result
+
     def test_sessions_are_resumed(self):
         sink = self.sink(tls=server_context(self.certificate))
         gateway = self.secured(node("a", sink, tls={"ca": self.pki.ca}), route("all", "a"), workers=2)
         context = client_context()
         session = None
         for _ in range(6):
-            plain = socket.create_connection(("127.0.0.1", gateway.port), 20 * SLOW)
-            wrapped = context.wrap_socket(plain, server_hostname="localhost", session=session)
-            wire = dicom.Wire(wrapped, 20 * SLOW)
-            wire.send(dicom.Associate(contexts=[dicom.Proposed(1, CT, [EXPLICIT])]).encode())
-            wire.expect(dicom.ASSOCIATE_AC)
-            session = wrapped.session
-            wire.close()
+            _, session = self.secured_session(gateway, context, session)
         wait_until(lambda: len(gateway.events("secured")) == 6, "six have come")
         self.assertEqual([e["resumed"] for e in gateway.events("secured")], ["no"] + ["yes"] * 5)
+
+    def test_one_session_serves_many_at_once_until_a_reload(self):
+        sink = self.sink(tls=server_context(self.certificate))
+        gateway = self.secured(node("a", sink, tls={"ca": self.pki.ca}), route("all", "a"), workers=2)
+        reloads = 0
+        for version in (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2):
+            context = client_context(maximum_version=version)
+            resumed, session = self.secured_session(gateway, context)
+            self.assertFalse(resumed)
+            results = []
+            threads = [threading.Thread(target=lambda: results.append(self.secured_session(gateway, context, session)[0]))
+                       for _ in range(20)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(30 * SLOW)
+            self.assertEqual(results, [True] * 20, version)
+            gateway.signal(signal.SIGHUP)
+            reloads += 1
+            wait_until(lambda: len(gateway.events("reloaded")) == reloads, "it is reloaded")
+            resumed, session = self.secured_session(gateway, context, session)
+            self.assertFalse(resumed)
+            self.assertTrue(self.secured_session(gateway, context, session)[0])
 
     def test_stalled_handshakes_cost_nothing_and_end(self):
         sink = self.sink()

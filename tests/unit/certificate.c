@@ -42,7 +42,7 @@ struct certificate certificate_make(const struct certificate_options *o)
 {
     static long serial = 1000;
     struct certificate c = {.x509 = X509_new()};
-    char text[300];
+    char text[8000];
     c.key = make_key(o);
     must(c.key && c.x509, "key");
     const struct certificate *issuer = o->issuer ? o->issuer : &c;

@@ -1,168 +1,23 @@
-#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "../certificate.h"
+#include "handshake.h"
 #include "tls/inside.h"
-
-/* Two ends that talk through memory, and the certificates of a small hospital. */
-struct world {
-    char folder[64];
-    struct certificate ca, other_ca, server, client;
-    struct pool pool;
-    struct tls_context *server_context, *client_context;
-    struct tls *s, *c;
-    size_t portion; /* bytes handed from one to the other at once */
-};
-
-static char *path_of(const struct world *w, const char *name)
-{
-    static char paths[64][160];
-    static unsigned next;
-    char *path = paths[next++ % 64];
-    snprintf(path, sizeof(paths[0]), "%s/%s", w->folder, name);
-    return path;
-}
-
-static int set_up(void **state)
-{
-    struct world *w = calloc(1, sizeof(*w));
-    assert_non_null(w);
-    strcpy(w->folder, "/tmp/hilum-tls-XXXXXX");
-    assert_non_null(mkdtemp(w->folder));
-    w->ca = certificate_make(&(struct certificate_options){.cn = "CA", .is_ca = true});
-    w->other_ca = certificate_make(&(struct certificate_options){.cn = "Other CA", .is_ca = true});
-    w->server = certificate_make(
-        &(struct certificate_options){.cn = "gateway", .issuer = &w->ca, .dns = "gateway.local"});
-    w->client = certificate_make(&(struct certificate_options){.cn = "ct1", .issuer = &w->ca});
-    certificate_write(&w->ca, w->folder, "ca", NULL);
-    certificate_write(&w->other_ca, w->folder, "other", NULL);
-    certificate_write(&w->server, w->folder, "server", NULL);
-    certificate_write(&w->client, w->folder, "client", NULL);
-    pool_init(&w->pool, 64 << 20);
-    w->portion = SIZE_MAX;
-    *state = w;
-    return 0;
-}
-
-static void hang_up(struct world *w)
-{
-    tls_free(&w->s);
-    tls_free(&w->c);
-}
-
-static int tear_down(void **state)
-{
-    struct world *w = *state;
-    hang_up(w);
-    tls_context_unref(&w->server_context);
-    tls_context_unref(&w->client_context);
-    assert_int_equal(w->pool.in_use, 0);
-    pool_free(&w->pool);
-    certificate_free(&w->ca);
-    certificate_free(&w->other_ca);
-    certificate_free(&w->server);
-    certificate_free(&w->client);
-    DIR *d = opendir(w->folder);
-    for (struct dirent *e; (e = readdir(d));)
-        unlinkat(dirfd(d), e->d_name, 0);
-    closedir(d);
-    rmdir(w->folder);
-    free(w);
-    return 0;
-}
-
-static struct tls_options server_options(const struct world *w)
-{
-    return (struct tls_options){.is_server = true,
-                                .certificate = {path_of(w, "server.pem")},
-                                .key = {path_of(w, "server.key")},
-                                .ca = path_of(w, "ca.pem"),
-                                .client = TLS_CLIENT_REQUIRE};
-}
-
-static struct tls_options client_options(const struct world *w)
-{
-    return (struct tls_options){.certificate = {path_of(w, "client.pem")},
-                                .key = {path_of(w, "client.key")},
-                                .ca = path_of(w, "ca.pem"),
-                                .name = "gateway.local"};
-}
-
-static void configure(struct world *w, const struct tls_options *server, const struct tls_options *client)
-{
-    struct tls_failure f;
-    tls_context_unref(&w->server_context);
-    tls_context_unref(&w->client_context);
-    enum result r = tls_context_new(server, &w->server_context, &f);
-    if (r != OK)
-        fail_msg("%s", f.text);
-    r = tls_context_new(client, &w->client_context, &f);
-    if (r != OK)
-        fail_msg("%s", f.text);
-}
-
-/* What one has sealed goes to the other; plain bytes go to `to`. */
-static enum result pass(struct world *w, struct tls *from, struct tls *into, uint8_t *to, size_t cap,
-                        size_t *n_out)
-{
-    enum result r = NEED_MORE;
-    *n_out = 0;
-    while (tls_sealed(from)->count > 0 && r == NEED_MORE) {
-        const struct slice *one = slices_at(tls_sealed(from), 0);
-        size_t len = one->len < w->portion ? one->len : w->portion, n;
-        tls_feed(into, one->at, len);
-        while ((r = tls_open(into, to + *n_out, cap - *n_out, &n)) == OK)
-            *n_out += n;
-        tls_sent(from, len);
-    }
-    return r;
-}
-
-static void meet(struct world *w)
-{
-    hang_up(w);
-    w->s = tls_new(w->server_context, &w->pool);
-    w->c = tls_new(w->client_context, &w->pool);
-    assert_true(w->s && w->c);
-    tls_begin(w->c);
-}
-
-/* Until neither has anything to say, or one gives up. */
-static enum result shake_hands(struct world *w)
-{
-    uint8_t nothing[16];
-    size_t n;
-    meet(w);
-    for (;;) {
-        enum result r = pass(w, w->c, w->s, nothing, sizeof(nothing), &n);
-        if (r != NEED_MORE)
-            return r;
-        if (tls_sealed(w->s)->count == 0)
-            return OK;
-        r = pass(w, w->s, w->c, nothing, sizeof(nothing), &n);
-        if (r != NEED_MORE)
-            return r;
-        if (tls_sealed(w->c)->count == 0)
-            return OK;
-    }
-}
 
 /* The server may refuse what the client holds to be done. */
 static const char *refusal_of(struct world *w)
 {
     uint8_t nothing[16];
     size_t n;
-    if (shake_hands(w) == OK)
+    if (handshake_make(w) == OK)
         return "";
     const char *why = tls_why(w->s)[0] ? tls_why(w->s) : tls_why(w->c);
-    (void)pass(w, w->s, w->c, nothing, sizeof(nothing), &n); /* the alert */
+    (void)handshake_pass(w, w->s, w->c, nothing, sizeof(nothing), &n); /* the alert */
     return why;
 }
 
@@ -171,9 +26,9 @@ static const char *refusal_of(struct world *w)
 static void both_know_each_other(void **state)
 {
     struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
-    configure(w, &server, &client);
-    assert_int_equal(shake_hands(w), OK);
+    struct tls_options server = handshake_server(w), client = handshake_client(w);
+    handshake_configure(w, &server, &client);
+    assert_int_equal(handshake_make(w), OK);
     assert_true(tls_is_open(w->s) && tls_is_open(w->c));
     assert_string_equal(tls_peer(w->s), "CN=ct1,O=Hospital");
     assert_string_equal(tls_peer(w->c), "CN=gateway,O=Hospital");
@@ -187,36 +42,21 @@ static void both_know_each_other(void **state)
 static void it_comes_byte_by_byte(void **state)
 {
     struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
-    configure(w, &server, &client);
+    struct tls_options server = handshake_server(w), client = handshake_client(w);
+    handshake_configure(w, &server, &client);
     w->portion = 1;
-    assert_int_equal(shake_hands(w), OK);
+    assert_int_equal(handshake_make(w), OK);
     assert_true(tls_is_open(w->s) && tls_is_open(w->c));
-}
-
-static void the_next_session_is_resumed(void **state)
-{
-    struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
-    configure(w, &server, &client);
-    for (unsigned i = 0; i < 4; i++) {
-        assert_int_equal(shake_hands(w), OK);
-        assert_int_equal(tls_is_resumed(w->s), i > 0);
-        assert_string_equal(tls_peer(w->s), "CN=ct1,O=Hospital");
-    }
-    configure(w, &server, &client); /* a reload: everybody shows his certificate again */
-    assert_int_equal(shake_hands(w), OK);
-    assert_false(tls_is_resumed(w->s));
 }
 
 static void a_fresh_client_never_resumes(void **state)
 {
     struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
+    struct tls_options server = handshake_server(w), client = handshake_client(w);
     client.is_fresh = true;
-    configure(w, &server, &client);
+    handshake_configure(w, &server, &client);
     for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(shake_hands(w), OK);
+        assert_int_equal(handshake_make(w), OK);
         assert_false(tls_is_resumed(w->s));
         assert_string_equal(tls_group(w->c), "X25519");
     }
@@ -225,15 +65,15 @@ static void a_fresh_client_never_resumes(void **state)
 static void whom_nobody_vouches_for_is_refused(void **state)
 {
     struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
-    server.ca = path_of(w, "other.pem");
-    configure(w, &server, &client);
+    struct tls_options server = handshake_server(w), client = handshake_client(w);
+    server.ca = handshake_path(w, "other.pem");
+    handshake_configure(w, &server, &client);
     assert_string_equal(refusal_of(w),
                         "TLS: the peer's certificate is refused: unable to get local issuer certificate");
     assert_string_equal(tls_why(w->c), "TLS: the peer says: unknown ca");
-    server.ca = path_of(w, "ca.pem");
-    client.ca = path_of(w, "other.pem");
-    configure(w, &server, &client);
+    server.ca = handshake_path(w, "ca.pem");
+    client.ca = handshake_path(w, "other.pem");
+    handshake_configure(w, &server, &client);
     assert_string_equal(refusal_of(w),
                         "TLS: the peer's certificate is refused: unable to get local issuer certificate");
     assert_false(tls_is_open(w->c));
@@ -242,54 +82,54 @@ static void whom_nobody_vouches_for_is_refused(void **state)
 static void who_shows_nothing_is_refused_where_it_is_required(void **state)
 {
     struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
+    struct tls_options server = handshake_server(w), client = handshake_client(w);
     client.certificate[0] = client.key[0] = NULL;
-    configure(w, &server, &client);
+    handshake_configure(w, &server, &client);
     assert_string_equal(refusal_of(w), "TLS: peer did not return a certificate");
     server.client = TLS_CLIENT_REQUEST;
-    configure(w, &server, &client);
+    handshake_configure(w, &server, &client);
     assert_string_equal(refusal_of(w), "");
     assert_string_equal(tls_peer(w->s), "");
     server.client = TLS_CLIENT_NONE;
     server.ca = NULL;
-    configure(w, &server, &client);
+    handshake_configure(w, &server, &client);
     assert_string_equal(refusal_of(w), "");
 }
 
 static void the_name_must_be_the_one_that_was_called(void **state)
 {
     struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
+    struct tls_options server = handshake_server(w), client = handshake_client(w);
     client.name = "archive.local";
-    configure(w, &server, &client);
+    handshake_configure(w, &server, &client);
     assert_string_equal(refusal_of(w), "TLS: the peer's certificate is refused: hostname mismatch");
     client.name = "127.0.0.1";
-    configure(w, &server, &client);
+    handshake_configure(w, &server, &client);
     assert_string_equal(refusal_of(w), "TLS: the peer's certificate is refused: IP address mismatch");
     client.name = NULL;
-    configure(w, &server, &client);
+    handshake_configure(w, &server, &client);
     assert_string_equal(refusal_of(w), "");
 }
 
 static void a_certificate_has_its_time(void **state)
 {
     struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
+    struct tls_options server = handshake_server(w), client = handshake_client(w);
     struct certificate late = certificate_make(
         &(struct certificate_options){.cn = "late", .issuer = &w->ca, .from_s = -7200, .until_s = -3600});
     struct certificate early = certificate_make(
         &(struct certificate_options){.cn = "early", .issuer = &w->ca, .from_s = 3600, .until_s = 7200});
     certificate_write(&late, w->folder, "late", NULL);
     certificate_write(&early, w->folder, "early", NULL);
-    client.certificate[0] = path_of(w, "late.pem");
-    client.key[0] = path_of(w, "late.key");
-    configure(w, &server, &client);
+    client.certificate[0] = handshake_path(w, "late.pem");
+    client.key[0] = handshake_path(w, "late.key");
+    handshake_configure(w, &server, &client);
     assert_true(tls_context_own(w->client_context, 0)->ends < time(NULL));
     assert_string_equal(refusal_of(w), "TLS: the peer's certificate is refused: certificate has expired");
     assert_string_equal(tls_why(w->c), "TLS: the peer says: certificate expired");
-    client.certificate[0] = path_of(w, "early.pem");
-    client.key[0] = path_of(w, "early.key");
-    configure(w, &server, &client);
+    client.certificate[0] = handshake_path(w, "early.pem");
+    client.key[0] = handshake_path(w, "early.key");
+    handshake_configure(w, &server, &client);
     assert_string_equal(refusal_of(w),
                         "TLS: the peer's certificate is refused: certificate is not yet valid");
     certificate_free(&late);
@@ -300,9 +140,9 @@ static void a_certificate_has_its_time(void **state)
 static void who_is_refused_is_known(void **state)
 {
     struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
+    struct tls_options server = handshake_server(w), client = handshake_client(w);
     char cn[65] = "";
-    configure(w, &server, &client);
+    handshake_configure(w, &server, &client);
     assert_string_equal(refusal_of(w), "");
     assert_null(tls_refused(w->s));
     for (unsigned i = 0; i < 8; i++)
@@ -310,9 +150,9 @@ static void who_is_refused_is_known(void **state)
     struct certificate odd =
         certificate_make(&(struct certificate_options){.cn = cn, .issuer = &w->other_ca});
     certificate_write(&odd, w->folder, "odd", NULL);
-    client.certificate[0] = path_of(w, "odd.pem");
-    client.key[0] = path_of(w, "odd.key");
-    configure(w, &server, &client);
+    client.certificate[0] = handshake_path(w, "odd.pem");
+    client.key[0] = handshake_path(w, "odd.key");
+    handshake_configure(w, &server, &client);
     assert_string_equal(refusal_of(w),
                         "TLS: the peer's certificate is refused: unable to get local issuer certificate");
     const struct tls_shown *refused = tls_refused(w->s);
@@ -331,30 +171,30 @@ static void who_is_refused_is_known(void **state)
 static void a_certificate_that_vouches_for_itself_is_no_issuer_of_lists(void **state)
 {
     struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
+    struct tls_options server = handshake_server(w), client = handshake_client(w);
     certificate_write_crl(&w->ca, NULL, w->folder, "none");
-    server.ca = path_of(w, "client.pem");
-    server.crl = path_of(w, "none.pem");
-    configure(w, &server, &client);
+    server.ca = handshake_path(w, "client.pem");
+    server.crl = handshake_path(w, "none.pem");
+    handshake_configure(w, &server, &client);
     assert_string_equal(refusal_of(w), "TLS: the peer's certificate is refused: CRL signature failure");
 }
 
 static void what_was_revoked_is_refused(void **state)
 {
     struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
+    struct tls_options server = handshake_server(w), client = handshake_client(w);
     certificate_write_crl(&w->ca, NULL, w->folder, "none");
     certificate_write_crl(&w->ca, &w->client, w->folder, "ct1");
     certificate_write_crl(&w->other_ca, NULL, w->folder, "others");
-    server.crl = path_of(w, "none.pem");
-    configure(w, &server, &client);
+    server.crl = handshake_path(w, "none.pem");
+    handshake_configure(w, &server, &client);
     assert_string_equal(refusal_of(w), "");
-    server.crl = path_of(w, "ct1.pem");
-    configure(w, &server, &client);
+    server.crl = handshake_path(w, "ct1.pem");
+    handshake_configure(w, &server, &client);
     assert_string_equal(refusal_of(w), "TLS: the peer's certificate is refused: certificate revoked");
     assert_string_equal(tls_why(w->c), "TLS: the peer says: certificate revoked");
-    server.crl = path_of(w, "others.pem"); /* says nothing of ours */
-    configure(w, &server, &client);
+    server.crl = handshake_path(w, "others.pem"); /* says nothing of ours */
+    handshake_configure(w, &server, &client);
     assert_string_equal(refusal_of(w),
                         "TLS: the peer's certificate is refused: unable to get certificate CRL");
 }
@@ -362,13 +202,13 @@ static void what_was_revoked_is_refused(void **state)
 static void weak_keys_are_no_keys(void **state)
 {
     struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
+    struct tls_options server = handshake_server(w), client = handshake_client(w);
     struct tls_failure f;
     struct certificate weak =
         certificate_make(&(struct certificate_options){.cn = "weak", .issuer = &w->ca, .rsa_bits = 1024});
     certificate_write(&weak, w->folder, "weak", NULL);
-    client.certificate[0] = path_of(w, "weak.pem");
-    client.key[0] = path_of(w, "weak.key");
+    client.certificate[0] = handshake_path(w, "weak.pem");
+    client.key[0] = handshake_path(w, "weak.key");
     assert_int_equal(tls_context_new(&client, &w->client_context, &f), ERR_USAGE);
     assert_string_equal(f.option, "certificate");
     assert_non_null(strstr(f.text, "weak.pem cannot be used: ee key too small"));
@@ -412,19 +252,19 @@ static void a_key_is_of_a_kind_that_peers_take(void **state)
         {"ED448", 0, "one.pem is ED448; RSA from"},
     };
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct tls_options server = server_options(w), client = client_options(w);
+        struct tls_options server = handshake_server(w), client = handshake_client(w);
         struct certificate one = certificate_make(&(struct certificate_options){.cn = "one",
                                                                                 .issuer = &w->ca,
                                                                                 .dns = "gateway.local",
                                                                                 .kind = cases[i].kind,
                                                                                 .rsa_bits = cases[i].bits});
         certificate_write(&one, w->folder, "one", NULL);
-        server.certificate[0] = path_of(w, "one.pem");
-        server.key[0] = path_of(w, "one.key");
+        server.certificate[0] = handshake_path(w, "one.pem");
+        server.key[0] = handshake_path(w, "one.key");
         if (cases[i].says) {
             refuses(w, &server, "certificate", cases[i].says);
         } else {
-            configure(w, &server, &client);
+            handshake_configure(w, &server, &client);
             assert_string_equal(refusal_of(w), "");
         }
         certificate_free(&one);
@@ -434,16 +274,16 @@ static void a_key_is_of_a_kind_that_peers_take(void **state)
 static void an_rsa_pair_and_another_serve_whoever_knows_one(void **state)
 {
     struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
+    struct tls_options server = handshake_server(w), client = handshake_client(w);
     struct certificate rsa = certificate_make(&(struct certificate_options){
         .cn = "rsa", .issuer = &w->ca, .dns = "gateway.local", .rsa_bits = 2048});
     certificate_write(&rsa, w->folder, "rsa", NULL);
     client.is_fresh = true;
-    server.certificate[1] = path_of(w, "rsa.pem");
-    server.key[1] = path_of(w, "client.key");
+    server.certificate[1] = handshake_path(w, "rsa.pem");
+    server.key[1] = handshake_path(w, "client.key");
     refuses(w, &server, "key", "client.key is not the key of");
-    server.key[1] = path_of(w, "rsa.key");
-    configure(w, &server, &client);
+    server.key[1] = handshake_path(w, "rsa.key");
+    handshake_configure(w, &server, &client);
     static const char *const knows[][2] = {{"ECDHE-ECDSA-AES128-GCM-SHA256", "CN=gateway,O=Hospital"},
                                            {"ECDHE-RSA-AES128-GCM-SHA256", "CN=rsa,O=Hospital"}};
     assert_int_equal(SSL_CTX_set_max_proto_version(w->client_context->ssl, TLS1_2_VERSION), 1);
@@ -452,8 +292,8 @@ static void an_rsa_pair_and_another_serve_whoever_knows_one(void **state)
         assert_string_equal(refusal_of(w), "");
         assert_string_equal(tls_peer(w->c), knows[i][1]);
     }
-    server.certificate[1] = path_of(w, "client.pem");
-    server.key[1] = path_of(w, "client.key");
+    server.certificate[1] = handshake_path(w, "client.pem");
+    server.key[1] = handshake_path(w, "client.key");
     refuses(w, &server, "certificate", "client.pem have keys of the same type");
     certificate_free(&rsa);
 }
@@ -479,9 +319,9 @@ static void a_peer_with_a_key_of_too_few_bits_is_refused(void **state)
          "TLS: the peer's certificate is refused: CA certificate key too weak"},
     };
     for (unsigned i = 0; i < 2; i++) {
-        struct tls_options server = server_options(w), client = client_options(w);
+        struct tls_options server = handshake_server(w), client = handshake_client(w);
         client.certificate[0] = client.key[0] = NULL;
-        configure(w, &server, &client);
+        handshake_configure(w, &server, &client);
         SSL_CTX *shows = w->client_context->ssl;
         assert_int_equal(SSL_CTX_use_certificate(shows, cases[i].chain[0]), 1);
         assert_int_equal(SSL_CTX_use_PrivateKey(shows, cases[i].key), 1);
@@ -497,13 +337,13 @@ static void a_peer_with_a_key_of_too_few_bits_is_refused(void **state)
 static void a_key_of_another_type_is_not_the_certificates(void **state)
 {
     struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
+    struct tls_options server = handshake_server(w), client = handshake_client(w);
     struct tls_failure f;
     struct certificate rsa =
         certificate_make(&(struct certificate_options){.cn = "rsa", .issuer = &w->ca, .rsa_bits = 2048});
     certificate_write(&rsa, w->folder, "rsa", NULL);
-    server.key[0] = path_of(w, "rsa.key");
-    client.certificate[0] = path_of(w, "rsa.pem");
+    server.key[0] = handshake_path(w, "rsa.key");
+    client.certificate[0] = handshake_path(w, "rsa.pem");
     assert_int_equal(tls_context_new(&server, &w->server_context, &f), ERR_USAGE);
     assert_string_equal(f.option, "key");
     assert_non_null(strstr(f.text, "rsa.key is not the key of"));
@@ -516,15 +356,15 @@ static void a_key_of_another_type_is_not_the_certificates(void **state)
 static void what_is_no_tls_is_told(void **state)
 {
     struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
+    struct tls_options server = handshake_server(w), client = handshake_client(w);
     uint8_t to[16];
     size_t n;
-    configure(w, &server, &client);
-    meet(w);
+    handshake_configure(w, &server, &client);
+    handshake_meet(w);
     tls_feed(w->s, (const uint8_t *)"GET / HTTP/1.1\r\n\r\n", 18);
     assert_int_equal(tls_open(w->s, to, sizeof(to), &n), ERR_PROTO);
     assert_string_equal(tls_why(w->s), "TLS: what came is no TLS, but HTTP");
-    meet(w);
+    handshake_meet(w);
     static const uint8_t associate[] = {1, 0, 0, 0, 0, 205, 0, 1, 0, 0, 'A', 'N', 'Y'};
     tls_feed(w->s, associate, sizeof(associate));
     assert_int_equal(tls_open(w->s, to, sizeof(to), &n), ERR_PROTO);
@@ -554,26 +394,26 @@ static void push(struct world *w, struct slices *queue, size_t len)
 static void what_is_sealed_is_opened_byte_for_byte(void **state)
 {
     struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
+    struct tls_options server = handshake_server(w), client = handshake_client(w);
     static const size_t lens[] = {12, 65536, 1, 12, 65524, 100, 16384, 16383, 16385, 7, 131072, 2};
     static const size_t portions[] = {16384, 131072, 1, 1000, 65536, 50001};
     static const size_t cuts[] = {SIZE_MAX, 1000, 16406, 5};
     struct slices queue = {0};
     uint8_t *to = malloc(1 << 20);
-    configure(w, &server, &client);
+    handshake_configure(w, &server, &client);
     for (unsigned i = 0; i < sizeof(lens) / sizeof(lens[0]); i++)
         push(w, &queue, lens[i]);
     for (unsigned i = 0; i < 24; i++) {
         size_t sealed = 0, opened = 0, n;
         w->portion = SIZE_MAX;
-        assert_int_equal(shake_hands(w), OK);
+        assert_int_equal(handshake_make(w), OK);
         w->portion = cuts[i % 4];
         while (sealed < queue.bytes) {
             size_t most = sealed == 0 ? 1 : portions[i % 6] * (portions[i % 6] < 100 ? 997 : 1);
             assert_int_equal(tls_seal(w->c, &queue, sealed, most, &n), OK);
             assert_true(n > 0 && n <= most);
             sealed += n;
-            assert_int_equal(pass(w, w->c, w->s, to + opened, (1 << 20) - opened, &n), NEED_MORE);
+            assert_int_equal(handshake_pass(w, w->c, w->s, to + opened, (1 << 20) - opened, &n), NEED_MORE);
             opened += n;
             assert_int_equal(opened, sealed);
         }
@@ -587,12 +427,12 @@ static void what_is_sealed_is_opened_byte_for_byte(void **state)
 static void a_small_room_takes_it_in_parts(void **state)
 {
     struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
+    struct tls_options server = handshake_server(w), client = handshake_client(w);
     struct slices queue = {0};
     uint8_t to[100];
     size_t n, opened = 0;
-    configure(w, &server, &client);
-    assert_int_equal(shake_hands(w), OK);
+    handshake_configure(w, &server, &client);
+    assert_int_equal(handshake_make(w), OK);
     push(w, &queue, 10000);
     assert_int_equal(tls_seal(w->c, &queue, 0, SIZE_MAX, &n), OK);
     const struct slice *one = slices_at(tls_sealed(w->c), 0);
@@ -610,11 +450,11 @@ static void a_small_room_takes_it_in_parts(void **state)
 static void nothing_is_sealed_before_the_handshake(void **state)
 {
     struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
+    struct tls_options server = handshake_server(w), client = handshake_client(w);
     struct slices queue = {0};
     size_t n = 1;
-    configure(w, &server, &client);
-    meet(w);
+    handshake_configure(w, &server, &client);
+    handshake_meet(w);
     push(w, &queue, 100);
     assert_int_equal(tls_seal(w->c, &queue, 0, SIZE_MAX, &n), OK);
     assert_int_equal(n, 0);
@@ -624,16 +464,16 @@ static void nothing_is_sealed_before_the_handshake(void **state)
 static void a_changed_byte_ends_it(void **state)
 {
     struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
+    struct tls_options server = handshake_server(w), client = handshake_client(w);
     struct slices queue = {0};
     uint8_t to[2000];
     size_t n;
-    configure(w, &server, &client);
-    assert_int_equal(shake_hands(w), OK);
+    handshake_configure(w, &server, &client);
+    assert_int_equal(handshake_make(w), OK);
     push(w, &queue, 1000);
     assert_int_equal(tls_seal(w->c, &queue, 0, SIZE_MAX, &n), OK);
     slices_at(tls_sealed(w->c), 0)->at[500] ^= 1;
-    assert_int_equal(pass(w, w->c, w->s, to, sizeof(to), &n), ERR_PROTO);
+    assert_int_equal(handshake_pass(w, w->c, w->s, to, sizeof(to), &n), ERR_PROTO);
     assert_int_equal(n, 0);
     assert_string_equal(tls_why(w->s), "TLS: decryption failed or bad record mac");
     slices_clear(&queue);
@@ -642,13 +482,13 @@ static void a_changed_byte_ends_it(void **state)
 static void the_end_is_told(void **state)
 {
     struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
+    struct tls_options server = handshake_server(w), client = handshake_client(w);
     uint8_t to[16];
     size_t n;
-    configure(w, &server, &client);
-    assert_int_equal(shake_hands(w), OK);
+    handshake_configure(w, &server, &client);
+    assert_int_equal(handshake_make(w), OK);
     tls_end(w->c);
-    assert_int_equal(pass(w, w->c, w->s, to, sizeof(to), &n), ERR_CLOSED);
+    assert_int_equal(handshake_pass(w, w->c, w->s, to, sizeof(to), &n), ERR_CLOSED);
     assert_string_equal(tls_why(w->s), "");
 }
 
@@ -656,13 +496,13 @@ static void the_end_is_told(void **state)
 static void sealing_needs_nothing_of_the_pool(void **state)
 {
     struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
+    struct tls_options server = handshake_server(w), client = handshake_client(w);
     struct slices queue = {0}, held = {0};
     struct buf *b;
     uint8_t *to = malloc(1 << 20);
     size_t n;
-    configure(w, &server, &client);
-    assert_int_equal(shake_hands(w), OK);
+    handshake_configure(w, &server, &client);
+    assert_int_equal(handshake_make(w), OK);
     push(w, &queue, 100000);
     while ((b = buf_new(&w->pool))) {
         assert_true(slices_push(&held, b, b->data, 1));
@@ -670,7 +510,7 @@ static void sealing_needs_nothing_of_the_pool(void **state)
     }
     assert_int_equal(tls_seal(w->c, &queue, 0, SIZE_MAX, &n), OK);
     assert_int_equal(n, 100000);
-    assert_int_equal(pass(w, w->c, w->s, to, 1 << 20, &n), NEED_MORE);
+    assert_int_equal(handshake_pass(w, w->c, w->s, to, 1 << 20, &n), NEED_MORE);
     assert_int_equal(n, 100000);
     slices_clear(&held);
     slices_clear(&queue);
@@ -682,29 +522,29 @@ static void sealing_needs_nothing_of_the_pool(void **state)
 static void files_that_will_not_do_are_named(void **state)
 {
     struct world *w = *state;
-    struct tls_options o = server_options(w), good = o;
-    o.certificate[0] = path_of(w, "nowhere.pem");
+    struct tls_options o = handshake_server(w), good = o;
+    o.certificate[0] = handshake_path(w, "nowhere.pem");
     refuses(w, &o, "certificate", "nowhere.pem cannot be used: No such file");
     o = good;
-    o.certificate[0] = path_of(w, "server.key");
+    o.certificate[0] = handshake_path(w, "server.key");
     refuses(w, &o, "certificate", "server.key holds no certificate");
     o = good;
-    o.key[0] = path_of(w, "nowhere.key");
+    o.key[0] = handshake_path(w, "nowhere.key");
     refuses(w, &o, "key", "nowhere.key cannot be read: No such file");
     o = good;
-    o.key[0] = path_of(w, "client.key");
+    o.key[0] = handshake_path(w, "client.key");
     refuses(w, &o, "key", "client.key is not the key of");
     o = good;
-    o.key[0] = path_of(w, "server.pem");
+    o.key[0] = handshake_path(w, "server.pem");
     refuses(w, &o, "key", "server.pem holds no private key");
     o = good;
-    o.ca = path_of(w, "nowhere");
+    o.ca = handshake_path(w, "nowhere");
     refuses(w, &o, "ca", "nowhere cannot be read: No such file");
     o = good;
-    o.ca = path_of(w, "server.key");
+    o.ca = handshake_path(w, "server.key");
     refuses(w, &o, "ca", "server.key holds no certificate");
     o = good;
-    o.crl = path_of(w, "ca.pem");
+    o.crl = handshake_path(w, "ca.pem");
     refuses(w, &o, "crl", "ca.pem holds no revocation list");
     o = good;
     o.ca = NULL;
@@ -717,37 +557,36 @@ static void files_that_will_not_do_are_named(void **state)
 static void a_key_may_have_a_password(void **state)
 {
     struct world *w = *state;
-    struct tls_options o = server_options(w), client = client_options(w);
+    struct tls_options o = handshake_server(w), client = handshake_client(w);
     certificate_write(&w->server, w->folder, "secret", "open sesame");
-    o.key[0] = path_of(w, "secret.key");
+    o.key[0] = handshake_path(w, "secret.key");
     refuses(w, &o, "key_password", "secret.key is encrypted");
     o.key_password = "open barley";
     refuses(w, &o, "key_password", "it does not open");
     o.key_password = "open sesame";
-    configure(w, &o, &client);
+    handshake_configure(w, &o, &client);
     assert_string_equal(refusal_of(w), "");
 }
 
 static void a_folder_of_certificates_will_do(void **state)
 {
     struct world *w = *state;
-    struct tls_options server = server_options(w), client = client_options(w);
+    struct tls_options server = handshake_server(w), client = handshake_client(w);
     certificate_write_crl(&w->ca, &w->client, w->folder, "crl");
     server.ca = w->folder;
-    configure(w, &server, &client);
+    handshake_configure(w, &server, &client);
     assert_string_equal(refusal_of(w), "");
     server.crl = w->folder;
-    configure(w, &server, &client);
+    handshake_configure(w, &server, &client);
     assert_string_equal(refusal_of(w), "TLS: the peer's certificate is refused: certificate revoked");
 }
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, handshake_set_up, handshake_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(both_know_each_other),
         TEST(it_comes_byte_by_byte),
-        TEST(the_next_session_is_resumed),
         TEST(a_fresh_client_never_resumes),
         TEST(whom_nobody_vouches_for_is_refused),
         TEST(who_shows_nothing_is_refused_where_it_is_required),
