@@ -36,13 +36,22 @@ static bool any_title(char *const *titles, size_t count, const char *title)
     return false;
 }
 
-static enum access_verdict judge_listener(const struct config_listen *l, const struct access_approach *a)
+enum access_verdict access_judge_address(const struct config_listen *l, const uint8_t address[16])
 {
-    if (any_network(l->deny, l->deny_count, a->address)) {
+    if (any_network(l->deny, l->deny_count, address)) {
         return ACCESS_DENIED;
     }
-    if (l->allow_count > 0 && !any_network(l->allow, l->allow_count, a->address)) {
+    if (l->allow_count > 0 && !any_network(l->allow, l->allow_count, address)) {
         return ACCESS_NOT_ALLOWED;
+    }
+    return ACCESS_ADMITTED;
+}
+
+static enum access_verdict judge_listener(const struct config_listen *l, const struct access_approach *a)
+{
+    enum access_verdict v = access_judge_address(l, a->address);
+    if (v != ACCESS_ADMITTED) {
+        return v;
     }
     if (l->ae_title_count > 0 && !any_title(l->ae_titles, l->ae_title_count, a->called)) {
         return ACCESS_NOT_CALLED;

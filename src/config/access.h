@@ -25,6 +25,8 @@ enum access_verdict {
     ACCESS_CALLER_CERTIFICATE, /* the caller's peer has not the certificate, or there is none */
 };
 
+/* What a listener says of an address alone: ADMITTED, DENIED or NOT_ALLOWED. */
+enum access_verdict access_judge_address(const struct config_listen *l, const uint8_t address[16]);
 /* ADMITTED: *caller_out is whose association it is; NULL: the configuration has no callers, and it may do everything. Else
  * *caller_out is the caller that it would have belonged to, if it is that one that refuses it, or NULL. */
 enum access_verdict access_judge(const struct config *c, const struct config_listen *l,

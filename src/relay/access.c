@@ -1,11 +1,36 @@
 #include "relay/access.h"
 
+#include "base/log.h"
 #include "config/access.h"
 #include "dicom/uid.h"
 #include "dimse/status.h"
 #include "relay/refusals.h"
 #include "relay/session.h"
 #include "route/service.h"
+
+/* --- its connection ---------------------------------------------------------------------------------------------- */
+
+bool access_admit_connection(struct relay *r, int fd, const struct config_listen *listen)
+{
+    struct io_address address;
+    uint8_t bytes[16];
+    char remote[64];
+    if (!listen->tls)
+        return true;                    /* it hears why in the answer to its request */
+    if (!io_peer_address(fd, &address)) /* already gone */
+        return false;
+    io_address_bytes(&address, bytes, NULL);
+    enum access_verdict v = access_judge_address(listen, bytes);
+    if (v == ACCESS_ADMITTED)
+        return true;
+    io_address_text(&address, false, remote);
+    struct refusal refusal = {
+        .cause = access_verdict_text(v), .listener = listen->name, .remote = remote, .title = ""};
+    if (refusals_note(&r->totals->refusals, io_now(r->io), &refusal))
+        LOG(LOG_WARN, "connection refused", LOG_STR("remote", remote), LOG_STR("listener", listen->name),
+            LOG_STR("cause", refusal.cause));
+    return false;
+}
 
 /* --- its request ------------------------------------------------------------------------------------------------- */
 

@@ -12,6 +12,8 @@
 #include "dimse/command.h"
 #include "pdu/pdu.h"
 
+struct config_listen;
+struct relay;
 struct session;
 
 /* Why an association is refused, and how its sender hears of it. `cause` is fixed or of the rules, until the next call of one. */
@@ -22,6 +24,9 @@ struct access_refusal {
     bool is_ours;      /* a rule has failed, or memory: it says nothing of the sender */
 };
 
+/* Before anything is read: where a listener speaks TLS and denies the address, there is no handshake just to say so. False: it is refused, and that is told; the
+ * descriptor is the caller's to close. */
+bool access_admit_connection(struct relay *r, int fd, const struct config_listen *listen);
 /* Address, titles and certificate; sets s->caller. False: it is refused. */
 bool access_admit(struct session *s, struct access_refusal *out);
 /* Its user identity, as the caller wants it; it may call Lua. What is not to be passed on is gone from the request then. False: it is refused. */

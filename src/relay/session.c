@@ -479,7 +479,7 @@ static struct session *session_new(struct relay *r, struct config *config, const
 
 void relay_accept(struct relay *r, int fd, struct config *config, const struct config_listen *listen)
 {
-    struct session *s = session_new(r, config, listen);
+    struct session *s = access_admit_connection(r, fd, listen) ? session_new(r, config, listen) : NULL;
     if (!s || !association_accept(&s->a, fd)) {
         if (s)
             session_unref(s);

@@ -583,6 +583,25 @@ class Operation(TlsCase):
             self.assertFalse(resumed)
             self.assertTrue(self.secured_session(gateway, context, session)[0])
 
+    def test_who_is_denied_by_address_gets_no_handshake(self):
+        sink = self.sink(tls=server_context(self.certificate))
+        gateway = self.gateway(node("a", sink, tls={"ca": self.pki.ca}), route("all", "a"), log_format="json",
+                               listen=[{"name": "secure", "address": "127.0.0.1", "allow": "127.0.0.0/29", "deny": "127.0.0.2",
+                                        "tls": own(self.certificate)}])
+        self.assertFalse(self.secured_session(gateway, client_context())[0])
+        for source in ["127.0.0.2"] * 30 + ["127.0.0.9"] * 3:
+            with socket.create_connection(("127.0.0.1", gateway.port), 20 * SLOW, source_address=(source, 0)) as s:
+                self.assertEqual(s.recv(100), b"")  # not a byte was said, and none is awaited
+        with self.assertRaises((ssl.SSLError, ConnectionError, BrokenPipeError)):
+            self.secured_session(gateway, client_context(), source="127.0.0.2")
+        self.assertFalse(self.secured_session(gateway, client_context(), source="127.0.0.3")[0])
+        told = [(e["remote"], e["listener"], e["cause"]) for e in gateway.events("connection refused")]
+        self.assertEqual(told, [("127.0.0.2", "secure", "address denied"), ("127.0.0.9", "secure", "address not allowed")])
+        gateway.stop()
+        counts = {e["remote"]: (e["count"], e["cause"]) for e in gateway.events("more associations rejected")}
+        self.assertEqual(counts, {"127.0.0.2": (30, "address denied"), "127.0.0.9": (2, "address not allowed")})
+        self.assertEqual([e for e in gateway.events("association ended") if e["remote"].startswith("127.0.0.2:")], [])
+
     def test_stalled_handshakes_cost_nothing_and_end(self):
         sink = self.sink()
         gateway = self.secured(node("a", sink), route("all", "a"), timeouts={"association": "3s"})
