@@ -41,8 +41,8 @@ struct secure_side *secure_side_new(const char *program, const struct secure_opt
     struct tls_failure failure;
     const struct tls_options wanted = {.is_server = o->is_server,
                                        .profile = TLS_BCP195,
-                                       .certificate = o->certificate,
-                                       .key = o->key,
+                                       .certificate = {o->certificate},
+                                       .key = {o->key},
                                        .ca = o->ca,
                                        .name = o->name,
                                        .is_fresh = !o->resumes};
