@@ -3,6 +3,8 @@
 
 #include "script/check.h"
 
+enum { UID_KEY_LEAST = 16 };
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static void take_workers(const struct item *item, void *member)
@@ -110,6 +112,20 @@ static void take_seccomp(const struct item *item, void *member)
     *(enum guard_seccomp *)member = (enum guard_seccomp)how;
 }
 
+/* Who knows UIDs tries keys until they fit: its length is all that stands against it. */
+static void take_uid_key(const struct item *item, void *member)
+{
+    char **key = member;
+    take_text(item, key);
+    if (*key != NULL && strlen(*key) < UID_KEY_LEAST) {
+        check_warning(
+            item->check, item->at,
+            "uid_key has %zu characters and can be guessed; give it %d or more, as `openssl rand -hex 32` "
+            "makes them",
+            strlen(*key), UID_KEY_LEAST);
+    }
+}
+
 static void take_uids(const struct item *item, void *member)
 {
     static const char *const words[] = {"plain", "hash"};
@@ -198,7 +214,7 @@ static const struct key gateway_keys[] = {
     KEY("user", take_user, config, user),
     KEY("seccomp", take_seccomp, config, seccomp),
     KEY("landlock", take_boolean, config, landlock),
-    KEY("uid_key", take_text, config, uid_key),
+    KEY("uid_key", take_uid_key, config, uid_key),
     KEY("rule_instructions", take_instructions, config, rule_instructions),
     KEY("rule_memory", take_memory, config, rule_memory),
 };

@@ -80,7 +80,7 @@ class World:
         self.steps = Service({N_CREATE_RQ: self.take_step, N_SET_RQ: self.take_step})
         self.keeper, self.asker = PatientArchive(), Requester()
         self.peers = [self.a, self.b, self.slow, *self.wide, self.secret, *self.archives, self.pacs, self.steps, self.keeper, self.asker]
-        self.settings = {"workers": 1, "timeouts": TIMEOUTS, "retry": QUICK, "memory": "32MiB", "uid_key": "secret",
+        self.settings = {"workers": 1, "timeouts": TIMEOUTS, "retry": QUICK, "memory": "32MiB", "uid_key": "a secret of some length",
                          "log": {"level": "warn", "format": "json"}, "port": self.port, **settings}
         self.listen = [{"address": "127.0.0.1"}, {"address": "127.0.0.1", "port": self.tls_port, "tls": {
             "certificate": self.identity.certificate, "key": self.identity.key}}]

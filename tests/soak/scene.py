@@ -236,7 +236,7 @@ class Scene(World):
         self.others = (self.strangers, self.refused, self.clients)  # beside the sources, in the order in which they end
         self.settings["spool"].update(path=os.path.join(self.folder, "spool"))
         self.settings.update(
-            memory="64MiB", window="512KiB", header_max="2MiB", history="1m", uid_key="soak",
+            memory="64MiB", window="512KiB", header_max="2MiB", history="1m", uid_key="a key of the soak, long enough",
             timeouts={"connect": "1s", "association": "3s", "progress": "3s", "response": "3s", "lag": "1s", "linger": "1s",
                       "retrieve": "10s", "commit": "30s"})
         self.reloads = self.refused_reloads = self.killed_senders = 0

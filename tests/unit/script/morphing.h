@@ -53,7 +53,8 @@ struct morphing {
 
 #define HEAD                                                                                                 \
     "local deidentify = require 'deidentify'\nlocal anonymous_id = require 'anonymous_id'\n"                 \
-    "gateway { uid_key = 'secret' }\nlisten { address = '127.0.0.1', port = 11112, name = 'main' }\n"        \
+    "gateway { uid_key = 'a secret of some length' }\nlisten { address = '127.0.0.1', port = 11112, name = " \
+    "'main' }\n"                                                                                             \
     "node 'pacs' { host = '10.1.0.5', ae_title = 'PACS' }\n"
 
 /* One route with this morph, which stands on line 6. */
