@@ -1,8 +1,10 @@
 /* The command line: finds the command, nothing else. Exit status 2 is wrong usage, here and in every command. */
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/version.h"
 #include "command/command.h"
@@ -96,8 +98,18 @@ static int unknown(const char *name)
     return WRONG_USAGE;
 }
 
+/* What is written names patients: nothing of it is for others, whoever makes the file (SQLite has modes of its own). And a limit on the size of files
+ * is an error like a full disk, not the end. */
+static void set_manners(void)
+{
+    enum { NOT_FOR_OTHERS = 027 };
+    umask(umask(NOT_FOR_OTHERS) | NOT_FOR_OTHERS);
+    signal(SIGXFSZ, SIG_IGN);
+}
+
 int main(int argc, char **argv)
 {
+    set_manners();
     if (argc < 2) {
         print_help(stderr);
         return WRONG_USAGE;

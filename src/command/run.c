@@ -149,7 +149,6 @@ static int run(const char *path)
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a limit on files is an error like a full disk */
     log_set_waiting(false);
     if (load(path, false, &config) != OK)
         return COMMAND_FAILED;

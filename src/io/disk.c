@@ -13,6 +13,8 @@
 #include "io/engine.h"
 #include "io/faults.h"
 
+enum { MODE = 0640 };
+
 /* errno itself is the thread's own last failure. */
 const char *disk_error_text(void)
 {
@@ -45,7 +47,7 @@ enum io_error disk_open(const char *path, enum disk_how how, int *fd_out)
         [DISK_CREATE_NEW] = O_RDWR | O_CREAT | O_EXCL,
     };
     do {
-        *fd_out = IO_CALL(IO_CALL_OPEN, open(path, flags[how] | O_CLOEXEC, 0640));
+        *fd_out = IO_CALL(IO_CALL_OPEN, open(path, flags[how] | O_CLOEXEC, MODE));
     } while (*fd_out < 0 && errno == EINTR);
     return *fd_out < 0 ? failed() : IO_NONE;
 }
@@ -252,6 +254,16 @@ enum io_error disk_lock(int fd, bool *is_ours_out)
     enum io_error error = CALL(IO_CALL_LOCK, flock(fd, LOCK_EX | LOCK_NB));
     *is_ours_out = error == IO_NONE;
     return error != IO_NONE && errno == EWOULDBLOCK ? IO_NONE : error;
+}
+
+enum io_error disk_narrow(const char *path)
+{
+    struct stat s;
+    if (lstat(path, &s) != 0)
+        return errno == ENOENT ? IO_NONE : failed();
+    if (!S_ISREG(s.st_mode) || (s.st_mode & 07777 & ~(mode_t)MODE) == 0)
+        return IO_NONE;
+    return chmod(path, s.st_mode & MODE) == 0 ? IO_NONE : failed();
 }
 
 enum io_error disk_unlink(const char *path)

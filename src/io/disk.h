@@ -60,6 +60,9 @@ MUST_USE enum io_error disk_free_bytes(const char *path, uint64_t *bytes_out);
 /* flock, for as long as the descriptor is open. *is_ours_out false: another process has it. */
 MUST_USE enum io_error disk_lock(int fd, bool *is_ours_out);
 
+/* A file of somebody else's making gets the rights that disk_open would give it at most. One that is not there, and what is no file, is let be. Not when
+ * confined (guard). */
+MUST_USE enum io_error disk_narrow(const char *path);
 MUST_USE enum io_error disk_unlink(const char *path);
 /* Mode 0750. IO_EXISTS. */
 MUST_USE enum io_error disk_mkdir(const char *path);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "io/disk.h"
 #include "spool/commitments.h"
 #include "spool/index.h"
@@ -111,9 +112,25 @@ static enum result open_parts(struct spool *s, const struct spool_options *o, ch
     return r;
 }
 
+/* SQLite gives its files what the umask leaves, and those beside them what the first has: older versions of ours left them open to all. */
+static void narrow_tables(const char *path)
+{
+    static const char *const names[] = {"index.db",       "index.db-wal",       "index.db-shm",
+                                        "commitments.db", "commitments.db-wal", "commitments.db-shm"};
+    char file[SPOOL_PATH_MAX];
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (snprintf(file, sizeof(file), "%s/%s", path, names[i]) < (int)sizeof(file) &&
+            disk_narrow(file) != IO_NONE)
+            LOG(LOG_WARN, "others may read a file that names patients", LOG_STR("path", file),
+                LOG_STR("cause", disk_error_text()));
+}
+
 enum result spool_prepare(const char *path, char *why, size_t why_cap)
 {
-    return spool_folder_prepare(path, why, why_cap);
+    enum result r = spool_folder_prepare(path, why, why_cap);
+    if (r == OK)
+        narrow_tables(path);
+    return r;
 }
 
 enum result spool_open(const struct spool_options *options, struct spool **out, char *why, size_t why_cap)

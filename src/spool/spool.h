@@ -50,7 +50,8 @@ struct spool_options {
  */
 MUST_USE enum result spool_open(const struct spool_options *options, struct spool **out, char *why,
                                 size_t why_cap);
-/* Makes the folder and what says that it is a spool, or sees that it is one: the part of spool_open that needs the folder above. As there. */
+/* Makes the folder and what says that it is a spool, or sees that it is one: the part of spool_open that needs the folder above. Its tables get
+ * their modes, which a process that is confined cannot change. As there. */
 MUST_USE enum result spool_prepare(const char *path, char *why, size_t why_cap);
 /* When no worker uses it any more: what waits is written, the index is committed, the threads end. Nulls the pointer. */
 void spool_close(struct spool **s);

@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import signal
+import stat
 import subprocess
 import tempfile
 import unittest
@@ -131,6 +132,33 @@ class Confined(Case):
         gateway.signal(signal.SIGHUP)
         wait_until(lambda: gateway.events("reloaded"), "it is reloaded")
         self.assert_stored(self.sender(gateway, calling="NAMED").store(make_instance()))
+
+    def test_nothing_that_it_writes_is_for_others_whatever_the_umask_is(self):
+        before = os.umask(0)
+        self.addCleanup(os.umask, before)
+        sink = self.sink()
+        gateway = self.gateway(folder("disk", "$FOLDER/out/{PatientID}/{SOPInstanceUID}.dcm"), node("a", sink),
+                               route("all", to="disk", copy="a"))
+        self.assert_stored(self.sender(gateway).store(make_instance()))
+        wait_until(lambda: sink.uids, "the copy is delivered")
+        self.assertEqual(gateway.stop(), [])
+        tables = [path for path in self.files(gateway) if "/index.db" in path]
+        self.assertGreater(len(tables), 0)
+        for path in tables:
+            os.chmod(path, 0o666)  # as versions before left them
+        gateway.start()
+        written = self.files(gateway)
+        self.assertGreater(len([path for path in written if "/out/" in path]), 0)
+        self.assertTrue(any(path.endswith("-shm") for path in written))
+        for path in written:
+            self.assertEqual(stat.S_IMODE(os.stat(path).st_mode) & ~0o750, 0, path)
+            self.assertFalse(os.path.isfile(path) and os.stat(path).st_mode & 0o110, path)
+        self.assertEqual(stat.S_IMODE(os.stat(gateway.folder + "/spool/control").st_mode), 0o600)
+
+    def files(self, gateway):
+        """What the gateway has made, folders too."""
+        return [os.path.join(at, name) for of in (gateway.folder + "/spool", gateway.folder + "/out")
+                for at, folders, names in os.walk(of) for name in ["", *names]]
 
     def test_a_user_that_is_none_ends_the_start(self):
         for user in ("no-such-user", "nobody:no-such-group", "root"):
