@@ -82,15 +82,27 @@ static void add_above_mount(struct guard *g, const char *at, enum guard_access a
     free(parent);
 }
 
-void guard_allow(struct guard *g, const char *path, enum guard_access access)
+static void allow(struct guard *g, const char *path, enum guard_access access, bool is_mounted_anew)
 {
     char *at = realpath(path, NULL);
     if (!at) {
         g->has_failed = g->has_failed || errno == ENOMEM;
         return;
     }
-    add_above_mount(g, at, access);
+    if (is_mounted_anew)
+        add_above_mount(g, at, access);
     add(g, at, access);
+}
+
+/* To read a little more does less harm than a certificate that cannot be renewed. */
+void guard_allow(struct guard *g, const char *path, enum guard_access access)
+{
+    allow(g, path, access, access == GUARD_READ);
+}
+
+void guard_allow_mounts(struct guard *g, const char *path, enum guard_access access)
+{
+    allow(g, path, access, true);
 }
 
 void guard_allow_beside(struct guard *g, const char *path, enum guard_access access)
@@ -159,6 +171,11 @@ const char *guard_seccomp_name(const struct guard *g)
     static const char *const names[] = {
         [GUARD_SECCOMP_OFF] = "off", [GUARD_SECCOMP_LOG] = "log", [GUARD_SECCOMP_ENFORCE] = "enforce"};
     return names[g->seccomp];
+}
+
+enum result guard_seal(const struct guard *g, char *why, size_t why_cap)
+{
+    return g->seccomp == GUARD_SECCOMP_OFF ? OK : guard_seccomp_seal(g->seccomp, why, why_cap);
 }
 
 enum result guard_confine(struct guard *g, const struct guard_options *o, char *why, size_t why_cap)

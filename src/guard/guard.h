@@ -4,10 +4,11 @@
  *
  *   guard_new, guard_become, guard_allow*, guard_confine     in this order, before there is a second thread: Landlock is of a thread
  *                                                            and those that it starts
+ *   guard_seal                                               once all rings are made
  *
- * What is done through io_uring the kernel does without asking seccomp; Landlock and the user hold for it, and each ring is
- * restricted to what src/io asks of it (io/ring.c). Under a sanitizer, which has needs of its own, and with HILUM_UNCONFINED
- * defined, Landlock and seccomp are left out. Not thread-safe; after guard_confine everything but guard_free only reads.
+ * What is done through io_uring the kernel does without asking seccomp; Landlock and the user hold for it, each ring is restricted to
+ * what src/io asks of it (io/ring.c), and the seal keeps others from being made. Under a sanitizer, which has needs of its own, and with HILUM_UNCONFINED
+ * defined, Landlock and seccomp are left out. Not thread-safe; after guard_confine everything but guard_free only reads it.
  */
 #ifndef HILUM_GUARD_GUARD_H
 #define HILUM_GUARD_GUARD_H
@@ -40,9 +41,11 @@ void guard_free(struct guard **g);
 MUST_USE enum result guard_become(struct guard *g, const char *user, char *why, size_t why_cap);
 bool guard_is_root(void);
 
-/* A file, or a folder with all below. What is not there is passed over. A folder that is a mount point is allowed with the one above, so that
- * it can be mounted anew. */
+/* A file, or a folder with all below. What is not there is passed over. To be read, a folder that is a mount point is allowed with the one above, so
+ * that it can be mounted anew. */
 void guard_allow(struct guard *g, const char *path, enum guard_access access);
+/* The same, with the one above whatever the access is. */
+void guard_allow_mounts(struct guard *g, const char *path, enum guard_access access);
 /* The folder that holds it, and the one that holds what it is a link to. Of what lies in "/" the file alone. */
 void guard_allow_beside(struct guard *g, const char *path, enum guard_access access);
 
@@ -53,6 +56,9 @@ struct guard_options {
 };
 /* ERR_IO with why: something that was asked for cannot be had. ERR_MEMORY. */
 MUST_USE enum result guard_confine(struct guard *g, const struct guard_options *o, char *why, size_t why_cap);
+
+/* For all threads, from here on: no io_uring is made any more, and the filter is the last. ERR_IO with why. */
+MUST_USE enum result guard_seal(const struct guard *g, char *why, size_t why_cap);
 
 /* False: Landlock is in force and refuses it. The path may not be there yet. */
 bool guard_allows(const struct guard *g, const char *path, enum guard_access access);

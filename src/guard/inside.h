@@ -22,5 +22,6 @@ struct guard {
 MUST_USE enum result guard_landlock(struct guard *g, char *why, size_t why_cap);
 /* ERR_IO with why. */
 MUST_USE enum result guard_seccomp(enum guard_seccomp how, char *why, size_t why_cap);
+MUST_USE enum result guard_seccomp_seal(enum guard_seccomp how, char *why, size_t why_cap);
 
 #endif

@@ -15,6 +15,14 @@
 #define FS_TRUNCATE  (UINT64_C(1) << 14)
 #define FS_IOCTL_DEV (UINT64_C(1) << 15)
 
+/* Landlock 6 (Linux 6.12): nobody outside is reached by an abstract Unix socket, or by a signal. */
+#define SCOPES ((UINT64_C(1) << 0) | (UINT64_C(1) << 1))
+
+/* linux/landlock.h of Linux 6.12; an older kernel takes it as long as what it does not know is 0. */
+struct ruleset {
+    uint64_t handled_access_fs, handled_access_net, scoped;
+};
+
 #define FS_OF_1 ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1) /* all up to it */
 
 #define READ_FILE  LANDLOCK_ACCESS_FS_READ_FILE
@@ -55,7 +63,7 @@ enum result guard_landlock(struct guard *g, char *why, size_t why_cap)
     if (abi <
         2) /* not there, or switched off; the first version lets nothing be moved from folder to folder */
         return OK;
-    struct landlock_ruleset_attr attr = {.handled_access_fs = handled_by((int)abi)};
+    struct ruleset attr = {.handled_access_fs = handled_by((int)abi), .scoped = abi >= 6 ? SCOPES : 0};
     int rules = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
     bool ok = rules >= 0;
     for (size_t i = 0; ok && i < g->path_count; i++) {

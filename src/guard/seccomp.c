@@ -6,6 +6,7 @@
  * call, ends the process.
  */
 #include <errno.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -25,6 +26,8 @@
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41 /* names of memory, by malloc */
 #endif
+
+enum { OWNERS = 0600 }; /* rights */
 
 /* Those that a machine does not have are negative there (aarch64: open, stat, ...). */
 static const int allowed[] = {
@@ -87,11 +90,6 @@ static const int allowed[] = {
     SCMP_SYS(mkdir),
     SCMP_SYS(mkdirat),
     SCMP_SYS(rmdir),
-    SCMP_SYS(chmod),
-    SCMP_SYS(fchmod),
-    SCMP_SYS(fchmodat),
-    SCMP_SYS(fchown),
-    SCMP_SYS(umask),
     /* memory */
     SCMP_SYS(munmap),
     SCMP_SYS(mremap),
@@ -247,6 +245,10 @@ static int add_conditionals(scmp_filter_ctx filter)
         {SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_INET)},
         {SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_INET6)},
         {SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_NETLINK)}, /* getaddrinfo asks which addresses there are */
+        /* the control socket's; no file is opened to the group or to others (SQLite would like to, and goes on without) */
+        {SCMP_SYS(fchmod), SCMP_A1(SCMP_CMP_MASKED_EQ, ~(scmp_datum_t)OWNERS, 0)},
+        {SCMP_SYS(seccomp),
+         SCMP_A0(SCMP_CMP_EQ, SECCOMP_SET_MODE_FILTER)}, /* the seal: it can only take away */
         {SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, FIONREAD)},
         {SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, FIONBIO)},
         {SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, TCGETS)}, /* isatty */
@@ -271,9 +273,10 @@ static int add_all(scmp_filter_ctx filter, uint32_t action, const int *calls, si
     return r;
 }
 
+/* The kernel is told of no_new_privs by guard_confine; a filter may not ask for it again. */
 static int set_attributes(scmp_filter_ctx filter, bool is_log)
 {
-    int r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 1);
+    int r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 0);
     if (r == 0)
         r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
     if (r == 0)
@@ -282,6 +285,19 @@ static int set_attributes(scmp_filter_ctx filter, bool is_log)
     (void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_LOG, 1);
     (void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     return r;
+}
+
+/* For all threads. `r` is what making it came to. */
+static enum result load(scmp_filter_ctx *filter, int r, char *why, size_t why_cap)
+{
+    if (r == 0)
+        r = seccomp_load(*filter);
+    seccomp_release(*filter);
+    *filter = NULL;
+    if (r == 0)
+        return OK;
+    snprintf(why, why_cap, "seccomp: %s", strerror(-r));
+    return ERR_IO;
 }
 
 enum result guard_seccomp(enum guard_seccomp how, char *why, size_t why_cap)
@@ -299,11 +315,21 @@ enum result guard_seccomp(enum guard_seccomp how, char *why, size_t why_cap)
         r = add_conditionals(filter);
     if (r == 0 && !is_log)
         r = add_all(filter, SCMP_ACT_KILL_PROCESS, deadly, COUNT(deadly));
+    return load(&filter, r, why, why_cap);
+}
+
+/* Beside the first filter: of two, the stricter one holds. */
+enum result guard_seccomp_seal(enum guard_seccomp how, char *why, size_t why_cap)
+{
+    static const int sealed[] = {SCMP_SYS(io_uring_setup), SCMP_SYS(seccomp)};
+    bool is_log = how == GUARD_SECCOMP_LOG;
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    if (!filter) {
+        snprintf(why, why_cap, "seccomp: no filter can be made");
+        return ERR_IO;
+    }
+    int r = set_attributes(filter, is_log);
     if (r == 0)
-        r = seccomp_load(filter);
-    seccomp_release(filter);
-    if (r == 0)
-        return OK;
-    snprintf(why, why_cap, "seccomp: %s", strerror(-r));
-    return ERR_IO;
+        r = add_all(filter, is_log ? SCMP_ACT_LOG : SCMP_ACT_ERRNO(EPERM), sealed, COUNT(sealed));
+    return load(&filter, r, why, why_cap);
 }

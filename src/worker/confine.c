@@ -103,7 +103,7 @@ static void allow_data(struct guard *g, const struct config *c)
         if (!c->nodes[i].is_folder || !root_of(&c->nodes[i], path))
             continue;
         make_folders(path);
-        guard_allow(g, path, GUARD_WRITE);
+        guard_allow_mounts(g, path, GUARD_WRITE); /* a share that went away and came back */
     }
 }
 

@@ -308,6 +308,16 @@ static bool is_other_control(const struct config *a, const struct config *b)
     return has_one != config_control_path(b, before, &why) || (has_one && strcmp(path, before) != 0);
 }
 
+/* A reload makes no rings; code of an attacker would. */
+static enum result seal(const struct gateway *g)
+{
+    char why[256];
+    enum result r = guard_seal(g->guard, why, sizeof(why));
+    if (r != OK)
+        LOG(LOG_ERROR, "cannot be confined", LOG_STR("cause", why));
+    return r;
+}
+
 enum result gateway_start(struct config *config, struct gateway **out)
 {
     struct gateway *g = calloc(1, sizeof(*g));
@@ -342,6 +352,8 @@ enum result gateway_start(struct config *config, struct gateway **out)
         r = configure_workers(g, config);
     if (r == OK)
         g->control = control_start(config, g->circuits, g->permits);
+    if (r == OK)
+        r = seal(g);
     if (r == OK)
         r = set_listeners(g, config);
     free_bound(g);

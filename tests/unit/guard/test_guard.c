@@ -2,18 +2,24 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -34,6 +40,8 @@ enum { IS_CONFINABLE = 1 };
             _exit(1);                                                                                        \
         }                                                                                                    \
     } while (0)
+
+enum { NOT_HERE = 77 }; /* what a case needs cannot be had */
 
 static char folder[] = "/tmp/hilum-guard-XXXXXX";
 
@@ -141,6 +149,87 @@ static void what_is_allowed_is_known_before_it_is_tried(void **state)
     assert_right(try_question);
 }
 
+static void try_mount(void)
+{
+    char at[64], beside[96], why[256];
+    snprintf(at, sizeof(at), "%s/out", folder);
+    snprintf(beside, sizeof(beside), "%s/beside", folder);
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", at, "tmpfs", 0, NULL) != 0)
+        _exit(NOT_HERE);
+    struct guard *g = guard_new();
+    SEE(g);
+    guard_allow(g, at, GUARD_WRITE);
+    SEE(guard_confine(g, &(struct guard_options){.landlock = true}, why, sizeof(why)) == OK);
+    SEE(guard_allows(g, at, GUARD_WRITE) && !guard_allows(g, beside, GUARD_WRITE));
+    SEE(open(beside, O_RDWR | O_CREAT, 0600) < 0 && errno == EACCES);
+    snprintf(beside, sizeof(beside), "%s/file", at);
+    SEE(open(beside, O_RDWR | O_CREAT, 0600) >= 0);
+}
+
+static void try_mount_anew(void)
+{
+    char at[64], file[96], why[256];
+    snprintf(at, sizeof(at), "%s/out", folder);
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", at, "tmpfs", 0, NULL) != 0)
+        _exit(NOT_HERE);
+    struct guard *g = guard_new();
+    SEE(g);
+    guard_allow_mounts(g, at, GUARD_WRITE);
+    SEE(guard_confine(g, &(struct guard_options){.landlock = true}, why, sizeof(why)) == OK);
+    snprintf(file, sizeof(file), "%s/file", folder);
+    SEE(open(file, O_RDWR | O_CREAT, 0600) >= 0 && unlink(file) == 0);
+}
+
+static void the_folder_above_a_mount_point_is_allowed_only_where_it_is_asked_for(void **state)
+{
+    (void)state;
+    if (!IS_CONFINABLE || geteuid() != 0 || syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 2)
+        skip();
+    void (*const bodies[])(void) = {try_mount, try_mount_anew};
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        int status = status_of(bodies[i]);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_HERE)
+            skip();
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+    }
+}
+
+/* A socket of a name that is no path, which somebody outside listens on. */
+static int abstract_socket(int (*call)(int, const struct sockaddr *, socklen_t))
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    int len = snprintf(at.sun_path + 1, sizeof(at.sun_path) - 1, "hilum%s", folder);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    return call(fd, (const struct sockaddr *)&at,
+                (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len)) == 0
+               ? fd
+               : -1;
+}
+
+static void try_outside(void)
+{
+    int before = abstract_socket(connect);
+    SEE(before >= 0 && kill(getppid(), 0) == 0);
+    confine(GUARD_SECCOMP_OFF, true, NULL, NULL);
+    SEE(abstract_socket(connect) < 0 && errno == EPERM);
+    SEE(kill(getppid(), 0) < 0 && errno == EPERM);
+    SEE(kill(getpid(), 0) == 0);
+}
+
+static void nobody_outside_is_reached_by_signals_and_abstract_sockets(void **state)
+{
+    (void)state;
+    if (!IS_CONFINABLE || syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 6)
+        skip();
+    int fd = abstract_socket(bind);
+    assert_true(fd >= 0 && listen(fd, 4) == 0);
+    assert_right(try_outside);
+    close(fd);
+}
+
 /* --- seccomp ------------------------------------------------------------------------------------------------------- */
 
 static void *on_thread(void *arg)
@@ -167,6 +256,72 @@ static void try_calls(void)
     SEE(kill(getppid(), 0) < 0 && errno == ENOSYS);
     SEE(kill(getpid(), 0) == 0);
     SEE(syscall(SYS_memfd_create, "x", 0) < 0 && errno == ENOSYS);
+}
+
+static void try_modes(void)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/in/file", folder);
+    int fd = open(path, O_RDONLY);
+    confine(GUARD_SECCOMP_ENFORCE, false, NULL, NULL);
+    SEE(fd >= 0 && fchmod(fd, 0400) == 0 && fchmod(fd, 0600) == 0);
+    static const mode_t modes[] = {0604, 0640, 0606, 0601, 04600, 02600};
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+        SEE(fchmod(fd, modes[i]) < 0);
+    SEE(chmod(path, 0644) < 0 && fchmodat(AT_FDCWD, path, 0644, 0) < 0);
+    SEE(fchown(fd, 0, 0) < 0 && chown(path, 0, 0) < 0 && lchown(path, 0, 0) < 0);
+    SEE(futimens(fd, NULL) < 0 && fsetxattr(fd, "user.x", "x", 1, 0) < 0);
+    struct stat s;
+    SEE(fstat(fd, &s) == 0 && (s.st_mode & 07777) == 0600);
+}
+
+static void no_file_is_opened_to_others(void **state)
+{
+    (void)state;
+    if (!IS_CONFINABLE)
+        skip();
+    assert_right(try_modes);
+}
+
+/* What making a ring says: EFAULT, as nothing is handed in, where it may be made. */
+static void *try_ring(void *unused)
+{
+    (void)unused;
+    static __thread int said;
+    said = syscall(SYS_io_uring_setup, 8, NULL) < 0 ? errno : 0;
+    return &said;
+}
+
+static void *wait_for_seal(void *are_sealed)
+{
+    (void)sem_wait(are_sealed);
+    return try_ring(NULL);
+}
+
+static void try_seal(void)
+{
+    pthread_t thread;
+    sem_t are_sealed;
+    char why[256] = "";
+    void *answer;
+    struct guard *g = guard_new();
+    SEE(g && sem_init(&are_sealed, 0, 0) == 0);
+    SEE(guard_confine(g, &(struct guard_options){.seccomp = GUARD_SECCOMP_ENFORCE}, why, sizeof(why)) == OK);
+    SEE(*(int *)try_ring(NULL) == EFAULT);
+    SEE(pthread_create(&thread, NULL, wait_for_seal, &are_sealed) == 0);
+    SEE(guard_seal(g, why, sizeof(why)) == OK);
+    SEE(*(int *)try_ring(NULL) == EPERM);
+    SEE(sem_post(&are_sealed) == 0 && pthread_join(thread, &answer) == 0);
+    SEE(answer && *(int *)answer == EPERM);
+    SEE(syscall(SYS_seccomp, 1, 0, NULL) < 0 && errno == EPERM);
+}
+
+static void no_ring_is_made_once_it_is_sealed(void **state)
+{
+    (void)state;
+    if (!IS_CONFINABLE || *(int *)try_ring(NULL) != EFAULT)
+        skip();
+    assert_right(try_seal);
 }
 
 static void calls_that_are_not_listed_are_as_on_an_older_kernel(void **state)
@@ -299,7 +454,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_that_are_not_allowed_are_out_of_reach),
         cmocka_unit_test(what_is_allowed_is_known_before_it_is_tried),
+        cmocka_unit_test(the_folder_above_a_mount_point_is_allowed_only_where_it_is_asked_for),
+        cmocka_unit_test(nobody_outside_is_reached_by_signals_and_abstract_sockets),
         cmocka_unit_test(calls_that_are_not_listed_are_as_on_an_older_kernel),
+        cmocka_unit_test(no_file_is_opened_to_others),
+        cmocka_unit_test(no_ring_is_made_once_it_is_sealed),
         cmocka_unit_test(what_only_an_attacker_calls_is_the_end),
         cmocka_unit_test(what_is_only_logged_is_done),
         cmocka_unit_test(who_it_becomes_it_stays),
