@@ -13,6 +13,7 @@
 #include "command/command.h"
 #include "script/load.h"
 #include "script/rules.h"
+#include "worker/bounds_process.h"
 #include "worker/gateway.h"
 
 enum { DRAIN_POLL_MS = 20, WATCH_MS = 250 };
@@ -142,6 +143,7 @@ static int run(const char *path)
 {
     struct config *config = NULL;
     struct gateway *g = NULL;
+    struct bounds_process limits;
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
@@ -150,6 +152,9 @@ static int run(const char *path)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     log_set_waiting(false);
+    bounds_process_read(&limits);
+    if (bounds_process_check(&limits, 0, 0) != OK)
+        return COMMAND_FAILED;
     if (load(path, false, &config) != OK)
         return COMMAND_FAILED;
     configure_log(config);

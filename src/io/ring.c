@@ -64,7 +64,8 @@ enum result io_new(const struct io_options *options, struct io **io_out, char *w
         snprintf(why, why_cap, "io_uring: %s%s", strerror(-error),
                  error == -EPERM || error == -ENOSYS
                      ? " (kernel 6.1 or newer, and a seccomp profile that allows io_uring, are needed)"
-                     : "");
+                 : error == -ENOMEM ? " (the limit of locked memory may be too low: ulimit -l, LimitMEMLOCK)"
+                                    : "");
         free(io);
         return ERR_IO;
     }

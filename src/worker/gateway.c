@@ -13,6 +13,7 @@
 #include "relay/moves.h"
 #include "relay/rates.h"
 #include "worker/bounds.h"
+#include "worker/bounds_process.h"
 #include "worker/confine.h"
 #include "worker/control.h"
 #include "worker/worker.h"
@@ -59,14 +60,27 @@ static unsigned available_cpus(void)
     return 1;
 }
 
+static unsigned workers_of(const struct config *c)
+{
+    unsigned count = c->workers ? c->workers : available_cpus();
+    return count > WORKERS_MAX ? WORKERS_MAX : count;
+}
+
+/* What nothing works without, before anything is opened. */
+static enum result check_process(const struct config *c)
+{
+    struct bounds_process limits;
+    bounds_process_read(&limits);
+    return bounds_process_check(&limits, workers_of(c), c->memory);
+}
+
 static enum result open_workers(struct gateway *g)
 {
     const struct config *c = g->config;
     char why[256];
     struct bounds_system system;
     bounds_read(&system, "");
-    unsigned count = c->workers ? c->workers : available_cpus();
-    count = count > WORKERS_MAX ? WORKERS_MAX : count;
+    unsigned count = workers_of(c);
     uint64_t memory = bounds_memory(&system, c) / count;
     memory = memory < MEMORY_MIN ? MEMORY_MIN : memory;
     g->workers = calloc(count, sizeof(*g->workers));
@@ -331,7 +345,9 @@ enum result gateway_start(struct config *config, struct gateway **out)
     g->circuits = circuits_new();
     g->holdings = holdings_new();
     g->rates = rates_new();
-    enum result r = g->circuits && g->holdings && g->rates ? bind_all(g) : ERR_MEMORY;
+    enum result r = g->circuits && g->holdings && g->rates ? check_process(config) : ERR_MEMORY;
+    if (r == OK)
+        r = bind_all(g);
     if (r == OK)
         r = confine(config, &g->guard); /* before there is a second thread */
     if (r == OK)

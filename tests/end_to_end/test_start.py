@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
+import unittest
 
 import harness
-from harness import SLOW, Case, free_port
+from harness import SANITIZED, SLOW, Case, free_port
 
 
 class Start(Case):
@@ -56,7 +58,53 @@ class Start(Case):
         lines = self.start("max_associations = 200", "ulimit -S -n 100;")
         self.assertEqual([line for line in lines if line["event"].startswith("few")], [])
 
-    def test_so_few_descriptors_that_nothing_would_work_are_no_start(self):
-        said = self.line(self.start("max_associations = 200", "ulimit -n 30;"), "few file descriptors for max_associations")
-        self.assertNotEqual(self.status, 0)
-        self.assertEqual(said["level"], "error")
+    def test_too_few_descriptors_are_told_before_anything_else_needs_one(self):
+        for n in 4, 5, 6, 8, 12, 24, 34:
+            with self.subTest(n):
+                self.assert_refused(self.start("max_associations = 200", f"ulimit -n {n};"), "RLIMIT_NOFILE", n)
+
+    @unittest.skipIf(SANITIZED, "a sanitizer maps more than there is")
+    def test_too_little_address_space_is_told_by_name(self):
+        for option, name, sizes in ("v", "RLIMIT_AS", (40, 58, 68, 80)), ("d", "RLIMIT_DATA", (20, 40, 60)):
+            for mib in sizes:
+                with self.subTest(f"{name} {mib}"):
+                    self.assert_refused(self.start('memory = "64MiB"', f"ulimit -{option} {mib << 10};"), name, mib << 20)
+
+    @unittest.skipIf(SANITIZED, "a sanitizer maps more than there is")
+    def test_with_the_least_it_starts_and_says_that_it_is_little(self):
+        for option, name in ("v", "RLIMIT_AS"), ("d", "RLIMIT_DATA"):
+            least = self.assert_refused(self.start('memory = "64MiB"', f"ulimit -{option} 81920;" if option == "v" else "ulimit -d 61440;"), name)
+            kib = (least >> 10) + 1024  # with what differs from start to start
+            said = self.line(self.start('memory = "64MiB"', f"ulimit -{option} {kib};"), "a limit of the process is low")
+            self.assertEqual((self.status, said["level"], said["limit"], said["is"]), (0, "warn", name, kib << 10))
+            lines = self.start('memory = "64MiB"', f"ulimit -{option} {(said['wanted'] >> 10) + 1024};")
+            self.assertEqual([line for line in lines if line["event"].startswith("a limit")], [])
+
+    def test_a_stack_that_is_too_small_is_told_and_one_that_may_grow_grows(self):
+        for kib in 128, 512, 1000:
+            self.assert_refused(self.start("", f"ulimit -s {kib};"), "RLIMIT_STACK", kib << 10)
+        for shell in "ulimit -S -s 128;", "ulimit -s 1024;", "ulimit -s unlimited;":
+            lines = self.start("", shell)
+            self.assertEqual((self.status, [line for line in lines if line["event"].startswith("a limit")]), (0, []))
+
+    @unittest.skipIf(os.geteuid() != 0, "who else runs threads of this user is not known")
+    def test_too_few_threads_are_told_by_name(self):
+        self.assert_refused(self.start("", "chmod a+rx .; exec setpriv --reuid nobody --regid nogroup --clear-groups prlimit --nproc=3 "
+                                       '"$0" run "$1";'), "RLIMIT_NPROC", 3)
+
+    def test_a_limit_on_the_size_of_files_is_a_warning(self):
+        said = self.line(self.start("", "ulimit -f 100;"), "a limit of the process is low")
+        self.assertEqual((self.status, said["limit"]), (0, "RLIMIT_FSIZE"))
+
+    def assert_refused(self, lines, name, limit=None):
+        """What is told before the configuration is read is not in its format. The least that is needed."""
+        self.assertEqual(self.status, 1, lines)
+        told = [line for line in lines if "a limit of the process is too low to start" in line["event"]]
+        self.assertEqual(len(told), 1, lines)
+        said, = told
+        if "level" not in said:
+            said = dict(re.findall(r"(\w+)=(\w+)", said["event"]))
+        self.assertEqual((said["level"], said["limit"]), ("error", name))
+        if limit is not None:
+            self.assertEqual(int(said["is"]), limit)
+        return int(said["least"])
